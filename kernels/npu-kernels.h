@@ -1,0 +1,111 @@
+/* The tile kernels: arithmetic on blocks of at most 64 rows.
+ *
+ * Plain C, no allocation, no globals but the tables themselves. Every table
+ * is filled with the C reference first and then overwritten by what the CPU
+ * has. Results depend on the table, never on how work is split into tiles.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NPU_TILE_ROWS 64 /* rows (positions) of a tile */
+#define NPU_HEAD_DIM 64  /* columns of an attention tile: every Whisper size */
+
+/* A row quantised to 8 bits: k bytes of round-to-even (x / scale) + 128, zero is 128,
+ * then, NPU_Q8_SCALE_OFFSET (k) bytes from the row's start, the float scale.
+ * k is a multiple of 64 or is padded with 128 up to one. */
+#define NPU_Q8_PADDED(k) (((k) + 63) & ~(size_t) 63)
+#define NPU_Q8_SCALE_OFFSET(k) NPU_Q8_PADDED (k)
+#define NPU_Q8_ROW_SIZE(k) (NPU_Q8_PADDED (k) + 64)
+
+/* Attention of one head over 64-row tiles, with online softmax (Milakov and
+ * Gimelshein 2018; Dao et al. 2022). The packed tile formats are the table's
+ * own: whoever packs with one table runs with the same one. */
+typedef struct {
+  size_t q_tile_size, k_tile_size, v_tile_size; /* bytes, multiples of 64 */
+  size_t scratch_size;                          /* bytes, 64-byte aligned */
+
+  /* Packs x[rows][64], row stride in floats, 1 <= rows <= 64, into a tile;
+   * missing rows become zeros. Tiles are 64-byte aligned. */
+  void (*pack_q) (void *tile, const float *x, ptrdiff_t stride, int rows);
+  void (*pack_k) (void *tile, const float *x, ptrdiff_t stride, int rows);
+  void (*pack_v) (void *tile, const float *x, ptrdiff_t stride, int rows);
+
+  /* o[q_rows][64] = softmax (scale * q k^T) v, row stride of o in floats.
+   * k and v: ceil (kv_rows / 64) packed tiles one after another; keys from
+   * kv_rows on are masked exactly. kv_rows >= 1. */
+  void (*run) (float *o, ptrdiff_t o_stride, const void *q, const void *k,
+      const void *v, int q_rows, int kv_rows, float scale, void *scratch);
+} NpuAttentionKernel;
+
+/* What follows a matrix product, in this order: scale (int8 only), bias,
+ * GELU, residual. */
+typedef struct {
+  const float *bias;     /* [n], or NULL */
+  int gelu;              /* exact (erf) GELU when not 0 */
+  const float *residual; /* [rows][residual_stride], added last, or NULL;
+                          * may be the output itself */
+  ptrdiff_t residual_stride;
+} NpuEpilogue;
+
+typedef struct {
+  const char *name; /* "c", "avx2", "avx512vnni", … */
+
+  NpuAttentionKernel attention_f32;
+  NpuAttentionKernel attention_s8;
+
+  /* y[rows][d] = (x - mean) / sqrt (var + eps) * gamma + beta, by row. */
+  void (*layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,
+      ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
+      int rows, int d);
+  /* The same, each row quantised (NPU_Q8_ROW_SIZE (d) bytes a row). */
+  void (*layernorm_q8) (uint8_t *y, const float *x, ptrdiff_t x_stride,
+      const float *gamma, const float *beta, float eps, int rows, int d);
+
+  /* y = x * Phi (x), exact to f32 accuracy; y may be x. */
+  void (*gelu_f32) (float *y, const float *x, size_t n);
+
+  /* Quantises rows of k floats, each multiplied by column_scale[k] first
+   * unless that is NULL. The scale of a row is max |x| / 127; a row of zeros
+   * has scale 0. */
+  void (*quantize_q8) (uint8_t *y, const float *x, ptrdiff_t x_stride,
+      const float *column_scale, int rows, int k);
+
+  /* y[rows][n] = epilogue (acc), strides in floats; y may be acc. */
+  void (*epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
+      ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n);
+
+  /* The same from int32 products of (q8 row) x (int8 weights):
+   * (acc - 128 * weight_sum[n]) * row_scale[rows] * weight_scale[n] first.
+   * weight_sum128[n] is 128 times the column's sum of int8 weights. */
+  void (*epilogue_s32) (float *y, ptrdiff_t y_stride, const int32_t *acc,
+      ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
+      const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows,
+      int n);
+} NpuKernels;
+
+/* Instruction sets, each implying those before it. */
+enum {
+  NPU_CPU_AVX2 = 1 << 0,         /* AVX2, FMA, F16C */
+  NPU_CPU_AVX_VNNI = 1 << 1,     /* VEX-coded vpdpbusd */
+  NPU_CPU_AVX512 = 1 << 2,       /* F, BW, DQ, VL */
+  NPU_CPU_AVX512_VNNI = 1 << 3,  /* vpdpbusd on zmm */
+  NPU_CPU_AVX512_BF16 = 1 << 4,  /* vdpbf16ps */
+};
+
+/* What this CPU and its operating system allow. */
+unsigned npu_cpu_flags (void);
+
+/* Fills the table for a CPU with exactly these flags. */
+void npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,215 @@
+/* A device: buffers with a host mapping, kernels opened for one operation,
+ * and launches of a kernel over a range of tiles.
+ *
+ * Everything above works through these verbs only; cpu/ and xrt/ implement
+ * them. A device may be used by several executors in several threads.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "npu-api.h"
+#include "npu-error.h"
+
+G_BEGIN_DECLS
+
+#define NPU_MAX_ARGS 5
+
+typedef struct _NpuDevice NpuDevice;
+typedef struct _NpuDeviceClass NpuDeviceClass;
+typedef struct _NpuBuffer NpuBuffer;
+typedef struct _NpuKernel NpuKernel;
+typedef struct _NpuRun NpuRun;
+
+/* --- operations ------------------------------------------------------- */
+
+typedef enum {
+  NPU_TYPE_F32,
+  NPU_TYPE_Q8, /* int8 with scales: rows as NPU_Q8_ROW_SIZE in npu-kernels.h,
+                * weights per output column, attention tiles device-packed */
+} NpuType;
+
+typedef enum {
+  /* args A, C, R. C = epilogue (A B): A is rows x k with rows a_stride
+   * elements apart (so that a convolution over frames is a linear map over
+   * overlapping rows), B the constant weights [n][k], C rows x n, R the
+   * residual, rows x n, or the same buffer as C. */
+  NPU_OP_LINEAR,
+  /* args Q, K, V, O. O[rows][heads * 64]; Q, K, V are tiles packed by a
+   * linear operation whose c_layout is NPU_LAYOUT_QKV_TILES. One tile of a
+   * launch is one query tile of one head: tile = head * n_row_tiles + r,
+   * where n_row_tiles = ceil (rows / 64) for the rows of the launch. */
+  NPU_OP_ATTENTION,
+  /* args X, Y: rows x n. */
+  NPU_OP_LAYERNORM,
+  NPU_OP_GELU,
+} NpuOpKind;
+
+typedef enum {
+  NPU_LAYOUT_ROWS,      /* row-major */
+  NPU_LAYOUT_QKV_TILES, /* n = 3 * heads * 64 columns q, k, v go to the args
+                         * C, K, V (1, 2, 3) as attention tiles */
+} NpuLayout;
+
+enum { NPU_ARG_A = 0, NPU_ARG_C = 1, NPU_ARG_R = 2 };       /* linear, rows */
+enum { NPU_ARG_QKV_Q = 1, NPU_ARG_QKV_K = 2, NPU_ARG_QKV_V = 3 }; /* tiles */
+enum { NPU_ARG_Q = 0, NPU_ARG_K = 1, NPU_ARG_V = 2, NPU_ARG_O = 3 };
+enum { NPU_ARG_X = 0, NPU_ARG_Y = 1 };
+
+/* Describes one operation. Pointers need to live only until
+ * npu_device_kernel_open() returns: a device packs what it keeps. */
+typedef struct {
+  NpuOpKind kind;
+  guint rows; /* the most rows a launch will have */
+  guint k, n; /* linear: inner size and output columns; else n columns */
+  guint a_stride; /* linear: elements between rows of A; 0 means k */
+  guint heads;    /* attention and NPU_LAYOUT_QKV_TILES */
+  NpuType a_type; /* of A, X, or the attention tiles */
+  NpuType b_type; /* of the weights */
+  NpuType c_type; /* of C, Y; with NPU_LAYOUT_QKV_TILES of the tiles */
+  NpuLayout c_layout;
+  gboolean gelu;     /* linear: exact GELU after the bias */
+  gboolean residual; /* linear: C += R, after the GELU */
+  float scale;       /* attention: of the scores */
+  float epsilon;     /* layernorm */
+  const float *weight;       /* linear: [n][k]; layernorm: gamma [n] */
+  const float *bias;         /* linear: [n] or NULL; layernorm: beta [n] */
+  const float *column_scale; /* linear with a_type F32 and b_type Q8: A's
+                              * columns are multiplied by it before they are
+                              * quantised, [k] or NULL */
+  const float *c_column_scale; /* linear with c_type Q8 in rows: likewise for
+                                * the result, [n] or NULL */
+} NpuOp;
+
+/* --- device ----------------------------------------------------------- */
+
+typedef struct {
+  guint threads;      /* CPU workers; 0 = as many as this process may use */
+  guint64 latency;    /* ns added between submission and start of a launch,
+                       * to see what depth is worth on hardware that has one */
+  const char *overlays; /* directory of overlays, or NULL */
+} NpuDeviceOptions;
+
+/* A launch: tiles [first_tile, first_tile + n_tiles) of a kernel's output. */
+typedef struct {
+  NpuKernel *kernel;
+  NpuBuffer *args[NPU_MAX_ARGS];
+  guint rows;       /* valid rows now, <= the operation's */
+  guint first_tile;
+  guint n_tiles;
+} NpuLaunch;
+
+/* When a completed launch ran, from g_get_monotonic_time's clock in ns.
+ * worker[] is for the trace: which worker ran how long. */
+typedef struct {
+  guint64 start; /* its first tile began: waiting in a queue is not in it */
+  guint64 end;   /* its last tile was done */
+} NpuRunTimes;
+
+typedef enum {
+  NPU_SYNC_TO_DEVICE,
+  NPU_SYNC_FROM_DEVICE,
+} NpuSyncDirection;
+
+struct _NpuDevice {
+  const NpuDeviceClass *klass;
+  char *name;            /* "cpu", "xrt:0" */
+  guint preferred_batch; /* tiles per launch for @depth, see batch_for */
+  guint max_in_flight;   /* launches; 0 = as many as there are runs */
+};
+
+/* Memory that the device and the host both see. */
+struct _NpuBuffer {
+  NpuDevice *device;
+  guint8 *data; /* host mapping, 64-byte aligned, zeroed when new */
+  gsize size;
+};
+
+struct _NpuKernel {
+  NpuDevice *device;
+  gsize arg_size[NPU_MAX_ARGS]; /* bytes each argument needs for op.rows */
+};
+
+/* The handle of one launch in flight; belongs to one slot of a ring. */
+struct _NpuRun {
+  NpuDevice *device;
+};
+
+/* What a device implements; see the functions below for each contract. */
+struct _NpuDeviceClass {
+  void (*free) (NpuDevice *device);
+  guint (*batch_for) (NpuDevice *device, const NpuOp *op, guint depth);
+  NpuBuffer *(*buffer_new) (NpuDevice *device, gsize size, GError **error);
+  void (*buffer_free) (NpuBuffer *buffer);
+  gboolean (*buffer_sync) (NpuBuffer *buffer, NpuSyncDirection direction,
+      gsize offset, gsize size, GError **error);
+  NpuKernel *(*kernel_open) (NpuDevice *device, const NpuOp *op,
+      GError **error);
+  void (*kernel_free) (NpuKernel *kernel);
+  NpuRun *(*run_new) (NpuDevice *device, GError **error);
+  void (*run_free) (NpuRun *run);
+  gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
+  gboolean (*wait) (NpuRun *run, guint64 timeout, NpuRunTimes *times,
+      GError **error);
+  gboolean (*is_done) (NpuRun *run);
+};
+
+/**
+ * npu_device_open:
+ * @name: `auto`, `cpu`, `xrt` or `xrt:N`
+ *
+ * Returns: (transfer full): a device or %NULL with @error set: SETTINGS for a
+ * name that is none of these or options out of range, NOT_FOUND, OPEN, BUSY
+ * or FAILED for a device that cannot be had.
+ */
+NPU_API NpuDevice *npu_device_open (const char *name,
+    const NpuDeviceOptions *options, GError **error);
+
+/* Frees the device; its kernels, buffers and runs must be gone. */
+NPU_API void npu_device_free (NpuDevice *device);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuDevice, npu_device_free)
+
+/* Tiles per launch that suit @op in a ring of @depth slots. */
+NPU_API guint npu_device_batch_for (NpuDevice *device, const NpuOp *op,
+    guint depth);
+
+NPU_API NpuBuffer *npu_buffer_new (NpuDevice *device, gsize size,
+    GError **error);
+NPU_API void npu_buffer_free (NpuBuffer *buffer);
+/* Makes what the host wrote visible to the device, or the other way. */
+NPU_API gboolean npu_buffer_sync (NpuBuffer *buffer,
+    NpuSyncDirection direction, gsize offset, gsize size, GError **error);
+
+/**
+ * npu_kernel_open:
+ *
+ * Opens @op on @device and packs its constants there.
+ *
+ * Returns: (transfer full): the kernel, or %NULL with @error set; the code
+ * UNSUPPORTED means that another device should be asked.
+ */
+NPU_API NpuKernel *npu_kernel_open (NpuDevice *device, const NpuOp *op,
+    GError **error);
+NPU_API void npu_kernel_free (NpuKernel *kernel);
+
+NPU_API NpuRun *npu_run_new (NpuDevice *device, GError **error);
+/* A run that is in flight is waited for. */
+NPU_API void npu_run_free (NpuRun *run);
+
+/* Queues @launch and returns at once, unless the device has as many in flight
+ * as it takes. The run must not be in flight; kernel and buffers must stay
+ * until it has completed. */
+NPU_API gboolean npu_run_submit (NpuRun *run, const NpuLaunch *launch,
+    GError **error);
+
+/* Waits until the run's launch has completed, @timeout ns at most. On
+ * TIMEOUT the launch may still be in flight; on LAUNCH it is not. */
+NPU_API gboolean npu_run_wait (NpuRun *run, guint64 timeout,
+    NpuRunTimes *times, GError **error);
+
+/* Whether the run's launch has completed; never blocks. */
+NPU_API gboolean npu_run_is_done (NpuRun *run);
+
+G_END_DECLS

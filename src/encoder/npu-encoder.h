@@ -1,0 +1,68 @@
+/* The Whisper encoder as stages of 64-row tiles on a device
+ * (Radford et al. 2022; openai/whisper, model.py, AudioEncoder).
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "executor/npu-executor.h"
+#include "model/npu-model.h"
+
+G_BEGIN_DECLS
+
+#define NPU_MAX_FRAMES 3000 /* 30 s of mel */
+
+typedef struct _NpuEncoder NpuEncoder;
+
+typedef enum {
+  NPU_PRECISION_AUTO, /* int8 where its quality holds, else f32 */
+  NPU_PRECISION_INT8,
+  NPU_PRECISION_F32,
+} NpuPrecision;
+
+typedef struct {
+  guint depth;      /* slots, 1 to 16 */
+  guint batch_size; /* tiles per launch, 0 = the device's choice, 24 at most */
+  NpuPrecision precision;
+  guint64 timeout; /* ns per launch */
+} NpuEncoderOptions;
+
+/**
+ * npu_encoder_new:
+ * @model: read while the function runs, not kept
+ * @device: must outlive the encoder
+ *
+ * Opens the kernels of every stage, which packs the weights.
+ *
+ * Returns: (transfer full): an encoder, or %NULL with @error set.
+ */
+NPU_API NpuEncoder *npu_encoder_new (const NpuModel *model, NpuDevice *device,
+    const NpuEncoderOptions *options, GError **error);
+NPU_API void npu_encoder_free (NpuEncoder *encoder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuEncoder, npu_encoder_free)
+
+/* Hyper-parameters of the model it was made of, and what was chosen. */
+NPU_API guint npu_encoder_get_n_mels (NpuEncoder *encoder);
+NPU_API guint npu_encoder_get_d (NpuEncoder *encoder);
+NPU_API guint npu_encoder_get_depth (NpuEncoder *encoder);
+NPU_API guint npu_encoder_get_batch_size (NpuEncoder *encoder);
+NPU_API const char *npu_encoder_get_precision (NpuEncoder *encoder);
+NPU_API NpuExecutor *npu_encoder_get_executor (NpuEncoder *encoder);
+
+/**
+ * npu_encoder_encode:
+ * @mel: [n_mels][n_frames] floats, all finite
+ * @n_frames: even, 2 to 3000
+ * @states: (out caller-allocates): [n_frames / 2][d] floats
+ * @stats: (out) (optional): of this window
+ *
+ * Returns: %FALSE with @error set when a launch failed (LAUNCH, TIMEOUT),
+ * the executor was cancelled (CANCELLED) or the arguments are wrong
+ * (SETTINGS).
+ */
+NPU_API gboolean npu_encoder_encode (NpuEncoder *encoder, const float *mel,
+    guint n_frames, float *states, NpuStats *stats, GError **error);
+
+G_END_DECLS
