@@ -1,0 +1,141 @@
+/* Encoders of any width and depth made in memory.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "small-model.h"
+
+#include <math.h>
+#include <string.h>
+
+#define N_POSITIONS 1500
+#define OUTLIER_EVERY 48 /* channels */
+
+typedef struct {
+  GRand *rand;
+  GPtrArray *memory; /* everything that the model points to */
+} Maker;
+
+static gpointer
+keep (Maker *maker, gpointer memory)
+{
+  g_ptr_array_add (maker->memory, memory);
+  return memory;
+}
+
+/* Values uniform in centre - spread to centre + spread, plus @outlier in a few
+ * columns; trailing dimensions of 0 are none. */
+static NpuTensor *
+make_tensor (Maker *maker, gsize n0, gsize n1, gsize n2, double centre,
+    double spread, double outlier)
+{
+  const gsize shape[3] = {n0, n1, n2};
+  NpuTensor *tensor = keep (maker, g_new0 (NpuTensor, 1));
+  gsize n = 1;
+  guint32 *bits;
+
+  for (guint i = 0; i < 3 && shape[i]; i++) {
+    tensor->shape[tensor->n_dims++] = shape[i];
+    n *= shape[i];
+  }
+  bits = keep (maker, g_new (guint32, n));
+  for (gsize i = 0; i < n; i++) {
+    double x = centre + spread * g_rand_double_range (maker->rand, -1, 1);
+    float value;
+
+    if (i % OUTLIER_EVERY == OUTLIER_EVERY / 2)
+      x += outlier;
+    value = (float) x;
+    memcpy (&bits[i], &value, sizeof value);
+    bits[i] = GUINT32_TO_LE (bits[i]); /* as files have it */
+  }
+
+  tensor->name = "made";
+  tensor->dtype = NPU_DTYPE_F32;
+  tensor->data = (const guint8 *) bits;
+  tensor->size = n * sizeof (float);
+  return tensor;
+}
+
+/* Weights that keep the variance of a sum over @in inputs, times gain
+ * squared. */
+static NpuTensor *
+make_weight (Maker *maker, gsize out, gsize in, double gain)
+{
+  return make_tensor (maker, out, in, 0, 0, gain * sqrt (3.0 / in), 0);
+}
+
+static NpuTensor *
+make_conv_weight (Maker *maker, gsize out, gsize in)
+{
+  return make_tensor (maker, out, in, 3, 0, sqrt (3.0 / (3 * in)), 0);
+}
+
+static NpuTensor *
+make_bias (Maker *maker, gsize n, double outlier)
+{
+  return make_tensor (maker, n, 0, 0, 0, 0.1, outlier);
+}
+
+static NpuTensor *
+make_gamma (Maker *maker, gsize n)
+{
+  return make_tensor (maker, n, 0, 0, 1, 0.3, 0);
+}
+
+NpuModel *
+small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
+{
+  NpuModel *model = g_new0 (NpuModel, 1);
+  Maker maker = {g_rand_new_with_seed (d * 100 + n_layers),
+      g_ptr_array_new_with_free_func (g_free)};
+
+  g_assert_cmpuint (d % 64, ==, 0);
+  model->name = g_strdup ("made in memory");
+  model->n_mels = n_mels;
+  model->d = d;
+  model->n_heads = d / 64;
+  model->n_layers = n_layers;
+  model->n_positions = N_POSITIONS;
+  model->conv1_weight = make_conv_weight (&maker, d, n_mels);
+  model->conv1_bias = make_bias (&maker, d, 0);
+  model->conv2_weight = make_conv_weight (&maker, d, d);
+  model->conv2_bias = make_bias (&maker, d, 0);
+  model->positional_embedding =
+      make_tensor (&maker, N_POSITIONS, d, 0, 0, 1, 0);
+  model->ln_post_weight = make_gamma (&maker, d);
+  model->ln_post_bias = make_bias (&maker, d, 0);
+
+  model->blocks = keep (&maker, g_new0 (NpuModelBlock, n_layers));
+  for (guint i = 0; i < n_layers; i++) {
+    NpuModelBlock *block = &model->blocks[i];
+
+    block->attn_ln_weight = make_gamma (&maker, d);
+    block->attn_ln_bias = make_bias (&maker, d, 0);
+    /* Scores that spread by more than 1 make attention choose. */
+    block->query_weight = make_weight (&maker, d, d, 1.5);
+    block->query_bias = make_bias (&maker, d, 0);
+    block->key_weight = make_weight (&maker, d, d, 1.5);
+    block->value_weight = make_weight (&maker, d, d, 1);
+    block->value_bias = make_bias (&maker, d, 0);
+    block->out_weight = make_weight (&maker, d, d, 1);
+    block->out_bias = make_bias (&maker, d, 0);
+    block->mlp_ln_weight = make_gamma (&maker, d);
+    block->mlp_ln_bias = make_bias (&maker, d, 0);
+    block->fc1_weight = make_weight (&maker, 4 * d, d, 1.5);
+    block->fc1_bias = make_bias (&maker, 4 * d, 0);
+    block->fc2_weight = make_weight (&maker, d, 4 * d, 1);
+    block->fc2_bias = make_bias (&maker, d, outlier);
+  }
+
+  g_rand_free (maker.rand);
+  model->priv = maker.memory;
+  return model;
+}
+
+void
+small_model_free (NpuModel *model)
+{
+  g_ptr_array_unref (model->priv);
+  g_free (model->name);
+  g_free (model);
+}
