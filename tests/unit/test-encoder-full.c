@@ -1,0 +1,174 @@
+/* Whole windows of 30 s: real speech through a real model against states that
+ * were computed elsewhere, and the float64 encoder of the tests against them.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "compare.h"
+#include "encoder-fixture.h"
+#include "ref-encoder.h"
+#include "test-data.h"
+
+#define N_MELS 80
+#define N_FRAMES 3000
+#define D 384
+
+/* A clip's log-mel, the states that belong to it, and the model. */
+typedef struct {
+  NpuModel *model;
+  float *mel;    /* [N_MELS][N_FRAMES] */
+  float *states; /* [N_FRAMES / 2][D] */
+} Clip;
+
+static void
+clip_clear (Clip *clip)
+{
+  g_clear_pointer (&clip->model, npu_model_free);
+  g_clear_pointer (&clip->mel, g_free);
+  g_clear_pointer (&clip->states, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Clip, clip_clear)
+
+/* FALSE after g_test_skip(). */
+static gboolean
+clip_load (Clip *clip, const char *name)
+{
+  g_autofree char *mel_name =
+      g_strdup_printf ("reference/%s.mel.80x3000.f32", name);
+  g_autofree char *states_name =
+      g_strdup_printf ("reference/%s.tiny.en.1500x384.f32", name);
+  g_autofree char *mel = test_data_path (mel_name);
+  g_autofree char *states = mel ? test_data_path (states_name) : NULL;
+  g_autofree char *model =
+      states ? test_data_path ("models/whisper-tiny.en-encoder-f16.safetensors")
+             : NULL;
+
+  if (!model)
+    return FALSE;
+  clip->model = encoder_fixture_open_model (model);
+  g_assert_cmpuint (clip->model->n_mels, ==, N_MELS);
+  g_assert_cmpuint (clip->model->d, ==, D);
+  clip->mel = test_data_read_f32 (mel, N_MELS * N_FRAMES);
+  clip->states = test_data_read_f32 (states, N_FRAMES / 2 * D);
+  return TRUE;
+}
+
+static void
+test_reference_encoder (void)
+{
+  g_auto (Clip) clip = {0};
+  g_autoptr (RefEncoder) reference = NULL;
+  g_autofree float *states = NULL;
+  Comparison comparison;
+
+  if (!clip_load (&clip, "jfk"))
+    return;
+  reference = ref_encoder_new (clip.model);
+  states = ref_encoder_encode (reference, clip.mel, N_FRAMES);
+  compare_check ("float64 encoder", states, clip.states, N_FRAMES / 2, D,
+      0.999999999, 0.999999999, &comparison);
+  g_assert_cmpfloat (comparison.max_error, <=, 1e-5);
+}
+
+static void
+test_f32 (gconstpointer name)
+{
+  const EncoderSetup setup = {.precision = NPU_PRECISION_F32};
+  g_auto (Clip) clip = {0};
+  g_autofree float *states = NULL;
+  Comparison comparison;
+
+  if (!clip_load (&clip, name))
+    return;
+  states = encoder_fixture_encode_once (clip.model, &setup, clip.mel, N_FRAMES);
+  compare_check (
+      name, states, clip.states, N_FRAMES / 2, D, 0.99999, 0.9999, &comparison);
+}
+
+static void
+test_int8 (gconstpointer name)
+{
+  const EncoderSetup setup = {.precision = NPU_PRECISION_INT8};
+  g_auto (Clip) clip = {0};
+  g_autofree float *states = NULL;
+  Comparison comparison;
+
+  if (!clip_load (&clip, name))
+    return;
+  states = encoder_fixture_encode_once (clip.model, &setup, clip.mel, N_FRAMES);
+  compare_check (
+      name, states, clip.states, N_FRAMES / 2, D, 0.999, 0.98, &comparison);
+}
+
+/* A short window is not a cropped long one: attention sees less. */
+static void
+test_short_windows (gconstpointer name)
+{
+  static const guint lengths[] = {2, 64, 500};
+  g_auto (Clip) clip = {0};
+  g_autoptr (RefEncoder) reference = NULL;
+
+  if (!clip_load (&clip, name))
+    return;
+  reference = ref_encoder_new (clip.model);
+  for (guint i = 0; i < G_N_ELEMENTS (lengths); i++) {
+    const guint n = lengths[i];
+    g_autofree float *mel = test_data_crop_mel (clip.mel, N_MELS, N_FRAMES, n);
+    g_autofree float *expected = ref_encoder_encode (reference, mel, n);
+    const EncoderSetup f32 = {.precision = NPU_PRECISION_F32};
+    const EncoderSetup int8 = {.precision = NPU_PRECISION_INT8};
+    g_autofree float *f32_states =
+        encoder_fixture_encode_once (clip.model, &f32, mel, n);
+    g_autofree float *int8_states =
+        encoder_fixture_encode_once (clip.model, &int8, mel, n);
+    g_autofree char *what = g_strdup_printf ("%u frames", n);
+
+    g_test_message ("%s of %s: f32, then int8", what, (const char *) name);
+    compare_check (what, f32_states, expected, n / 2, D, 0.99999, 0.9999, NULL);
+    compare_check (what, int8_states, expected, n / 2, D, 0.999, 0.98, NULL);
+  }
+}
+
+static void
+test_synthetic (void)
+{
+  g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
+  g_autoptr (RefEncoder) reference = ref_encoder_new (model);
+  g_autofree float *mel = test_data_new_mel (N_MELS, N_FRAMES, 1);
+  g_autofree float *expected = ref_encoder_encode (reference, mel, N_FRAMES);
+  const EncoderSetup f32 = {.precision = NPU_PRECISION_F32};
+  const EncoderSetup int8 = {.precision = NPU_PRECISION_INT8};
+  g_autofree float *f32_states =
+      encoder_fixture_encode_once (model, &f32, mel, N_FRAMES);
+  g_autofree float *int8_states =
+      encoder_fixture_encode_once (model, &int8, mel, N_FRAMES);
+
+  compare_check (
+      "f32", f32_states, expected, N_FRAMES / 2, D, 0.99999, 0.9999, NULL);
+  compare_check (
+      "int8", int8_states, expected, N_FRAMES / 2, D, 0.999, 0.98, NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const clips[] = {"jfk", "1272-128104-0000"};
+
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/encoder-full/float64-encoder-matches-reference",
+      test_reference_encoder);
+  for (guint i = 0; i < G_N_ELEMENTS (clips); i++) {
+    g_autofree char *f32 =
+        g_strdup_printf ("/encoder-full/f32-matches-reference/%s", clips[i]);
+    g_autofree char *int8 =
+        g_strdup_printf ("/encoder-full/int8-matches-reference/%s", clips[i]);
+    g_autofree char *cropped = g_strdup_printf (
+        "/encoder-full/short-windows-of-speech-match-float64/%s", clips[i]);
+
+    g_test_add_data_func (f32, clips[i], test_f32);
+    g_test_add_data_func (int8, clips[i], test_int8);
+    g_test_add_data_func (cropped, clips[i], test_short_windows);
+  }
+  g_test_add_func (
+      "/encoder-full/synthetic-window-matches-float64", test_synthetic);
+  return g_test_run ();
+}

@@ -1,0 +1,237 @@
+/* What the encoder answers besides states: errors for wrong arguments, what it
+ * was made of, and the statistics of a window.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "encoder-fixture.h"
+#include "small-model.h"
+#include "test-data.h"
+
+#include <string.h>
+
+#define N_MELS 80
+#define TIMEOUT (600 * (guint64) 1000000000)
+
+/* --- wrong arguments ---------------------------------------------------- */
+
+static void
+test_wrong_options (void)
+{
+  static const NpuEncoderOptions wrong[] = {
+      {.depth = 0, .precision = NPU_PRECISION_F32, .timeout = TIMEOUT},
+      {.depth = 17, .precision = NPU_PRECISION_F32, .timeout = TIMEOUT},
+      {.depth = G_MAXUINT, .precision = NPU_PRECISION_F32, .timeout = TIMEOUT},
+      {.depth = 3,
+          .batch_size = 25,
+          .precision = NPU_PRECISION_F32,
+          .timeout = TIMEOUT},
+      {.depth = 3,
+          .batch_size = G_MAXUINT,
+          .precision = NPU_PRECISION_F32,
+          .timeout = TIMEOUT},
+      {.depth = 3, .precision = NPU_PRECISION_F32, .timeout = 0},
+      {.depth = 3, .precision = (NpuPrecision) 99, .timeout = TIMEOUT},
+  };
+  const NpuDeviceOptions device_options = {0};
+  g_autoptr (NpuDevice) device = npu_device_open ("cpu", &device_options, NULL);
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+    g_autoptr (GError) error = NULL;
+    NpuEncoder *encoder = npu_encoder_new (model, device, &wrong[i], &error);
+
+    g_assert_null (encoder);
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_SETTINGS);
+    g_test_message ("%s", error->message);
+  }
+  small_model_free (model);
+}
+
+static void
+test_wrong_n_frames (void)
+{
+  static const guint wrong[] = {
+      0, 1, 3, 127, 2999, 3001, 3002, 6000, G_MAXUINT - 1, G_MAXUINT};
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+  const EncoderSetup setup = {0};
+  g_autoptr (EncoderFixture) fixture = encoder_fixture_new (model, &setup);
+  const gsize n = NPU_MAX_FRAMES / 2 * model->d;
+  g_autofree float *mel = test_data_new_mel (N_MELS, NPU_MAX_FRAMES, 1);
+  g_autofree float *states = g_new0 (float, n);
+  g_autofree float *untouched = g_new0 (float, n);
+  g_autofree float *after = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_false (npu_encoder_encode (
+        fixture->encoder, mel, wrong[i], states, NULL, &error));
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_SETTINGS);
+    g_test_message ("%s", error->message);
+    g_assert_cmpmem (states, n * sizeof (float), untouched, n * sizeof (float));
+  }
+  after = encoder_fixture_encode (fixture, mel, 2);
+  g_assert_nonnull (after);
+  small_model_free (model);
+}
+
+/* --- what it is made of ------------------------------------------------- */
+
+static void
+test_properties (void)
+{
+  NpuModel *model = small_model_new (128, 192, 1, 0);
+  const EncoderSetup setup = {
+      .depth = 5, .batch_size = 6, .precision = NPU_PRECISION_INT8};
+  g_autoptr (EncoderFixture) fixture = encoder_fixture_new (model, &setup);
+  NpuEncoder *encoder = fixture->encoder;
+
+  small_model_free (model);
+  g_assert_cmpuint (npu_encoder_get_n_mels (encoder), ==, 128);
+  g_assert_cmpuint (npu_encoder_get_d (encoder), ==, 192);
+  g_assert_cmpuint (npu_encoder_get_depth (encoder), ==, 5);
+  g_assert_cmpuint (npu_encoder_get_batch_size (encoder), ==, 6);
+  g_assert_cmpstr (npu_encoder_get_precision (encoder), ==, "int8");
+  g_assert_nonnull (npu_encoder_get_executor (encoder));
+}
+
+static void
+test_automatic_choices (void)
+{
+  const NpuDeviceOptions device_options = {0};
+  const NpuEncoderOptions options = {
+      .depth = 3, .precision = NPU_PRECISION_AUTO, .timeout = TIMEOUT};
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuDevice) device =
+      npu_device_open ("cpu", &device_options, &error);
+  g_autoptr (NpuEncoder) encoder =
+      npu_encoder_new (model, device, &options, &error);
+  const char *precision;
+
+  g_assert_no_error (error);
+  precision = npu_encoder_get_precision (encoder);
+  g_assert_true (
+      g_str_equal (precision, "int8") || g_str_equal (precision, "f32"));
+  g_assert_cmpuint (npu_encoder_get_batch_size (encoder), >=, 1);
+  g_assert_cmpuint (
+      npu_encoder_get_batch_size (encoder), <=, NPU_EXECUTOR_MAX_BATCH);
+  small_model_free (model);
+}
+
+/* --- statistics --------------------------------------------------------- */
+
+static void
+encode (EncoderFixture *fixture, guint n_frames, NpuStats *stats)
+{
+  g_autofree float *mel = test_data_new_mel (N_MELS, n_frames, 1);
+  g_autofree float *states =
+      g_new (float, n_frames / 2 * npu_encoder_get_d (fixture->encoder));
+  g_autoptr (GError) error = NULL;
+
+  memset (stats, 0xff, sizeof *stats);
+  npu_encoder_encode (fixture->encoder, mel, n_frames, states, stats, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_window_stats (void)
+{
+  NpuModel *model = small_model_new (N_MELS, 64, 2, 0);
+  guint64 tiles = 0, launches = G_MAXUINT64;
+  static const guint batches[] = {1, 2, 8, 24};
+
+  for (guint i = 0; i < G_N_ELEMENTS (batches); i++) {
+    const EncoderSetup setup = {.batch_size = batches[i]};
+    g_autoptr (EncoderFixture) fixture = encoder_fixture_new (model, &setup);
+    gint64 start = g_get_monotonic_time (), wall;
+    NpuStats stats;
+
+    encode (fixture, 1100, &stats);
+    wall = (g_get_monotonic_time () - start + 1) * 1000;
+    g_test_message ("batch %u: %" G_GUINT64_FORMAT " tiles, %" G_GUINT64_FORMAT
+                    " launches, %" G_GUINT64_FORMAT " stalls",
+        batches[i], stats.tiles, stats.launches, stats.stalls);
+
+    if (i == 0) {
+      tiles = stats.tiles;
+      g_assert_cmpuint (stats.launches, ==, tiles);
+    }
+    g_assert_cmpuint (stats.tiles, ==, tiles);
+    g_assert_cmpuint (stats.launches, <, launches);
+    g_assert_cmpuint (stats.launches * batches[i], >=, tiles);
+    g_assert_cmpuint (stats.stalls, <, stats.launches);
+    g_assert_cmpuint (stats.total_time, <=, wall);
+    g_assert_cmpuint (stats.compute_time, >, 0);
+    g_assert_cmpuint (stats.compute_time, <=, stats.total_time);
+    g_assert_cmpuint (
+        stats.dma_write_time + stats.dma_read_time, <=, stats.total_time);
+    launches = stats.launches;
+  }
+  small_model_free (model);
+}
+
+static void
+test_sequential_never_overlaps (void)
+{
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+  const EncoderSetup setup = {.depth = 1, .batch_size = 1};
+  g_autoptr (EncoderFixture) fixture = encoder_fixture_new (model, &setup);
+  NpuStats stats;
+
+  /* Depth 1 finds its only launch completed each time: every submission but a
+   * stage's first stalls. */
+  encode (fixture, 258, &stats);
+  g_assert_cmpuint (stats.stalls, >, 0);
+  g_assert_cmpuint (stats.stalls, <, stats.launches);
+  small_model_free (model);
+}
+
+static void
+test_windows_add_up (void)
+{
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+  const EncoderSetup setup = {0};
+  g_autoptr (EncoderFixture) fixture = encoder_fixture_new (model, &setup);
+  NpuExecutor *executor = npu_encoder_get_executor (fixture->encoder);
+  NpuStats sum = {0}, total;
+
+  for (guint n = 2; n < 600; n += 126) {
+    NpuStats stats;
+
+    encode (fixture, n, &stats);
+    npu_stats_add (&sum, &stats);
+  }
+  npu_executor_get_stats (executor, &total);
+  g_assert_cmpuint (sum.tiles, ==, total.tiles);
+  g_assert_cmpuint (sum.launches, ==, total.launches);
+  g_assert_cmpuint (sum.stalls, ==, total.stalls);
+  g_assert_cmpuint (sum.compute_time, ==, total.compute_time);
+
+  npu_executor_reset_stats (executor);
+  npu_executor_get_stats (executor, &total);
+  g_assert_cmpuint (total.tiles, ==, 0);
+  g_assert_cmpuint (total.launches, ==, 0);
+  small_model_free (model);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func (
+      "/encoder-interface/refuses-wrong-options", test_wrong_options);
+  g_test_add_func (
+      "/encoder-interface/refuses-wrong-frame-counts", test_wrong_n_frames);
+  g_test_add_func (
+      "/encoder-interface/tells-what-it-was-made-of", test_properties);
+  g_test_add_func (
+      "/encoder-interface/chooses-batch-and-precision", test_automatic_choices);
+  g_test_add_func (
+      "/encoder-interface/window-stats-are-consistent", test_window_stats);
+  g_test_add_func (
+      "/encoder-interface/depth-1-stalls", test_sequential_never_overlaps);
+  g_test_add_func (
+      "/encoder-interface/windows-add-up-to-totals", test_windows_add_up);
+  return g_test_run ();
+}

@@ -1,0 +1,141 @@
+/* The encoder's numbers: its states against those of a float64 encoder in
+ * plain loops, at both precisions and at lengths around the edges of tiles.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "compare.h"
+#include "encoder-fixture.h"
+#include "ref-encoder.h"
+#include "small-model.h"
+#include "test-data.h"
+
+/* What a precision must hold. The largest error is relative to the states'
+ * root mean square. */
+typedef struct {
+  NpuPrecision precision;
+  double min_cosine, min_row_cosine, max_relative_error;
+} Bounds;
+
+static const Bounds f32_bounds = {NPU_PRECISION_F32, 0.99999, 0.9999, 1e-4};
+static const Bounds int8_bounds = {NPU_PRECISION_INT8, 0.999, 0.98, 1};
+
+static void
+check_precision (const NpuModel *model, const float *mel, guint n_frames,
+    const float *expected, const Bounds *bounds)
+{
+  const EncoderSetup setup = {.precision = bounds->precision};
+  g_autofree float *states =
+      encoder_fixture_encode_once (model, &setup, mel, n_frames);
+  g_autofree char *what = g_strdup_printf ("%s, %u frames, %s", model->name,
+      n_frames, encoder_fixture_precision_name (bounds->precision));
+  Comparison comparison;
+
+  compare_check (what, states, expected, n_frames / 2, model->d,
+      bounds->min_cosine, bounds->min_row_cosine, &comparison);
+  g_assert_cmpfloat (
+      comparison.max_error, <=, bounds->max_relative_error * comparison.rms);
+}
+
+static void
+check_model (const NpuModel *model, guint n_frames)
+{
+  g_autoptr (RefEncoder) reference = ref_encoder_new (model);
+  g_autofree float *mel = test_data_new_mel (model->n_mels, n_frames, n_frames);
+  g_autofree float *expected = ref_encoder_encode (reference, mel, n_frames);
+
+  check_precision (model, mel, n_frames, expected, &f32_bounds);
+  check_precision (model, mel, n_frames, expected, &int8_bounds);
+}
+
+static void
+test_tiny (gconstpointer n_frames)
+{
+  g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
+
+  check_model (model, GPOINTER_TO_UINT (n_frames));
+}
+
+static void
+test_base (gconstpointer n_frames)
+{
+  g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:base");
+
+  check_model (model, GPOINTER_TO_UINT (n_frames));
+}
+
+static void
+test_128_mels (void)
+{
+  NpuModel *model = small_model_new (128, 192, 2, 0);
+
+  check_model (model, 194);
+  small_model_free (model);
+}
+
+static void
+test_one_head (void)
+{
+  NpuModel *model = small_model_new (80, 64, 1, 0);
+
+  check_model (model, 258);
+  small_model_free (model);
+}
+
+/* Real models have a few channels hundreds of times the others: they must not
+ * take the resolution of those. */
+static void
+test_outliers (void)
+{
+  NpuModel *model = small_model_new (80, 384, 3, 100);
+
+  check_model (model, 258);
+  small_model_free (model);
+}
+
+/* Silence is where a row may have no variance at all. */
+static void
+test_constant_mel (void)
+{
+  const guint n_frames = 130;
+  g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
+  g_autoptr (RefEncoder) reference = ref_encoder_new (model);
+  const float levels[] = {0, -1.5, 2};
+
+  for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
+    g_autofree float *mel = g_new (float, model->n_mels *n_frames);
+    g_autofree float *expected = NULL;
+
+    for (guint j = 0; j < model->n_mels * n_frames; j++)
+      mel[j] = levels[i];
+    expected = ref_encoder_encode (reference, mel, n_frames);
+    check_precision (model, mel, n_frames, expected, &f32_bounds);
+    check_precision (model, mel, n_frames, expected, &int8_bounds);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  /* A tile is 64 positions, that is 128 frames. */
+  static const guint tiny_frames[] = {2, 4, 126, 128, 130, 256, 500};
+  static const guint base_frames[] = {2, 130};
+
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (tiny_frames); i++) {
+    g_autofree char *path = g_strdup_printf (
+        "/encoder/matches-float64/tiny/%u-frames", tiny_frames[i]);
+
+    g_test_add_data_func (path, GUINT_TO_POINTER (tiny_frames[i]), test_tiny);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (base_frames); i++) {
+    g_autofree char *path = g_strdup_printf (
+        "/encoder/matches-float64/base/%u-frames", base_frames[i]);
+
+    g_test_add_data_func (path, GUINT_TO_POINTER (base_frames[i]), test_base);
+  }
+  g_test_add_func ("/encoder/matches-float64/128-mels", test_128_mels);
+  g_test_add_func ("/encoder/matches-float64/one-head", test_one_head);
+  g_test_add_func ("/encoder/matches-float64/outlier-channels", test_outliers);
+  g_test_add_func ("/encoder/matches-float64/constant-mel", test_constant_mel);
+  return g_test_run ();
+}
