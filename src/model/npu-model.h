@@ -27,7 +27,8 @@ typedef enum {
 } NpuDtype;
 
 /* A tensor inside the model's mapping; shape[] is in C order, outermost
- * first. Owned by the model. */
+ * first. data need not be aligned: read it with npu_tensor_read(). Owned by
+ * the model. */
 typedef struct {
   const char *name; /* as the file spells it, for messages */
   NpuDtype dtype;
@@ -36,36 +37,40 @@ typedef struct {
   const guint8 *data;
   gsize size;   /* bytes */
   gsize offset; /* of data in the file, for messages */
+
+  /*< private >*/
+  const char *file;                      /* as messages name it */
+  const struct _NpuGenerator *generator; /* a synthetic tensor has no data */
 } NpuTensor;
 
 /* The linear maps and norms of one encoder block, as Whisper has them
  * (openai/whisper, model.py, ResidualAttentionBlock). Weights are [out][in]. */
 typedef struct {
-  const NpuTensor *attn_ln_weight, *attn_ln_bias;     /* [d] */
-  const NpuTensor *query_weight, *query_bias;         /* [d][d], [d] */
-  const NpuTensor *key_weight;                        /* [d][d], no bias */
-  const NpuTensor *value_weight, *value_bias;         /* [d][d], [d] */
-  const NpuTensor *out_weight, *out_bias;             /* [d][d], [d] */
-  const NpuTensor *mlp_ln_weight, *mlp_ln_bias;       /* [d] */
-  const NpuTensor *fc1_weight, *fc1_bias;             /* [4d][d], [4d] */
-  const NpuTensor *fc2_weight, *fc2_bias;             /* [d][4d], [d] */
+  const NpuTensor *attn_ln_weight, *attn_ln_bias; /* [d] */
+  const NpuTensor *query_weight, *query_bias;     /* [d][d], [d] */
+  const NpuTensor *key_weight;                    /* [d][d], no bias */
+  const NpuTensor *value_weight, *value_bias;     /* [d][d], [d] */
+  const NpuTensor *out_weight, *out_bias;         /* [d][d], [d] */
+  const NpuTensor *mlp_ln_weight, *mlp_ln_bias;   /* [d] */
+  const NpuTensor *fc1_weight, *fc1_bias;         /* [4d][d], [4d] */
+  const NpuTensor *fc2_weight, *fc2_bias;         /* [d][4d], [d] */
 } NpuModelBlock;
 
 typedef struct _NpuModel NpuModel;
 
 /* Read-only view of a loaded model. */
 struct _NpuModel {
-  char *name;      /* file base name, or "synthetic:tiny" */
+  char *name;         /* file base name, or "synthetic:tiny" */
   gboolean synthetic; /* weights are random: states mean nothing */
-  guint n_mels;    /* 80 or 128 */
-  guint d;         /* n_audio_state: width of the hidden states */
-  guint n_heads;   /* d / 64 */
+  guint n_mels;       /* 80 or 128 */
+  guint d;            /* n_audio_state: width of the hidden states */
+  guint n_heads;      /* d / 64 */
   guint n_layers;
   guint n_positions; /* rows of positional_embedding: 1500 */
 
-  const NpuTensor *conv1_weight, *conv1_bias; /* [d][n_mels][3], [d] */
-  const NpuTensor *conv2_weight, *conv2_bias; /* [d][d][3], [d] */
-  const NpuTensor *positional_embedding;      /* [n_positions][d] */
+  const NpuTensor *conv1_weight, *conv1_bias;     /* [d][n_mels][3], [d] */
+  const NpuTensor *conv2_weight, *conv2_bias;     /* [d][d][3], [d] */
+  const NpuTensor *positional_embedding;          /* [n_positions][d] */
   const NpuTensor *ln_post_weight, *ln_post_bias; /* [d] */
   NpuModelBlock *blocks;                          /* [n_layers] */
 
@@ -98,8 +103,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuModel, npu_model_free)
  * Converts elements to float. A NaN or infinity is an error (FORMAT) that
  * names the tensor and the byte offset of the first one.
  */
-NPU_API gboolean npu_tensor_read (const NpuTensor *tensor, gsize first, gsize n,
-    float *out, GError **error);
+NPU_API gboolean npu_tensor_read (
+    const NpuTensor *tensor, gsize first, gsize n, float *out, GError **error);
 
 /* Elements in @tensor: the product of its shape. */
 NPU_API gsize npu_tensor_n_elements (const NpuTensor *tensor);

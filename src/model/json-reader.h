@@ -1,0 +1,43 @@
+/* A strict reader for the little JSON that a safetensors header is made of:
+ * objects, arrays, strings and unsigned integers. It never recurses, copies
+ * only strings, and reports byte offsets in the file.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+  const char *file; /* for messages */
+  const char *start, *at, *end;
+  guint64 offset; /* of start in the file */
+} NpuJson;
+
+/* The offset in the file of what comes next, after white space. */
+guint64 npu_json_offset (NpuJson *json);
+
+/* Whether @c comes next; it is consumed if so. */
+gboolean npu_json_accept (NpuJson *json, char c);
+
+/* The same, but FALSE with @error set (FORMAT) if it does not. */
+gboolean npu_json_expect (NpuJson *json, char c, GError **error);
+
+/* After an element of an object or array that ends with @close: either a
+ * comma, or the end, whereupon *@done is set. */
+gboolean npu_json_next (
+    NpuJson *json, char close, gboolean *done, GError **error);
+
+/* Reads a string; its text replaces @text. */
+gboolean npu_json_string (NpuJson *json, GString *text, GError **error);
+
+/* Reads an unsigned integer of at most 64 bits, without fraction or
+ * exponent. */
+gboolean npu_json_uint (NpuJson *json, guint64 *value, GError **error);
+
+/* Nothing but white space is left. */
+gboolean npu_json_finish (NpuJson *json, GError **error);
+
+G_END_DECLS
