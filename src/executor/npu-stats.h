@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 
 /**
  * NpuStats:
- * @tiles: 64-row output tiles computed
+ * @tiles: 64-row output tiles computed and read
  * @launches: submissions to the device
  * @stalls: submissions, other than a stage's first, that found every earlier
  *   launch completed: the device had idled for want of work
@@ -20,7 +20,8 @@ G_BEGIN_DECLS
  * @dma_write_time: ns of host time making inputs visible to the device
  *   (packing and sync)
  * @compute_time: ns during which at least one launch was computing; time in
- *   the device's queue does not count
+ *   the device's queue does not count. Where launches of two stages compute at
+ *   once, the time is the earlier stage's
  * @dma_read_time: ns of host time making outputs visible to the host (sync
  *   and unpacking)
  */

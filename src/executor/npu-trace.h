@@ -1,5 +1,13 @@
 /* A timeline of launches in Chrome's trace event format, for ui.perfetto.dev:
- * a lane per slot with the parts of its launches, a lane per worker.
+ * a lane per slot with the parts of its launches, a lane for the host's waits,
+ * and whatever lanes others add.
+ *
+ * The file is a JSON array with one event a line: spans are "ph": "X", marks
+ * "ph": "i"; "ts" and "dur" are in microseconds, with ns as their fraction,
+ * since the trace was opened; "cat" is the category, and "args" has the
+ * "stage", its "first_tile" and "tiles". A span of category compute is named
+ * by its stage, any other by its category. Lanes are threads of process 1,
+ * named by "thread_name" events.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,25 +25,40 @@ typedef struct _NpuTrace NpuTrace;
  * npu_trace_new:
  * @location: file to write, replaced if it exists
  *
- * The file is valid JSON after npu_trace_free(), and readable by Perfetto
- * before.
+ * The file is valid JSON after npu_trace_close(). Before, whole events reach
+ * it from time to time, so that all it lacks is the end of the array, which
+ * Perfetto does without.
  *
  * Returns: (transfer full): a trace, or %NULL with @error set (OPEN).
  */
 NPU_API NpuTrace *npu_trace_new (const char *location, GError **error);
 
-/* Ends the file and closes it. Returns %FALSE with @error set where not
- * everything could be written (disk full). */
+/* Ends the file and closes it; what is added later is dropped. Returns %FALSE
+ * with @error set (FAILED) where not everything could be written (disk full);
+ * closing again has nothing to report. */
 NPU_API gboolean npu_trace_close (NpuTrace *trace, GError **error);
 /* Closes without looking at errors, if not closed, and frees. */
 NPU_API void npu_trace_free (NpuTrace *trace);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTrace, npu_trace_free)
 
-/* Adds one span: @lane is the row of the picture ("slot 0"), @name what ran
- * ("block 0 attention"), @category one of dma-write, compute, dma-read, wait,
- * stall; times in ns of the monotonic clock. Thread-safe. */
+/**
+ * npu_trace_add:
+ * @lane: row of the picture ("slot 0"); spans of one lane do not overlap
+ * @stage: what ran ("block 0 attention")
+ * @category: dma-write, queue (submitted, not begun), compute, dma-read or
+ *   wait (the host, for a launch)
+ * @start, @end: ns of the monotonic clock; what was before the trace was
+ *   opened is cut off
+ *
+ * Adds one span. Thread-safe.
+ */
 NPU_API void npu_trace_add (NpuTrace *trace, const char *lane,
-    const char *name, const char *category, guint64 start, guint64 end,
+    const char *stage, const char *category, guint64 start, guint64 end,
     guint first_tile, guint n_tiles);
+
+/* Adds one instant, of category stall or error. Thread-safe. */
+NPU_API void npu_trace_mark (NpuTrace *trace, const char *lane,
+    const char *stage, const char *category, guint64 time, guint first_tile,
+    guint n_tiles);
 
 G_END_DECLS
