@@ -8,10 +8,13 @@
 #include <math.h>
 #include <string.h>
 
-/* Two zero vectors are alike; a zero and another one have nothing in common. */
+/* Two zero vectors are alike; a zero and another one have nothing in common; a
+ * NaN stays one. */
 static double
 cosine (double dot, double square_a, double square_b)
 {
+  if (isnan (dot))
+    return dot;
   if (square_a == 0 && square_b == 0)
     return 1;
   if (square_a == 0 || square_b == 0)
