@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* GGML_QNT_VERSION; a file's ftype is 1000 times that plus a type. */
+#define QUANTISATION_VERSION 2
+
 typedef struct {
   NpuTensorTable *table;
   const guint8 *data;
@@ -118,7 +121,6 @@ read_header (Reader *reader, NpuGgmlHeader *header, GError **error)
   header->n_heads = values[3];
   header->n_layers = values[4];
   header->n_mels = values[9];
-  /* GGML_QNT_VERSION_FACTOR: the version of the block types' layout. */
   reader->quantisation_version = values[10] / 1000;
   return TRUE;
 }
@@ -150,19 +152,26 @@ skip_filters_and_vocabulary (Reader *reader, GError **error)
   return TRUE;
 }
 
-/* Block types changed their layout twice under the same numbers. */
+/* Version 1 of the block types reordered their nibbles, version 2 made the
+ * scales of all but Q5 halves, each under the same type number. */
 static gboolean
 check_quantisation (const Reader *reader, const NpuTableEntry *entry,
     guint64 offset, GError **error)
 {
-  if (npu_dtype_block (entry->tensor.dtype) == 1 ||
-      reader->quantisation_version == 2)
+  const NpuDtype dtype = entry->tensor.dtype;
+  const guint oldest =
+      dtype == NPU_DTYPE_Q5_0 || dtype == NPU_DTYPE_Q5_1 ? 1 : 2;
+
+  if (npu_dtype_block (dtype) == 1 ||
+      (reader->quantisation_version >= oldest &&
+          reader->quantisation_version <= QUANTISATION_VERSION))
     return TRUE;
   return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file,
       entry->tensor.name, offset,
-      "its type is %s of quantisation version %u, expected version 2; quantise "
-      "the model with a current whisper.cpp",
-      npu_dtype_name (entry->tensor.dtype), reader->quantisation_version);
+      "its type is %s of quantisation version %u, expected version %u to %u; "
+      "quantise the model with a current whisper.cpp",
+      npu_dtype_name (dtype), reader->quantisation_version, oldest,
+      QUANTISATION_VERSION);
 }
 
 static gboolean

@@ -1,0 +1,401 @@
+/* Writes models as files. The names are spelt out here once more: the
+ * product's own table would prove nothing.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "model-writer.h"
+
+#include <string.h>
+
+#include "quantise.h"
+
+#define MODEL(field) G_STRUCT_OFFSET (NpuModel, field)
+#define BLOCK(field) G_STRUCT_OFFSET (NpuModelBlock, field)
+
+typedef struct {
+  const char *openai, *hugging_face;
+  gsize field;
+} Name;
+
+static const Name model_names[] = {
+    {"encoder.positional_embedding", "model.encoder.embed_positions.weight",
+        MODEL (positional_embedding)},
+    {"encoder.conv1.weight", "model.encoder.conv1.weight",
+        MODEL (conv1_weight)},
+    {"encoder.conv1.bias", "model.encoder.conv1.bias", MODEL (conv1_bias)},
+    {"encoder.conv2.weight", "model.encoder.conv2.weight",
+        MODEL (conv2_weight)},
+    {"encoder.conv2.bias", "model.encoder.conv2.bias", MODEL (conv2_bias)},
+    {"encoder.ln_post.weight", "model.encoder.layer_norm.weight",
+        MODEL (ln_post_weight)},
+    {"encoder.ln_post.bias", "model.encoder.layer_norm.bias",
+        MODEL (ln_post_bias)},
+};
+
+static const Name block_names[] = {
+    {"attn.query.weight", "self_attn.q_proj.weight", BLOCK (query_weight)},
+    {"attn.query.bias", "self_attn.q_proj.bias", BLOCK (query_bias)},
+    {"attn.key.weight", "self_attn.k_proj.weight", BLOCK (key_weight)},
+    {"attn.value.weight", "self_attn.v_proj.weight", BLOCK (value_weight)},
+    {"attn.value.bias", "self_attn.v_proj.bias", BLOCK (value_bias)},
+    {"attn.out.weight", "self_attn.out_proj.weight", BLOCK (out_weight)},
+    {"attn.out.bias", "self_attn.out_proj.bias", BLOCK (out_bias)},
+    {"attn_ln.weight", "self_attn_layer_norm.weight", BLOCK (attn_ln_weight)},
+    {"attn_ln.bias", "self_attn_layer_norm.bias", BLOCK (attn_ln_bias)},
+    {"mlp.0.weight", "fc1.weight", BLOCK (fc1_weight)},
+    {"mlp.0.bias", "fc1.bias", BLOCK (fc1_bias)},
+    {"mlp.2.weight", "fc2.weight", BLOCK (fc2_weight)},
+    {"mlp.2.bias", "fc2.bias", BLOCK (fc2_bias)},
+    {"mlp_ln.weight", "final_layer_norm.weight", BLOCK (mlp_ln_weight)},
+    {"mlp_ln.bias", "final_layer_norm.bias", BLOCK (mlp_ln_bias)},
+};
+
+/* --- tensors ------------------------------------------------------------ */
+
+static void
+test_tensor_free (gpointer data)
+{
+  TestTensor *tensor = data;
+
+  g_byte_array_unref (tensor->data);
+  g_free (tensor->name);
+  g_free (tensor);
+}
+
+void
+test_tensor_set (TestTensor *tensor, const float *values, gsize n)
+{
+  g_byte_array_set_size (tensor->data, 0);
+  quantise_append (tensor->data, tensor->dtype, values, n);
+}
+
+TestTensor *
+test_tensor_new (
+    const char *name, NpuDtype dtype, guint n_dims, const guint64 *shape)
+{
+  TestTensor *tensor = g_new0 (TestTensor, 1);
+  g_autofree float *zeros = NULL;
+  gsize n = 1;
+
+  tensor->name = g_strdup (name);
+  tensor->dtype = dtype;
+  tensor->n_dims = n_dims;
+  tensor->data = g_byte_array_new ();
+  for (guint i = 0; i < n_dims; i++) {
+    tensor->shape[i] = shape[i];
+    n *= shape[i];
+  }
+  zeros = g_new0 (float, n + 1);
+  test_tensor_set (tensor, zeros, n);
+  return tensor;
+}
+
+TestTensor *
+test_model_find (const GPtrArray *tensors, const char *name)
+{
+  for (guint i = 0; i < tensors->len; i++) {
+    TestTensor *tensor = g_ptr_array_index (tensors, i);
+
+    if (g_str_equal (tensor->name, name))
+      return tensor;
+  }
+  return NULL;
+}
+
+/* As convert-pt-to-ggml.py and whisper.cpp's quantize choose. */
+static NpuDtype
+ggml_dtype (const NpuTensor *tensor, const char *name, NpuDtype dtype)
+{
+  if (dtype == NPU_DTYPE_F32 || tensor->n_dims == 1 ||
+      strstr (name, "positional_embedding"))
+    return NPU_DTYPE_F32;
+  return tensor->n_dims == 3 ? NPU_DTYPE_F16 : dtype;
+}
+
+static gboolean
+add_tensor (GPtrArray *tensors, const NpuTensor *from, char *name,
+    TestModelFormat format, NpuDtype dtype, GError **error)
+{
+  const gsize n = npu_tensor_n_elements (from);
+  g_autofree float *values = g_new (float, n);
+  TestTensor *tensor;
+
+  if (format == TEST_MODEL_GGML)
+    dtype = ggml_dtype (from, name, dtype);
+  tensor = test_tensor_new (name, dtype, from->n_dims, from->shape);
+  g_ptr_array_add (tensors, tensor);
+  g_free (name);
+  if (!npu_tensor_read (from, 0, n, values, error))
+    return FALSE;
+  test_tensor_set (tensor, values, n);
+  if (format == TEST_MODEL_GGML && strstr (tensor->name, "conv") &&
+      from->n_dims == 1)
+    tensor->shape[tensor->n_dims++] = 1;
+  return TRUE;
+}
+
+/* What a whole model has besides its encoder. */
+static void
+add_decoder_tensor (GPtrArray *tensors, const NpuModel *model,
+    TestModelFormat format, NpuDtype dtype)
+{
+  const guint64 shape[] = {3, model->d};
+
+  g_ptr_array_add (
+      tensors, test_tensor_new (format == TEST_MODEL_HUGGING_FACE
+                                    ? "model.decoder.embed_tokens.weight"
+                                    : "decoder.token_embedding.weight",
+                   dtype, 2, shape));
+}
+
+GPtrArray *
+test_model_tensors (const NpuModel *model, TestModelFormat format,
+    NpuDtype dtype, GError **error)
+{
+  const gboolean hugging_face = format == TEST_MODEL_HUGGING_FACE;
+  g_autoptr (GPtrArray) tensors =
+      g_ptr_array_new_with_free_func (test_tensor_free);
+
+  for (guint i = 0; i < G_N_ELEMENTS (model_names); i++) {
+    const Name *name = &model_names[i];
+
+    if (!add_tensor (tensors,
+            G_STRUCT_MEMBER (const NpuTensor *, model, name->field),
+            g_strdup (hugging_face ? name->hugging_face : name->openai), format,
+            dtype, error))
+      return NULL;
+  }
+  add_decoder_tensor (tensors, model, format, dtype);
+  for (guint layer = 0; layer < model->n_layers; layer++) {
+    for (guint i = 0; i < G_N_ELEMENTS (block_names); i++) {
+      const Name *name = &block_names[i];
+      char *full = hugging_face ? g_strdup_printf ("model.encoder.layers.%u.%s",
+                                      layer, name->hugging_face)
+                                : g_strdup_printf ("encoder.blocks.%u.%s",
+                                      layer, name->openai);
+
+      if (!add_tensor (tensors,
+              G_STRUCT_MEMBER (
+                  const NpuTensor *, &model->blocks[layer], name->field),
+              full, format, dtype, error))
+        return NULL;
+    }
+  }
+  return g_steal_pointer (&tensors);
+}
+
+/* --- safetensors -------------------------------------------------------- */
+
+static const char *
+safetensors_type (const TestTensor *tensor)
+{
+  if (tensor->type_name)
+    return tensor->type_name;
+  switch (tensor->dtype) {
+    case NPU_DTYPE_F32:
+      return "F32";
+    case NPU_DTYPE_F16:
+      return "F16";
+    case NPU_DTYPE_BF16:
+      return "BF16";
+    default:
+      g_assert_not_reached ();
+  }
+}
+
+GBytes *
+test_model_to_safetensors (const GPtrArray *tensors)
+{
+  g_autoptr (GString) header =
+      g_string_new ("{\"__metadata__\":{\"format\":\"pt\"}");
+  GByteArray *file = g_byte_array_new ();
+  guint64 length, begin = 0;
+
+  for (guint i = 0; i < tensors->len; i++) {
+    const TestTensor *tensor = g_ptr_array_index (tensors, i);
+
+    g_string_append_printf (header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[",
+        tensor->name, safetensors_type (tensor));
+    for (guint k = 0; k < tensor->n_dims; k++)
+      g_string_append_printf (
+          header, "%s%" G_GUINT64_FORMAT, k ? "," : "", tensor->shape[k]);
+    g_string_append_printf (header,
+        "],\"data_offsets\":[%" G_GUINT64_FORMAT ",%" G_GUINT64_FORMAT "]}",
+        begin, begin + tensor->data->len);
+    begin += tensor->data->len;
+  }
+  g_string_append_c (header, '}');
+  while (header->len % 8 != 0)
+    g_string_append_c (header, ' ');
+
+  length = GUINT64_TO_LE (header->len);
+  g_byte_array_append (file, (const guint8 *) &length, sizeof length);
+  g_byte_array_append (file, (const guint8 *) header->str, header->len);
+  for (guint i = 0; i < tensors->len; i++) {
+    const TestTensor *tensor = g_ptr_array_index (tensors, i);
+
+    g_byte_array_append (file, tensor->data->data, tensor->data->len);
+  }
+  return g_byte_array_free_to_bytes (file);
+}
+
+/* --- ggml --------------------------------------------------------------- */
+
+static void
+append_int (GByteArray *file, gint32 value)
+{
+  value = GINT32_TO_LE (value);
+  g_byte_array_append (file, (const guint8 *) &value, sizeof value);
+}
+
+/* GGML_TYPE_* of ggml.h. */
+static gint32
+ggml_type (NpuDtype dtype)
+{
+  switch (dtype) {
+    case NPU_DTYPE_F32:
+      return 0;
+    case NPU_DTYPE_F16:
+      return 1;
+    case NPU_DTYPE_Q4_0:
+      return 2;
+    case NPU_DTYPE_Q4_1:
+      return 3;
+    case NPU_DTYPE_Q5_0:
+      return 6;
+    case NPU_DTYPE_Q5_1:
+      return 7;
+    case NPU_DTYPE_Q8_0:
+      return 8;
+    case NPU_DTYPE_BF16:
+      return 30;
+  }
+  g_assert_not_reached ();
+}
+
+/* GGML_FTYPE_* with the version of the block types. */
+static gint32
+ggml_ftype (NpuDtype dtype)
+{
+  switch (dtype) {
+    case NPU_DTYPE_F32:
+      return 0;
+    case NPU_DTYPE_F16:
+      return 1;
+    case NPU_DTYPE_Q4_0:
+      return 2002;
+    case NPU_DTYPE_Q4_1:
+      return 2003;
+    case NPU_DTYPE_Q8_0:
+      return 2007;
+    case NPU_DTYPE_Q5_0:
+      return 2008;
+    case NPU_DTYPE_Q5_1:
+      return 2009;
+    case NPU_DTYPE_BF16:
+      return 24;
+  }
+  g_assert_not_reached ();
+}
+
+void
+test_model_ggml_header (
+    const NpuModel *model, NpuDtype dtype, TestGgmlHeader *header)
+{
+  *header = (TestGgmlHeader){
+      .n_audio_ctx = model->n_positions,
+      .n_audio_state = model->d,
+      .n_audio_head = model->n_heads,
+      .n_audio_layer = model->n_layers,
+      .n_mels = model->n_mels,
+      .ftype = ggml_ftype (dtype),
+      .n_words = 3,
+  };
+}
+
+static void
+append_ggml_header (GByteArray *file, const TestGgmlHeader *header)
+{
+  static const char *const words[] = {"speech", "", "in"};
+  const guint n_fft = 201;
+  const gint32 fields[] = {0x67676d6c, 51864, header->n_audio_ctx,
+      header->n_audio_state, header->n_audio_head, header->n_audio_layer, 448,
+      header->n_audio_state, header->n_audio_head, header->n_audio_layer,
+      header->n_mels, header->ftype, header->n_mels, n_fft};
+  const guint filters_at = G_N_ELEMENTS (fields) * sizeof *fields;
+  const guint filters_size = (guint) header->n_mels * n_fft * sizeof (float);
+
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    append_int (file, fields[i]);
+  g_byte_array_set_size (file, filters_at + filters_size);
+  memset (file->data + filters_at, 0, filters_size);
+  append_int (file, header->n_words);
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+    append_int (file, strlen (words[i]));
+    g_byte_array_append (file, (const guint8 *) words[i], strlen (words[i]));
+  }
+}
+
+GBytes *
+test_model_to_ggml (const GPtrArray *tensors, const TestGgmlHeader *header)
+{
+  GByteArray *file = g_byte_array_new ();
+
+  append_ggml_header (file, header);
+  for (guint i = 0; i < tensors->len; i++) {
+    const TestTensor *tensor = g_ptr_array_index (tensors, i);
+
+    append_int (file, tensor->n_dims);
+    append_int (file, strlen (tensor->name));
+    append_int (file, ggml_type (tensor->dtype));
+    for (guint k = tensor->n_dims; k > 0; k--)
+      append_int (file, (gint32) tensor->shape[k - 1]);
+    g_byte_array_append (
+        file, (const guint8 *) tensor->name, strlen (tensor->name));
+    g_byte_array_append (file, tensor->data->data, tensor->data->len);
+  }
+  return g_byte_array_free_to_bytes (file);
+}
+
+/* --- files -------------------------------------------------------------- */
+
+static GBytes *
+to_bytes (const NpuModel *model, TestModelFormat format, NpuDtype dtype,
+    GError **error)
+{
+  g_autoptr (GPtrArray) tensors =
+      test_model_tensors (model, format, dtype, error);
+  TestGgmlHeader header;
+
+  if (!tensors)
+    return NULL;
+  if (format != TEST_MODEL_GGML)
+    return test_model_to_safetensors (tensors);
+  test_model_ggml_header (model, dtype, &header);
+  return test_model_to_ggml (tensors, &header);
+}
+
+GBytes *
+test_model_to_bytes (
+    const NpuModel *model, TestModelFormat format, NpuDtype dtype)
+{
+  g_autoptr (GError) error = NULL;
+  GBytes *bytes = to_bytes (model, format, dtype, &error);
+
+  g_assert_no_error (error);
+  return bytes;
+}
+
+gboolean
+test_model_write (const NpuModel *model, const char *path,
+    TestModelFormat format, NpuDtype dtype, GError **error)
+{
+  g_autoptr (GBytes) bytes = to_bytes (model, format, dtype, error);
+  gconstpointer data;
+  gsize size;
+
+  if (!bytes)
+    return FALSE;
+  data = g_bytes_get_data (bytes, &size);
+  return g_file_set_contents (path, data, (gssize) size, error);
+}
