@@ -26,9 +26,9 @@ typedef struct _NpuRun NpuRun;
 /* --- operations ------------------------------------------------------- */
 
 typedef enum {
-  NPU_TYPE_F32,
-  NPU_TYPE_Q8, /* int8 with scales: rows as NPU_Q8_ROW_SIZE in npu-kernels.h,
-                * weights per output column, attention tiles device-packed */
+  NPU_TYPE_F32, /* row tiles past the last valid row hold anything finite */
+  NPU_TYPE_Q8,  /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
+                 * per output column, attention tiles device-packed */
 } NpuType;
 
 typedef enum {
@@ -53,7 +53,7 @@ typedef enum {
                          * C, K, V (1, 2, 3) as attention tiles */
 } NpuLayout;
 
-enum { NPU_ARG_A = 0, NPU_ARG_C = 1, NPU_ARG_R = 2 };       /* linear, rows */
+enum { NPU_ARG_A = 0, NPU_ARG_C = 1, NPU_ARG_R = 2 }; /* linear, rows */
 enum { NPU_ARG_QKV_Q = 1, NPU_ARG_QKV_K = 2, NPU_ARG_QKV_V = 3 }; /* tiles */
 enum { NPU_ARG_Q = 0, NPU_ARG_K = 1, NPU_ARG_V = 2, NPU_ARG_O = 3 };
 enum { NPU_ARG_X = 0, NPU_ARG_Y = 1 };
@@ -62,23 +62,23 @@ enum { NPU_ARG_X = 0, NPU_ARG_Y = 1 };
  * npu_device_kernel_open() returns: a device packs what it keeps. */
 typedef struct {
   NpuOpKind kind;
-  guint rows; /* the most rows a launch will have */
-  guint k, n; /* linear: inner size and output columns; else n columns */
+  guint rows;     /* the most rows a launch will have */
+  guint k, n;     /* linear: inner size and output columns; else n columns */
   guint a_stride; /* linear: elements between rows of A; 0 means k */
   guint heads;    /* attention and NPU_LAYOUT_QKV_TILES */
   NpuType a_type; /* of A, X, or the attention tiles */
   NpuType b_type; /* of the weights */
   NpuType c_type; /* of C, Y; with NPU_LAYOUT_QKV_TILES of the tiles */
   NpuLayout c_layout;
-  gboolean gelu;     /* linear: exact GELU after the bias */
-  gboolean residual; /* linear: C += R, after the GELU */
-  float scale;       /* attention: of the scores */
-  float epsilon;     /* layernorm */
-  const float *weight;       /* linear: [n][k]; layernorm: gamma [n] */
-  const float *bias;         /* linear: [n] or NULL; layernorm: beta [n] */
-  const float *column_scale; /* linear with a_type F32 and b_type Q8: A's
-                              * columns are multiplied by it before they are
-                              * quantised, [k] or NULL */
+  gboolean gelu;               /* linear: exact GELU after the bias */
+  gboolean residual;           /* linear: C += R, after the GELU */
+  float scale;                 /* attention: of the scores */
+  float epsilon;               /* layernorm */
+  const float *weight;         /* linear: [n][k]; layernorm: gamma [n] */
+  const float *bias;           /* linear: [n] or NULL; layernorm: beta [n] */
+  const float *column_scale;   /* linear with a_type F32 and b_type Q8: A's
+                                * columns are multiplied by it before they are
+                                * quantised, [k] or NULL */
   const float *c_column_scale; /* linear with c_type Q8 in rows: likewise for
                                 * the result, [n] or NULL */
 } NpuOp;
@@ -86,9 +86,9 @@ typedef struct {
 /* --- device ----------------------------------------------------------- */
 
 typedef struct {
-  guint threads;      /* CPU workers; 0 = as many as this process may use */
-  guint64 latency;    /* ns added between submission and start of a launch,
-                       * to see what depth is worth on hardware that has one */
+  guint threads;        /* CPU workers; 0 = as many as this process may use */
+  guint64 latency;      /* ns added between submission and start of a launch,
+                         * to see what depth is worth on hardware that has one */
   const char *overlays; /* directory of overlays, or NULL */
 } NpuDeviceOptions;
 
@@ -96,13 +96,13 @@ typedef struct {
 typedef struct {
   NpuKernel *kernel;
   NpuBuffer *args[NPU_MAX_ARGS];
-  guint rows;       /* valid rows now, <= the operation's */
+  gsize offset[NPU_MAX_ARGS]; /* bytes from each buffer's start */
+  guint rows;                 /* valid rows now, <= the operation's */
   guint first_tile;
   guint n_tiles;
 } NpuLaunch;
 
-/* When a completed launch ran, from g_get_monotonic_time's clock in ns.
- * worker[] is for the trace: which worker ran how long. */
+/* When a completed launch ran: CLOCK_MONOTONIC in ns. */
 typedef struct {
   guint64 start; /* its first tile began: waiting in a queue is not in it */
   guint64 end;   /* its last tile was done */
@@ -115,9 +115,8 @@ typedef enum {
 
 struct _NpuDevice {
   const NpuDeviceClass *klass;
-  char *name;            /* "cpu", "xrt:0" */
-  guint preferred_batch; /* tiles per launch for @depth, see batch_for */
-  guint max_in_flight;   /* launches; 0 = as many as there are runs */
+  char *name;        /* "cpu", "xrt:0" */
+  char *description; /* for a log: instruction set, workers, firmware */
 };
 
 /* Memory that the device and the host both see. */
@@ -129,7 +128,8 @@ struct _NpuBuffer {
 
 struct _NpuKernel {
   NpuDevice *device;
-  gsize arg_size[NPU_MAX_ARGS]; /* bytes each argument needs for op.rows */
+  gsize arg_size[NPU_MAX_ARGS]; /* bytes each argument needs for op.rows,
+                                 * whole tiles */
 };
 
 /* The handle of one launch in flight; belongs to one slot of a ring. */
@@ -145,14 +145,14 @@ struct _NpuDeviceClass {
   void (*buffer_free) (NpuBuffer *buffer);
   gboolean (*buffer_sync) (NpuBuffer *buffer, NpuSyncDirection direction,
       gsize offset, gsize size, GError **error);
-  NpuKernel *(*kernel_open) (NpuDevice *device, const NpuOp *op,
-      GError **error);
+  NpuKernel *(*kernel_open) (
+      NpuDevice *device, const NpuOp *op, GError **error);
   void (*kernel_free) (NpuKernel *kernel);
   NpuRun *(*run_new) (NpuDevice *device, GError **error);
   void (*run_free) (NpuRun *run);
   gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
-  gboolean (*wait) (NpuRun *run, guint64 timeout, NpuRunTimes *times,
-      GError **error);
+  gboolean (*wait) (
+      NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
   gboolean (*is_done) (NpuRun *run);
 };
 
@@ -164,23 +164,23 @@ struct _NpuDeviceClass {
  * name that is none of these or options out of range, NOT_FOUND, OPEN, BUSY
  * or FAILED for a device that cannot be had.
  */
-NPU_API NpuDevice *npu_device_open (const char *name,
-    const NpuDeviceOptions *options, GError **error);
+NPU_API NpuDevice *npu_device_open (
+    const char *name, const NpuDeviceOptions *options, GError **error);
 
 /* Frees the device; its kernels, buffers and runs must be gone. */
 NPU_API void npu_device_free (NpuDevice *device);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuDevice, npu_device_free)
 
 /* Tiles per launch that suit @op in a ring of @depth slots. */
-NPU_API guint npu_device_batch_for (NpuDevice *device, const NpuOp *op,
-    guint depth);
+NPU_API guint npu_device_batch_for (
+    NpuDevice *device, const NpuOp *op, guint depth);
 
-NPU_API NpuBuffer *npu_buffer_new (NpuDevice *device, gsize size,
-    GError **error);
+NPU_API NpuBuffer *npu_buffer_new (
+    NpuDevice *device, gsize size, GError **error);
 NPU_API void npu_buffer_free (NpuBuffer *buffer);
 /* Makes what the host wrote visible to the device, or the other way. */
-NPU_API gboolean npu_buffer_sync (NpuBuffer *buffer,
-    NpuSyncDirection direction, gsize offset, gsize size, GError **error);
+NPU_API gboolean npu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction,
+    gsize offset, gsize size, GError **error);
 
 /**
  * npu_kernel_open:
@@ -190,8 +190,8 @@ NPU_API gboolean npu_buffer_sync (NpuBuffer *buffer,
  * Returns: (transfer full): the kernel, or %NULL with @error set; the code
  * UNSUPPORTED means that another device should be asked.
  */
-NPU_API NpuKernel *npu_kernel_open (NpuDevice *device, const NpuOp *op,
-    GError **error);
+NPU_API NpuKernel *npu_kernel_open (
+    NpuDevice *device, const NpuOp *op, GError **error);
 NPU_API void npu_kernel_free (NpuKernel *kernel);
 
 NPU_API NpuRun *npu_run_new (NpuDevice *device, GError **error);
@@ -201,13 +201,13 @@ NPU_API void npu_run_free (NpuRun *run);
 /* Queues @launch and returns at once, unless the device has as many in flight
  * as it takes. The run must not be in flight; kernel and buffers must stay
  * until it has completed. */
-NPU_API gboolean npu_run_submit (NpuRun *run, const NpuLaunch *launch,
-    GError **error);
+NPU_API gboolean npu_run_submit (
+    NpuRun *run, const NpuLaunch *launch, GError **error);
 
 /* Waits until the run's launch has completed, @timeout ns at most. On
  * TIMEOUT the launch may still be in flight; on LAUNCH it is not. */
-NPU_API gboolean npu_run_wait (NpuRun *run, guint64 timeout,
-    NpuRunTimes *times, GError **error);
+NPU_API gboolean npu_run_wait (
+    NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
 
 /* Whether the run's launch has completed; never blocks. */
 NPU_API gboolean npu_run_is_done (NpuRun *run);

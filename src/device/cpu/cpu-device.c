@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cpu-device.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "cpu-count.h"
+#include "npu-clock.h"
+
+#define MAX_WORKERS 256
+
+typedef struct {
+  NpuRun base;
+  NpuLaunch launch;
+  guint next_tile; /* the first that no worker took */
+  guint n_unfinished;
+  gboolean in_flight;
+  guint64 ready_time; /* when it may start */
+  NpuRunTimes times;
+  GCond done;
+  GList link; /* in the device's queue */
+} CpuRun;
+
+/* --- workers ----------------------------------------------------------- */
+
+static guint8 *
+aligned_new (gsize size)
+{
+  void *data = NULL;
+
+  if (posix_memalign (&data, 64, MAX (size, 64)))
+    return NULL;
+  return data;
+}
+
+/* Waits for a run to take a tile of; NULL to quit. With the lock held. */
+static CpuRun *
+next_run (CpuDevice *device)
+{
+  for (;;) {
+    CpuRun *run = g_queue_peek_head (&device->queue);
+
+    if (!run) {
+      if (device->quit)
+        return NULL;
+      g_cond_wait (&device->work, &device->lock);
+    } else if (device->latency && npu_clock_ns () < run->ready_time) {
+      g_cond_wait_until (
+          &device->work, &device->lock, (gint64) (run->ready_time / 1000));
+    } else {
+      return run;
+    }
+  }
+}
+
+static void
+run_tile (CpuWorker *worker, const NpuLaunch *launch, guint tile)
+{
+  const CpuKernel *kernel = (const CpuKernel *) launch->kernel;
+
+  if (worker->scratch_size < kernel->scratch_size) {
+    free (worker->scratch);
+    worker->scratch = aligned_new (kernel->scratch_size);
+    if (!worker->scratch)
+      g_error ("no memory for %" G_GSIZE_FORMAT " bytes of a worker's scratch",
+          kernel->scratch_size);
+    worker->scratch_size = kernel->scratch_size;
+  }
+  kernel->run_tile (kernel, launch, tile, worker);
+}
+
+static gpointer
+worker_main (gpointer data)
+{
+  CpuDevice *device = data;
+  CpuWorker worker = {.gemm = cpu_gemm_thread_new ()};
+  CpuRun *run;
+
+  if (device->latency)
+    /* The kernel's default slack of 50 us would be half of such a latency. */
+    prctl (PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+
+  g_mutex_lock (&device->lock);
+  while ((run = next_run (device))) {
+    const guint tile = run->launch.first_tile + run->next_tile;
+
+    if (run->next_tile++ == 0)
+      run->times.start = npu_clock_ns ();
+    if (run->next_tile == run->launch.n_tiles)
+      g_queue_pop_head_link (&device->queue);
+    g_mutex_unlock (&device->lock);
+
+    run_tile (&worker, &run->launch, tile);
+
+    g_mutex_lock (&device->lock);
+    if (--run->n_unfinished == 0) {
+      run->times.end = npu_clock_ns ();
+      run->in_flight = FALSE;
+      g_cond_signal (&run->done);
+    }
+  }
+  g_mutex_unlock (&device->lock);
+
+  free (worker.scratch);
+  cpu_gemm_thread_free (worker.gemm);
+  return NULL;
+}
+
+/* --- runs -------------------------------------------------------------- */
+
+static NpuRun *
+cpu_run_new (NpuDevice *base, GError **error)
+{
+  CpuRun *run = g_new0 (CpuRun, 1);
+
+  run->base.device = base;
+  run->link.data = run;
+  g_cond_init (&run->done);
+  return &run->base;
+}
+
+static gboolean
+cpu_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
+{
+  CpuRun *run = (CpuRun *) base;
+  CpuDevice *device = (CpuDevice *) base->device;
+
+  g_mutex_lock (&device->lock);
+  g_assert (!run->in_flight);
+  run->launch = *launch;
+  run->next_tile = 0;
+  run->n_unfinished = launch->n_tiles;
+  run->in_flight = TRUE;
+  run->ready_time = device->latency ? npu_clock_ns () + device->latency : 0;
+  g_queue_push_tail_link (&device->queue, &run->link);
+  if (launch->n_tiles > 1)
+    g_cond_broadcast (&device->work);
+  else
+    g_cond_signal (&device->work);
+  g_mutex_unlock (&device->lock);
+  return TRUE;
+}
+
+static gboolean
+cpu_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
+{
+  CpuRun *run = (CpuRun *) base;
+  CpuDevice *device = (CpuDevice *) base->device;
+  const gint64 now = g_get_monotonic_time ();
+  const guint64 timeout_us = timeout / 1000 + (timeout % 1000 != 0);
+  const gint64 end = timeout_us > (guint64) (G_MAXINT64 - now)
+                         ? G_MAXINT64
+                         : now + (gint64) timeout_us;
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&device->lock);
+  while (run->in_flight && in_time)
+    in_time = g_cond_wait_until (&run->done, &device->lock, end);
+  in_time = !run->in_flight;
+  if (in_time && times)
+    *times = run->times;
+  g_mutex_unlock (&device->lock);
+
+  if (!in_time)
+    g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
+        "the CPU did not complete a launch within %" G_GUINT64_FORMAT " ms",
+        timeout / 1000000);
+  return in_time;
+}
+
+static gboolean
+cpu_is_done (NpuRun *base)
+{
+  CpuRun *run = (CpuRun *) base;
+  CpuDevice *device = (CpuDevice *) base->device;
+  gboolean done;
+
+  g_mutex_lock (&device->lock);
+  done = !run->in_flight;
+  g_mutex_unlock (&device->lock);
+  return done;
+}
+
+static void
+cpu_run_free (NpuRun *base)
+{
+  CpuRun *run = (CpuRun *) base;
+
+  cpu_wait (base, G_MAXUINT64, NULL, NULL);
+  g_cond_clear (&run->done);
+  g_free (run);
+}
+
+/* --- buffers ----------------------------------------------------------- */
+
+static NpuBuffer *
+cpu_buffer_new (NpuDevice *device, gsize size, GError **error)
+{
+  NpuBuffer *buffer;
+  guint8 *data = aligned_new (size);
+
+  if (!data) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
+        "no memory for a buffer of %" G_GSIZE_FORMAT " bytes", size);
+    return NULL;
+  }
+  memset (data, 0, size);
+  buffer = g_new0 (NpuBuffer, 1);
+  buffer->device = device;
+  buffer->data = data;
+  buffer->size = size;
+  return buffer;
+}
+
+static void
+cpu_buffer_free (NpuBuffer *buffer)
+{
+  free (buffer->data);
+  g_free (buffer);
+}
+
+static gboolean
+cpu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction, gsize offset,
+    gsize size, GError **error)
+{
+  return TRUE; /* host and device are one */
+}
+
+/* --- device ------------------------------------------------------------ */
+
+/* A launch costs the submitting thread two context switches, so it carries
+ * several tiles for every worker; all of the ring's make at least twice the
+ * workers, so that none waits for the host. */
+static guint
+cpu_batch_for (NpuDevice *base, const NpuOp *op, guint depth)
+{
+  const CpuDevice *device = (const CpuDevice *) base;
+  const guint for_workers = (2 * device->n_workers + depth - 1) / depth;
+
+  return CLAMP (for_workers, 4, 24);
+}
+
+static void
+cpu_device_free (NpuDevice *base)
+{
+  CpuDevice *device = (CpuDevice *) base;
+
+  g_mutex_lock (&device->lock);
+  device->quit = TRUE;
+  g_cond_broadcast (&device->work);
+  g_mutex_unlock (&device->lock);
+  for (guint i = 0; i < device->n_workers; i++)
+    g_thread_join (device->workers[i]);
+
+  g_free (device->workers);
+  g_cond_clear (&device->work);
+  g_mutex_clear (&device->lock);
+  g_free (base->name);
+  g_free (base->description);
+  g_free (device);
+}
+
+static const NpuDeviceClass cpu_device_class = {
+    .free = cpu_device_free,
+    .batch_for = cpu_batch_for,
+    .buffer_new = cpu_buffer_new,
+    .buffer_free = cpu_buffer_free,
+    .buffer_sync = cpu_buffer_sync,
+    .kernel_open = cpu_kernel_open,
+    .kernel_free = cpu_kernel_free,
+    .run_new = cpu_run_new,
+    .run_free = cpu_run_free,
+    .submit = cpu_submit,
+    .wait = cpu_wait,
+    .is_done = cpu_is_done,
+};
+
+/* The instruction sets to use: all there are, or for tests and comparisons
+ * those up to the one that NPUENC_CPU names. */
+static gboolean
+chosen_cpu_flags (unsigned *flags, GError **error)
+{
+  static const struct {
+    const char *name;
+    unsigned flags;
+  } levels[] = {
+      {"c", 0},
+      {"avx2", NPU_CPU_AVX2},
+      {"avxvnni", NPU_CPU_AVX2 | NPU_CPU_AVX_VNNI},
+      {"avx512", NPU_CPU_AVX2 | NPU_CPU_AVX512},
+      {"avx512vnni", NPU_CPU_AVX2 | NPU_CPU_AVX512 | NPU_CPU_AVX512_VNNI},
+  };
+  const char *name = g_getenv ("NPUENC_CPU");
+
+  *flags = npu_cpu_flags ();
+  if (!name || !*name)
+    return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (levels); i++)
+    if (strcmp (name, levels[i].name) == 0) {
+      *flags &= levels[i].flags;
+      return TRUE;
+    }
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "the environment variable NPUENC_CPU is '%s'; it must be c, avx2, "
+      "avxvnni, avx512 or avx512vnni, or unset for the best this CPU has",
+      name);
+  return FALSE;
+}
+
+NpuDevice *
+cpu_device_open (const NpuDeviceOptions *options, GError **error)
+{
+  CpuDevice *device;
+  unsigned flags;
+
+  if (options->threads > MAX_WORKERS) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "threads is %u; the CPU device takes at most %d, or 0 for one per "
+        "core",
+        options->threads, MAX_WORKERS);
+    return NULL;
+  }
+  if (!chosen_cpu_flags (&flags, error))
+    return NULL;
+
+  device = g_new0 (CpuDevice, 1);
+  device->base.klass = &cpu_device_class;
+  npu_kernels_init (&device->kernels, flags);
+  device->has_vnni =
+      (npu_cpu_flags () & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0;
+  device->latency = options->latency;
+  device->n_workers =
+      options->threads ? options->threads : MIN (cpu_count (), MAX_WORKERS);
+  device->base.name = g_strdup ("cpu");
+  device->base.description = g_strdup_printf (
+      "cpu (%s, %u workers)", device->kernels.name, device->n_workers);
+  g_mutex_init (&device->lock);
+  g_cond_init (&device->work);
+  g_queue_init (&device->queue);
+
+  device->workers = g_new0 (GThread *, device->n_workers);
+  for (guint i = 0; i < device->n_workers; i++) {
+    device->workers[i] =
+        g_thread_try_new ("npuenc-cpu", worker_main, device, error);
+    if (!device->workers[i]) {
+      g_prefix_error (
+          error, "cannot start worker %u of %u: ", i + 1, device->n_workers);
+      device->n_workers = i;
+      cpu_device_free (&device->base);
+      return NULL;
+    }
+  }
+  return &device->base;
+}

@@ -1,0 +1,63 @@
+/* The CPU as a device: workers that serve one queue of tiles.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "cpu-gemm.h"
+#include "device/npu-device.h"
+#include "npu-kernels.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  NpuDevice base;
+  NpuKernels kernels; /* the table for this CPU */
+  gboolean has_vnni;  /* int8 products do not saturate */
+  guint n_workers;
+  GThread **workers;
+  guint64 latency; /* ns from submission until a launch may start */
+
+  GMutex lock;  /* of all below and of the runs */
+  GCond work;   /* the queue has changed, or quit */
+  GQueue queue; /* of CpuRun with tiles that no worker took, oldest first */
+  gboolean quit;
+} CpuDevice;
+
+/* What a worker has for itself. */
+typedef struct {
+  CpuGemmThread *gemm;
+  guint8 *scratch; /* 64-byte aligned */
+  gsize scratch_size;
+} CpuWorker;
+
+typedef struct _CpuKernel CpuKernel;
+
+typedef void (*CpuTileFunc) (const CpuKernel *kernel, const NpuLaunch *launch,
+    guint tile, CpuWorker *worker);
+
+/* An operation opened on the CPU: constants in the layout its tiles want. */
+struct _CpuKernel {
+  NpuKernel base;
+  CpuTileFunc run_tile;
+  gsize scratch_size;
+  NpuOp op; /* its pointers are NULL but for those below */
+
+  const NpuKernels *kernels;
+  const NpuAttentionKernel *attention; /* QKV_TILES and attention */
+  CpuGemm *gemm;
+  float *bias; /* linear's, or beta */
+  float *gamma;
+  float *weight_scale;   /* [n], int8 weights */
+  gint32 *weight_sum128; /* [n], int8 weights */
+  float *column_scale;   /* [k] */
+  float *c_column_scale; /* [n] */
+};
+
+NpuDevice *cpu_device_open (const NpuDeviceOptions *options, GError **error);
+
+/* cpu-ops.c */
+NpuKernel *cpu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error);
+void cpu_kernel_free (NpuKernel *kernel);
+
+G_END_DECLS

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cpu-gemm.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdlib.h>
+
+#include "npu-error.h"
+#include "npu-kernels.h"
+
+/* Of libgomp, which Debian's oneDNN runs on. The setting belongs to the
+ * calling thread, so an application's own OpenMP code never notices. */
+extern void omp_set_num_threads (int n);
+extern int omp_get_max_threads (void);
+
+/* Wide enough to hide a block's start, narrow enough for L2. */
+#define MAX_BLOCK_COLUMNS 512
+
+struct _CpuGemm {
+  guint block_columns;
+  gsize block_size; /* bytes of one block of packed weights */
+  gsize scratch_size;
+  guint8 *packed;
+  dnnl_primitive_desc_t desc;
+  dnnl_primitive_t primitive;
+};
+
+struct _CpuGemmThread {
+  dnnl_stream_t stream;
+};
+
+static dnnl_engine_t
+cpu_engine (void)
+{
+  static gsize engine;
+
+  if (g_once_init_enter (&engine)) {
+    dnnl_engine_t e = NULL;
+    if (dnnl_engine_create (&e, dnnl_cpu, 0) != dnnl_success)
+      g_error ("oneDNN has no CPU engine");
+    g_once_init_leave (&engine, (gsize) e);
+  }
+  return (dnnl_engine_t) engine;
+}
+
+CpuGemmThread *
+cpu_gemm_thread_new (void)
+{
+  CpuGemmThread *thread = g_new0 (CpuGemmThread, 1);
+
+  omp_set_num_threads (1);
+  if (dnnl_stream_create (&thread->stream, cpu_engine (),
+          dnnl_stream_default_flags) != dnnl_success)
+    g_error ("oneDNN has no CPU stream");
+  return thread;
+}
+
+void
+cpu_gemm_thread_free (CpuGemmThread *thread)
+{
+  if (!thread)
+    return;
+  dnnl_stream_destroy (thread->stream);
+  g_free (thread);
+}
+
+/* --- the two versions of the API --------------------------------------- */
+
+#if DNNL_VERSION_MAJOR >= 3
+
+typedef dnnl_memory_desc_t Desc;
+typedef const_dnnl_memory_desc_t ConstDesc;
+
+static dnnl_status_t
+desc_strided (Desc *desc, const dnnl_dims_t dims, dnnl_data_type_t type,
+    const dnnl_dims_t strides)
+{
+  return dnnl_memory_desc_create_with_strides (desc, 2, dims, type, strides);
+}
+
+static dnnl_status_t
+desc_any (Desc *desc, const dnnl_dims_t dims, dnnl_data_type_t type)
+{
+  return dnnl_memory_desc_create_with_tag (
+      desc, 2, dims, type, dnnl_format_tag_any);
+}
+
+static void
+desc_clear (Desc *desc)
+{
+  if (*desc)
+    dnnl_memory_desc_destroy (*desc);
+}
+
+static dnnl_status_t
+matmul_desc (dnnl_primitive_desc_t *out, Desc *a, Desc *b, Desc *c,
+    dnnl_primitive_attr_t attr)
+{
+  return dnnl_matmul_primitive_desc_create (
+      out, cpu_engine (), *a, *b, NULL, *c, attr);
+}
+
+#define CONST_DESC(desc) (*(desc))
+
+#else
+
+typedef dnnl_memory_desc_t Desc;
+typedef const dnnl_memory_desc_t *ConstDesc;
+
+static dnnl_status_t
+desc_strided (Desc *desc, const dnnl_dims_t dims, dnnl_data_type_t type,
+    const dnnl_dims_t strides)
+{
+  return dnnl_memory_desc_init_by_strides (desc, 2, dims, type, strides);
+}
+
+static dnnl_status_t
+desc_any (Desc *desc, const dnnl_dims_t dims, dnnl_data_type_t type)
+{
+  return dnnl_memory_desc_init_by_tag (
+      desc, 2, dims, type, dnnl_format_tag_any);
+}
+
+static void
+desc_clear (Desc *desc)
+{
+  (void) desc;
+}
+
+static dnnl_status_t
+matmul_desc (dnnl_primitive_desc_t *out, Desc *a, Desc *b, Desc *c,
+    dnnl_primitive_attr_t attr)
+{
+  dnnl_matmul_desc_t matmul;
+  dnnl_status_t status = dnnl_matmul_desc_init (&matmul, a, b, NULL, c);
+
+  if (status != dnnl_success)
+    return status;
+  return dnnl_primitive_desc_create (out, &matmul, attr, cpu_engine (), NULL);
+}
+
+#define CONST_DESC(desc) (desc)
+
+#endif
+
+/* --- packing ----------------------------------------------------------- */
+
+/* The largest divisor of n that is a multiple of a tile's columns and at most
+ * MAX_BLOCK_COLUMNS; n itself where there is none. */
+static guint
+block_columns_for (guint n)
+{
+  for (guint columns = MAX_BLOCK_COLUMNS; columns >= 2 * NPU_HEAD_DIM;
+       columns -= NPU_HEAD_DIM)
+    if (n % columns == 0)
+      return columns;
+  return n % NPU_HEAD_DIM == 0 && n > MAX_BLOCK_COLUMNS ? NPU_HEAD_DIM : n;
+}
+
+/* Reorders one block of [columns][k] weights into the packed layout. */
+static dnnl_status_t
+pack_block (Desc *plain, ConstDesc packed, const void *weight, void *out)
+{
+  dnnl_engine_t engine = cpu_engine ();
+  dnnl_primitive_desc_t desc = NULL;
+  dnnl_primitive_t reorder = NULL;
+  dnnl_memory_t from = NULL, to = NULL;
+  dnnl_stream_t stream = NULL;
+  dnnl_status_t status;
+
+  status = dnnl_reorder_primitive_desc_create (
+      &desc, CONST_DESC (plain), engine, packed, engine, NULL);
+  if (status == dnnl_success)
+    status = dnnl_primitive_create (&reorder, desc);
+  if (status == dnnl_success)
+    status =
+        dnnl_memory_create (&from, CONST_DESC (plain), engine, (void *) weight);
+  if (status == dnnl_success)
+    status = dnnl_memory_create (&to, packed, engine, out);
+  if (status == dnnl_success)
+    status = dnnl_stream_create (&stream, engine, dnnl_stream_default_flags);
+  if (status == dnnl_success) {
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    status = dnnl_primitive_execute (reorder, stream, 2, args);
+  }
+  if (status == dnnl_success)
+    status = dnnl_stream_wait (stream);
+  dnnl_stream_destroy (stream);
+  dnnl_memory_destroy (from);
+  dnnl_memory_destroy (to);
+  dnnl_primitive_destroy (reorder);
+  dnnl_primitive_desc_destroy (desc);
+  return status;
+}
+
+static CpuGemm *
+gemm_new (const void *weight, guint n, guint k, dnnl_data_type_t a_type,
+    dnnl_data_type_t b_type, dnnl_data_type_t c_type, GError **error)
+{
+  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+  const guint columns = block_columns_for (n);
+  const dnnl_dims_t a_dims = {NPU_TILE_ROWS, k}, a_strides = {k, 1};
+  const dnnl_dims_t b_dims = {k, columns}, b_strides = {1, k};
+  const dnnl_dims_t c_dims = {NPU_TILE_ROWS, columns};
+  const dnnl_dims_t c_strides = {columns, 1};
+  const gsize element_size = dnnl_data_type_size (b_type);
+  const int threads = omp_get_max_threads ();
+  dnnl_primitive_attr_t attr = NULL;
+  Desc a = {0}, b_plain = {0}, b = {0}, c = {0};
+  ConstDesc packed = NULL;
+  dnnl_status_t status;
+
+  /* A primitive is laid out for the threads there are when it is made. */
+  omp_set_num_threads (1);
+  gemm->block_columns = columns;
+
+  status = desc_strided (&a, a_dims, a_type, a_strides);
+  if (status == dnnl_success)
+    status = desc_strided (&b_plain, b_dims, b_type, b_strides);
+  if (status == dnnl_success)
+    status = desc_any (&b, b_dims, b_type);
+  if (status == dnnl_success)
+    status = desc_strided (&c, c_dims, c_type, c_strides);
+  if (status == dnnl_success)
+    status = dnnl_primitive_attr_create (&attr);
+  if (status == dnnl_success)
+    /* oneDNN's own scratchpad is not for one primitive in many threads. */
+    status = dnnl_primitive_attr_set_scratchpad_mode (
+        attr, dnnl_scratchpad_mode_user);
+  if (status == dnnl_success)
+    status = matmul_desc (&gemm->desc, &a, &b, &c, attr);
+  if (status == dnnl_success)
+    status = dnnl_primitive_create (&gemm->primitive, gemm->desc);
+  if (status == dnnl_success) {
+    packed =
+        dnnl_primitive_desc_query_md (gemm->desc, dnnl_query_weights_md, 0);
+    gemm->block_size = (dnnl_memory_desc_get_size (packed) + 63) & ~(gsize) 63;
+    gemm->scratch_size = dnnl_memory_desc_get_size (
+        dnnl_primitive_desc_query_md (gemm->desc, dnnl_query_scratchpad_md, 0));
+    if (posix_memalign (
+            (void **) &gemm->packed, 64, gemm->block_size * (n / columns)))
+      status = dnnl_out_of_memory;
+  }
+  for (guint i = 0; status == dnnl_success && i < n / columns; i++)
+    status = pack_block (&b_plain, packed,
+        (const guint8 *) weight + i * element_size * columns * k,
+        gemm->packed + i * gemm->block_size);
+
+  dnnl_primitive_attr_destroy (attr);
+  desc_clear (&a);
+  desc_clear (&b_plain);
+  desc_clear (&b);
+  desc_clear (&c);
+  omp_set_num_threads (threads);
+
+  if (status != dnnl_success) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
+        "oneDNN %d.%d cannot prepare a product of %u columns from %u: "
+        "status %d",
+        DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, n, k, (int) status);
+    cpu_gemm_free (gemm);
+    return NULL;
+  }
+  return gemm;
+}
+
+CpuGemm *
+cpu_gemm_new_f32 (const float *weight, guint n, guint k, GError **error)
+{
+  return gemm_new (weight, n, k, dnnl_f32, dnnl_f32, dnnl_f32, error);
+}
+
+CpuGemm *
+cpu_gemm_new_s8 (const gint8 *weight, guint n, guint k, GError **error)
+{
+  return gemm_new (weight, n, k, dnnl_u8, dnnl_s8, dnnl_s32, error);
+}
+
+void
+cpu_gemm_free (CpuGemm *gemm)
+{
+  if (!gemm)
+    return;
+  dnnl_primitive_destroy (gemm->primitive);
+  dnnl_primitive_desc_destroy (gemm->desc);
+  free (gemm->packed);
+  g_free (gemm);
+}
+
+guint
+cpu_gemm_block_columns (const CpuGemm *gemm)
+{
+  return gemm->block_columns;
+}
+
+gsize
+cpu_gemm_scratch_size (const CpuGemm *gemm)
+{
+  return gemm->scratch_size;
+}
+
+/* --- running ----------------------------------------------------------- */
+
+static dnnl_memory_t
+memory_for (const CpuGemm *gemm, dnnl_query_t what, const void *data)
+{
+  dnnl_memory_t memory = NULL;
+
+  dnnl_memory_create (&memory,
+      dnnl_primitive_desc_query_md (gemm->desc, what, 0), cpu_engine (),
+      (void *) data);
+  return memory;
+}
+
+void
+cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
+    const void *a, void *c, void *scratch)
+{
+  const dnnl_exec_arg_t args[] = {
+      {DNNL_ARG_SRC, memory_for (gemm, dnnl_query_src_md, a)},
+      {DNNL_ARG_WEIGHTS, memory_for (gemm, dnnl_query_weights_md,
+                             gemm->packed + block * gemm->block_size)},
+      {DNNL_ARG_DST, memory_for (gemm, dnnl_query_dst_md, c)},
+      {DNNL_ARG_SCRATCHPAD,
+          memory_for (gemm, dnnl_query_scratchpad_md, scratch)},
+  };
+
+  if (dnnl_primitive_execute (gemm->primitive, thread->stream,
+          G_N_ELEMENTS (args), args) != dnnl_success)
+    g_error ("oneDNN did not run a primitive that it had made");
+  for (gsize i = 0; i < G_N_ELEMENTS (args); i++)
+    dnnl_memory_destroy (args[i].memory);
+}

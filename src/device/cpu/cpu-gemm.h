@@ -1,0 +1,45 @@
+/* Matrix products of one 64-row tile with constant weights, by oneDNN.
+ *
+ * oneDNN's C API for primitives changed between 2.x and 3.x; this is the only
+ * file that sees either. It runs without threads of its own: the device's
+ * workers are the threads.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct _CpuGemm CpuGemm;
+typedef struct _CpuGemmThread CpuGemmThread;
+
+/* What a thread needs to run products; made and used by that thread, in
+ * which it also switches oneDNN's threads off. */
+CpuGemmThread *cpu_gemm_thread_new (void);
+void cpu_gemm_thread_free (CpuGemmThread *thread);
+
+/**
+ * cpu_gemm_new_f32:
+ * @weight: [n][k], packed into oneDNN's layout; not kept
+ *
+ * For C[64][n] = A[64][k] * weight^T in float.
+ */
+CpuGemm *cpu_gemm_new_f32 (
+    const float *weight, guint n, guint k, GError **error);
+/* The same from u8 A and s8 weights to int32 C. */
+CpuGemm *cpu_gemm_new_s8 (
+    const gint8 *weight, guint n, guint k, GError **error);
+void cpu_gemm_free (CpuGemm *gemm);
+
+/* C is computed in blocks of columns that stay in a core's cache. */
+guint cpu_gemm_block_columns (const CpuGemm *gemm);
+gsize cpu_gemm_scratch_size (const CpuGemm *gemm);
+
+/* Columns [block * block_columns, ...) of C for the dense tile @a[64][k] into
+ * the dense @c[64][block_columns]. All pointers 64-byte aligned. */
+void cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
+    const void *a, void *c, void *scratch);
+
+G_END_DECLS

@@ -1,0 +1,113 @@
+/* The verbs of a device: argument checks, then the device's own.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "npu-device.h"
+
+#include <string.h>
+
+#include "cpu/cpu-device.h"
+
+NpuDevice *
+npu_device_open (
+    const char *name, const NpuDeviceOptions *options, GError **error)
+{
+  static const NpuDeviceOptions defaults = {0};
+
+  if (!options)
+    options = &defaults;
+  if (strcmp (name, "cpu") == 0 || strcmp (name, "auto") == 0)
+    return cpu_device_open (options, error);
+
+  if (strcmp (name, "xrt") == 0 || g_str_has_prefix (name, "xrt:"))
+    g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
+        "device '%s' cannot be opened: this build has no XRT support; "
+        "use device=cpu, or device=auto which takes what there is",
+        name);
+  else
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "device '%s' is not known; it must be auto, cpu, xrt or xrt:N", name);
+  return NULL;
+}
+
+void
+npu_device_free (NpuDevice *device)
+{
+  if (device)
+    device->klass->free (device);
+}
+
+guint
+npu_device_batch_for (NpuDevice *device, const NpuOp *op, guint depth)
+{
+  return device->klass->batch_for (device, op, depth);
+}
+
+NpuBuffer *
+npu_buffer_new (NpuDevice *device, gsize size, GError **error)
+{
+  return device->klass->buffer_new (device, size, error);
+}
+
+void
+npu_buffer_free (NpuBuffer *buffer)
+{
+  if (buffer)
+    buffer->device->klass->buffer_free (buffer);
+}
+
+gboolean
+npu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction, gsize offset,
+    gsize size, GError **error)
+{
+  g_return_val_if_fail (
+      offset <= buffer->size && size <= buffer->size - offset, FALSE);
+  return buffer->device->klass->buffer_sync (
+      buffer, direction, offset, size, error);
+}
+
+NpuKernel *
+npu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error)
+{
+  g_return_val_if_fail (op->rows > 0, NULL);
+  return device->klass->kernel_open (device, op, error);
+}
+
+void
+npu_kernel_free (NpuKernel *kernel)
+{
+  if (kernel)
+    kernel->device->klass->kernel_free (kernel);
+}
+
+NpuRun *
+npu_run_new (NpuDevice *device, GError **error)
+{
+  return device->klass->run_new (device, error);
+}
+
+void
+npu_run_free (NpuRun *run)
+{
+  if (run)
+    run->device->klass->run_free (run);
+}
+
+gboolean
+npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
+{
+  g_return_val_if_fail (launch->n_tiles > 0, FALSE);
+  return run->device->klass->submit (run, launch, error);
+}
+
+gboolean
+npu_run_wait (NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error)
+{
+  return run->device->klass->wait (run, timeout, times, error);
+}
+
+gboolean
+npu_run_is_done (NpuRun *run)
+{
+  return run->device->klass->is_done (run);
+}
