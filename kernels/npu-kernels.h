@@ -18,12 +18,11 @@ extern "C" {
 #define NPU_TILE_ROWS 64 /* rows (positions) of a tile */
 #define NPU_HEAD_DIM 64  /* columns of an attention tile: every Whisper size */
 
-/* A row quantised to 8 bits: k bytes of round-to-even (x / scale) + 128, zero is 128,
- * then, NPU_Q8_SCALE_OFFSET (k) bytes from the row's start, the float scale.
- * k is a multiple of 64 or is padded with 128 up to one. */
-#define NPU_Q8_PADDED(k) (((k) + 63) & ~(size_t) 63)
-#define NPU_Q8_SCALE_OFFSET(k) NPU_Q8_PADDED (k)
-#define NPU_Q8_ROW_SIZE(k) (NPU_Q8_PADDED (k) + 64)
+/* A q8 tile: up to 64 rows of k bytes, dense, each round-to-even (x / scale)
+ * + 128 (zero is 128), then 64 float scales, one a row. Dense rows are what
+ * oneDNN's fastest int8 kernels take. */
+#define NPU_Q8_TILE_SCALES(k) (NPU_TILE_ROWS * (size_t) (k))
+#define NPU_Q8_TILE_SIZE(k) (NPU_Q8_TILE_SCALES (k) + NPU_TILE_ROWS * sizeof (float))
 
 /* Attention of one head over 64-row tiles, with online softmax (Milakov and
  * Gimelshein 2018; Dao et al. 2022). The packed tile formats are the table's
@@ -65,18 +64,19 @@ typedef struct {
   void (*layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,
       ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
       int rows, int d);
-  /* The same, each row quantised (NPU_Q8_ROW_SIZE (d) bytes a row). */
-  void (*layernorm_q8) (uint8_t *y, const float *x, ptrdiff_t x_stride,
-      const float *gamma, const float *beta, float eps, int rows, int d);
+  /* The same, each row quantised: y[rows][d] dense, scale[rows]. */
+  void (*layernorm_q8) (uint8_t *y, float *scale, const float *x,
+      ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
+      int rows, int d);
 
   /* y = x * Phi (x), exact to f32 accuracy; y may be x. */
   void (*gelu_f32) (float *y, const float *x, size_t n);
 
   /* Quantises rows of k floats, each multiplied by column_scale[k] first
-   * unless that is NULL. The scale of a row is max |x| / 127; a row of zeros
-   * has scale 0. */
-  void (*quantize_q8) (uint8_t *y, const float *x, ptrdiff_t x_stride,
-      const float *column_scale, int rows, int k);
+   * unless that is NULL: y[rows][k] dense, scale[rows]. The scale of a row is
+   * max |x| / 127; a row of zeros has scale 0. */
+  void (*quantize_q8) (uint8_t *y, float *scale, const float *x,
+      ptrdiff_t x_stride, const float *column_scale, int rows, int k);
 
   /* y[rows][n] = epilogue (acc), strides in floats; y may be acc. */
   void (*epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
