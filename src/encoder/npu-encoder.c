@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "npu-encoder.h"
+
+#include <string.h>
+
+#include "encoder-plan.h"
+#include "npu-kernels.h"
+
+struct _NpuEncoder {
+  EncoderPlan *plan;
+  NpuExecutor *executor;
+  NpuStage *stages; /* [plan->stages->len], filled for each window */
+  guint depth, batch_size;
+  gboolean int8;
+  guint n_mels, d;
+
+  /* The window that is being encoded. */
+  const float *mel; /* [n_mels][n_frames] */
+  guint n_frames;
+  float *states; /* [n_frames / 2][d] */
+};
+
+/* --- making ------------------------------------------------------------ */
+
+static gboolean
+options_are_valid (const NpuEncoderOptions *options, GError **error)
+{
+  if (options->batch_size > NPU_EXECUTOR_MAX_BATCH) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "batch-size is %u; it must be 0 (the device's choice) to %d",
+        options->batch_size, NPU_EXECUTOR_MAX_BATCH);
+    return FALSE;
+  }
+  return TRUE; /* the executor checks depth and timeout */
+}
+
+NpuEncoder *
+npu_encoder_new (const NpuModel *model, NpuDevice *device,
+    const NpuEncoderOptions *options, GError **error)
+{
+  g_autoptr (NpuEncoder) encoder = NULL;
+  PlanOptions plan_options;
+
+  if (!options_are_valid (options, error))
+    return NULL;
+
+  encoder = g_new0 (NpuEncoder, 1);
+  encoder->depth = options->depth;
+  encoder->batch_size = options->batch_size;
+  encoder->int8 = options->precision != NPU_PRECISION_F32;
+  encoder->n_mels = model->n_mels;
+  encoder->d = model->d;
+  encoder->executor =
+      npu_executor_new (device, options->depth, options->timeout, error);
+  if (!encoder->executor)
+    return NULL;
+
+  plan_options.int8 = encoder->int8;
+  plan_options.depth = options->depth;
+  encoder->plan = encoder_plan_new (model, device, &plan_options, error);
+  if (!encoder->plan)
+    return NULL;
+  encoder->stages = g_new0 (NpuStage, encoder->plan->stages->len);
+  return g_steal_pointer (&encoder);
+}
+
+void
+npu_encoder_free (NpuEncoder *encoder)
+{
+  if (!encoder)
+    return;
+  /* First: it waits for launches that use the plan's buffers. */
+  npu_executor_free (encoder->executor);
+  encoder_plan_free (encoder->plan);
+  g_free (encoder->stages);
+  g_free (encoder);
+}
+
+guint
+npu_encoder_get_n_mels (NpuEncoder *encoder)
+{
+  return encoder->n_mels;
+}
+
+guint
+npu_encoder_get_d (NpuEncoder *encoder)
+{
+  return encoder->d;
+}
+
+guint
+npu_encoder_get_depth (NpuEncoder *encoder)
+{
+  return encoder->depth;
+}
+
+guint
+npu_encoder_get_batch_size (NpuEncoder *encoder)
+{
+  if (encoder->batch_size)
+    return encoder->batch_size;
+  return g_array_index (encoder->plan->stages, PlanStage, 0).batch;
+}
+
+const char *
+npu_encoder_get_precision (NpuEncoder *encoder)
+{
+  return encoder->int8 ? "int8" : "f32";
+}
+
+NpuExecutor *
+npu_encoder_get_executor (NpuEncoder *encoder)
+{
+  return encoder->executor;
+}
+
+/* --- encoding ---------------------------------------------------------- */
+
+/* Transposes frames [first, end) of the mel to rows of the device's buffer,
+ * after its row of zeros. */
+static void
+transpose_frames (NpuEncoder *encoder, guint first, guint end)
+{
+  const guint n_mels = encoder->n_mels, n_frames = encoder->n_frames;
+  float *rows = (float *) encoder->plan->buffers[PLAN_MEL]->data + n_mels;
+
+  /* Blocks of 16 frames: whole cache lines of the source. */
+  for (guint frame = first; frame < end; frame += 16) {
+    const guint n = MIN (16, end - frame);
+
+    for (guint band = 0; band < n_mels; band++) {
+      const float *from = encoder->mel + (gsize) band * n_frames + frame;
+
+      for (guint i = 0; i < n; i++)
+        rows[(gsize) (frame + i) * n_mels + band] = from[i];
+    }
+  }
+}
+
+/* Zeroes a row of a convolution's input, [1 + frames + 1][columns]. */
+static gboolean
+zero_row (NpuBuffer *buffer, guint row, guint columns, GError **error)
+{
+  const gsize size = columns * sizeof (float);
+
+  memset (buffer->data + row * size, 0, size);
+  return npu_buffer_sync (buffer, NPU_SYNC_TO_DEVICE, row * size, size, error);
+}
+
+/* Writes the frames that a launch of conv1 is the first to read, so that the
+ * device computes while the host packs the next. */
+static gboolean
+write_frames (const NpuStage *stage, guint slot, NpuLaunch *launch,
+    gpointer user_data, GError **error)
+{
+  NpuEncoder *encoder = user_data;
+  NpuBuffer *buffer = encoder->plan->buffers[PLAN_MEL];
+  const gsize row_size = encoder->n_mels * sizeof (float);
+  const guint n_frames = encoder->n_frames;
+  const guint tile_end = (launch->first_tile + launch->n_tiles) * NPU_TILE_ROWS;
+  /* A frame's neighbours are read with it; launches come in order. */
+  const guint first =
+      launch->first_tile ? launch->first_tile * NPU_TILE_ROWS + 1 : 0;
+  const guint end = MIN (tile_end + 1, n_frames);
+
+  if (launch->first_tile == 0 &&
+      (!zero_row (buffer, n_frames + 1, encoder->n_mels, error) ||
+          !zero_row (encoder->plan->buffers[PLAN_CONV1], n_frames + 1,
+              encoder->d, error)))
+    return FALSE;
+  if (first >= end)
+    return TRUE;
+  transpose_frames (encoder, first, end);
+  return npu_buffer_sync (buffer, NPU_SYNC_TO_DEVICE, (first + 1) * row_size,
+      (end - first) * row_size, error);
+}
+
+/* Reads the positions that a launch of the last stage computed. */
+static gboolean
+read_states (const NpuStage *stage, guint slot, NpuLaunch *launch,
+    gpointer user_data, GError **error)
+{
+  NpuEncoder *encoder = user_data;
+  NpuBuffer *buffer = encoder->plan->buffers[PLAN_STATES];
+  const gsize row_size = encoder->d * sizeof (float);
+  const guint first = launch->first_tile * NPU_TILE_ROWS;
+  const guint end = MIN (first + launch->n_tiles * NPU_TILE_ROWS, launch->rows);
+  const gsize offset = first * row_size, size = (end - first) * row_size;
+
+  if (!npu_buffer_sync (buffer, NPU_SYNC_FROM_DEVICE, offset, size, error))
+    return FALSE;
+  memcpy ((guint8 *) encoder->states + offset, buffer->data + offset, size);
+  return TRUE;
+}
+
+gboolean
+npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
+    float *states, NpuStats *stats, GError **error)
+{
+  const guint n_stages = encoder->plan->stages->len;
+  NpuStage *stages = encoder->stages;
+  gboolean done;
+
+  if (n_frames < 2 || n_frames > NPU_MAX_FRAMES || n_frames % 2) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "a window of %u frames cannot be encoded; it must have an even "
+        "number from 2 to %d",
+        n_frames, NPU_MAX_FRAMES);
+    return FALSE;
+  }
+
+  encoder->mel = mel;
+  encoder->n_frames = n_frames;
+  encoder->states = states;
+  encoder_plan_fill (encoder->plan, n_frames, encoder->batch_size, stages);
+  stages[0].prepare = write_frames;
+  stages[0].user_data = encoder;
+  stages[n_stages - 1].finish = read_states;
+  stages[n_stages - 1].user_data = encoder;
+
+  done = npu_executor_run (encoder->executor, stages, n_stages, error);
+  if (stats)
+    npu_executor_get_run_stats (encoder->executor, stats);
+  return done;
+}
