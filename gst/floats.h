@@ -1,0 +1,20 @@
+/* Arrays of floats as they leave and enter a pad: half precision, and a check
+ * for values that no mel has.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* y[n] = x[n] in IEEE half precision, rounded to nearest, ties to even. What
+ * is too large becomes an infinity. */
+void floats_to_half (guint16 *y, const float *x, gsize n);
+
+/* Returns: the index of the first NaN or infinity in x[n]; n where all are
+ * finite. */
+gsize floats_find_non_finite (const float *x, gsize n);
+
+G_END_DECLS

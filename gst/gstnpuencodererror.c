@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstnpuencodererror.h"
+
+#include "npu-error.h"
+
+static void
+translate (
+    const GError *error, GstResourceError open_code, GQuark *domain, int *code)
+{
+  *domain = GST_RESOURCE_ERROR;
+  *code = GST_RESOURCE_ERROR_FAILED;
+
+  if (error->domain != NPU_ERROR) {
+    *domain = error->domain;
+    *code = error->code;
+    return;
+  }
+  switch ((NpuError) error->code) {
+    case NPU_ERROR_NOT_FOUND:
+      *code = GST_RESOURCE_ERROR_NOT_FOUND;
+      break;
+    case NPU_ERROR_OPEN:
+      *code = open_code;
+      break;
+    case NPU_ERROR_BUSY:
+      *code = GST_RESOURCE_ERROR_BUSY;
+      break;
+    case NPU_ERROR_SETTINGS:
+    case NPU_ERROR_UNSUPPORTED:
+      *code = GST_RESOURCE_ERROR_SETTINGS;
+      break;
+    case NPU_ERROR_WRONG_TYPE:
+      *domain = GST_STREAM_ERROR;
+      *code = GST_STREAM_ERROR_WRONG_TYPE;
+      break;
+    case NPU_ERROR_FORMAT:
+      *domain = GST_STREAM_ERROR;
+      *code = GST_STREAM_ERROR_FORMAT;
+      break;
+    case NPU_ERROR_LAUNCH:
+      *domain = GST_STREAM_ERROR;
+      *code = GST_STREAM_ERROR_ENCODE;
+      break;
+    case NPU_ERROR_TIMEOUT:
+    case NPU_ERROR_CANCELLED:
+    case NPU_ERROR_FAILED:
+      break;
+  }
+}
+
+void
+gst_npu_encoder_post_error (GstElement *element, const GError *error,
+    GstResourceError open_code, const char *remedy)
+{
+  GQuark domain;
+  int code;
+  char *text;
+
+  translate (error, open_code, &domain, &code);
+  if (remedy)
+    text = g_strdup_printf ("%s%s %s", error->message,
+        g_str_has_suffix (error->message, ".") ? "" : ".", remedy);
+  else
+    text = g_strdup (error->message);
+
+  GST_ERROR_OBJECT (element, "%s", text);
+  gst_element_message_full (element, GST_MESSAGE_ERROR, domain, code, text,
+      NULL, __FILE__, G_STRFUNC, __LINE__);
+}

@@ -1,0 +1,22 @@
+/* Errors of the library as error messages of an element.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/**
+ * gst_npu_encoder_post_error:
+ * @error: of the domain NPU_ERROR, or of one of GStreamer's, which is kept
+ * @open_code: what NPU_ERROR_OPEN means for the thing that was opened
+ * @remedy: (nullable): a sentence that says what to do, naming the property
+ *
+ * Posts an error message.
+ */
+void gst_npu_encoder_post_error (GstElement *element, const GError *error,
+    GstResourceError open_code, const char *remedy);
+
+G_END_DECLS

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstnpuencodersession.h"
+
+#include "gstnpuencodererror.h"
+
+static NpuModel *
+open_model (GstElement *element, const char *location)
+{
+  g_autoptr (GError) error = NULL;
+  NpuModel *model = NULL;
+
+  if (location && *location)
+    model = npu_model_open (location, &error);
+  else
+    g_set_error_literal (
+        &error, NPU_ERROR, NPU_ERROR_NOT_FOUND, "no model is set");
+
+  if (!model)
+    gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
+        "Set property model to a Whisper model in safetensors or ggml format, "
+        "or to synthetic:tiny to try without one.");
+  else if (model->synthetic)
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
+        ("The weights of %s are random: the states mean nothing. Set property "
+         "model to a file for real ones.",
+            model->name),
+        (NULL));
+  return model;
+}
+
+static NpuDevice *
+open_device (GstElement *element, const GstNpuEncoderSettings *settings)
+{
+  const NpuDeviceOptions options = {
+      .threads = settings->threads,
+      .overlays = settings->overlays,
+  };
+  g_autoptr (GError) error = NULL;
+  NpuDevice *device = npu_device_open (
+      settings->device ? settings->device : "auto", &options, &error);
+
+  if (!device)
+    gst_npu_encoder_post_error (element, error,
+        GST_RESOURCE_ERROR_OPEN_READ_WRITE,
+        "See properties device, overlays and threads.");
+  return device;
+}
+
+static NpuEncoder *
+open_encoder (GstElement *element, const GstNpuEncoderSettings *settings,
+    const NpuModel *model, NpuDevice *device)
+{
+  const NpuEncoderOptions options = {
+      .depth = settings->depth,
+      .batch_size = settings->batch_size,
+      .precision = settings->precision,
+      .timeout = settings->timeout * GST_MSECOND,
+  };
+  g_autoptr (GError) error = NULL;
+  NpuEncoder *encoder = npu_encoder_new (model, device, &options, &error);
+
+  if (!encoder)
+    gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
+        "See properties model, device, precision, depth and batch-size.");
+  return encoder;
+}
+
+static NpuTrace *
+open_trace (GstElement *element, const char *location)
+{
+  g_autoptr (GError) error = NULL;
+  NpuTrace *trace = npu_trace_new (location, &error);
+
+  if (!trace)
+    gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_WRITE,
+        "Set property trace-location to a file that can be written.");
+  return trace;
+}
+
+GstNpuEncoderSession *
+gst_npu_encoder_session_new (
+    GstElement *element, const GstNpuEncoderSettings *settings)
+{
+  GstNpuEncoderSession *session = g_new0 (GstNpuEncoderSession, 1);
+  g_autoptr (NpuModel) model = open_model (element, settings->model);
+
+  if (!model)
+    goto fail;
+  session->model = g_strdup (model->name);
+
+  session->device = open_device (element, settings);
+  if (!session->device)
+    goto fail;
+
+  session->encoder = open_encoder (element, settings, model, session->device);
+  if (!session->encoder)
+    goto fail;
+
+  if (settings->trace_location && *settings->trace_location) {
+    session->trace = open_trace (element, settings->trace_location);
+    if (!session->trace)
+      goto fail;
+    npu_executor_set_trace (
+        npu_encoder_get_executor (session->encoder), session->trace);
+  }
+  return session;
+
+fail:
+  gst_npu_encoder_session_free (session, element);
+  return NULL;
+}
+
+void
+gst_npu_encoder_session_free (
+    GstNpuEncoderSession *session, GstElement *element)
+{
+  g_autoptr (GError) error = NULL;
+
+  /* What uses a thing goes before it. */
+  g_clear_pointer (&session->encoder, npu_encoder_free);
+  if (session->trace && !npu_trace_close (session->trace, &error))
+    GST_ELEMENT_WARNING (
+        element, RESOURCE, WRITE, ("%s", error->message), (NULL));
+  g_clear_pointer (&session->trace, npu_trace_free);
+  g_clear_pointer (&session->device, npu_device_free);
+  g_free (session->model);
+  g_free (session);
+}
+
+void
+gst_npu_encoder_session_cancel (GstNpuEncoderSession *session)
+{
+  npu_executor_cancel (npu_encoder_get_executor (session->encoder));
+}
+
+void
+gst_npu_encoder_session_resume (GstNpuEncoderSession *session)
+{
+  npu_executor_resume (npu_encoder_get_executor (session->encoder));
+}

@@ -1,0 +1,36 @@
+/* What npuencoder holds open from start to stop: a device, an encoder made of
+ * the model, a trace.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "gstnpuencodersettings.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  NpuDevice *device;
+  NpuEncoder *encoder;
+  NpuTrace *trace; /* or NULL */
+  char *model;     /* the model's name */
+} GstNpuEncoderSession;
+
+/* Opens what @settings name. Returns: (transfer full): a session, or %NULL
+ * after @element has posted an error message. */
+GstNpuEncoderSession *gst_npu_encoder_session_new (
+    GstElement *element, const GstNpuEncoderSettings *settings);
+
+/* Closes and frees; @element posts a warning where the trace could not be
+ * written. */
+void gst_npu_encoder_session_free (
+    GstNpuEncoderSession *session, GstElement *element);
+
+/* From any thread: the window that is being encoded, if any, ends with the
+ * launches in flight, and so does every one until resume. */
+void gst_npu_encoder_session_cancel (GstNpuEncoderSession *session);
+void gst_npu_encoder_session_resume (GstNpuEncoderSession *session);
+
+G_END_DECLS

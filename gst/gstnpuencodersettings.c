@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstnpuencodersettings.h"
+
+static const gsize offsets[GST_NPU_ENCODER_N_SETTINGS] = {
+#define OFFSET(field) G_STRUCT_OFFSET (GstNpuEncoderSettings, field)
+    [GST_NPU_ENCODER_MODEL] = OFFSET (model),
+    [GST_NPU_ENCODER_DEVICE] = OFFSET (device),
+    [GST_NPU_ENCODER_OVERLAYS] = OFFSET (overlays),
+    [GST_NPU_ENCODER_DEPTH] = OFFSET (depth),
+    [GST_NPU_ENCODER_BATCH_SIZE] = OFFSET (batch_size),
+    [GST_NPU_ENCODER_PRECISION] = OFFSET (precision),
+    [GST_NPU_ENCODER_THREADS] = OFFSET (threads),
+    [GST_NPU_ENCODER_TIMEOUT] = OFFSET (timeout),
+    [GST_NPU_ENCODER_VERBOSITY] = OFFSET (verbosity),
+    [GST_NPU_ENCODER_POST_MESSAGES] = OFFSET (post_messages),
+    [GST_NPU_ENCODER_TRACE_LOCATION] = OFFSET (trace_location),
+    [GST_NPU_ENCODER_OUTPUT_TYPE] = OFFSET (output_type),
+#undef OFFSET
+};
+
+void
+gst_npu_encoder_settings_set (
+    GstNpuEncoderSettings *settings, guint id, const GValue *value)
+{
+  gpointer field = G_STRUCT_MEMBER_P (settings, offsets[id]);
+
+  if (G_VALUE_HOLDS_STRING (value)) {
+    g_free (*(char **) field);
+    *(char **) field = g_value_dup_string (value);
+  } else if (G_VALUE_HOLDS_UINT (value)) {
+    *(guint *) field = g_value_get_uint (value);
+  } else if (G_VALUE_HOLDS_BOOLEAN (value)) {
+    *(gboolean *) field = g_value_get_boolean (value);
+  } else {
+    *(int *) field = g_value_get_enum (value);
+  }
+}
+
+void
+gst_npu_encoder_settings_get (
+    const GstNpuEncoderSettings *settings, guint id, GValue *value)
+{
+  gconstpointer field = G_STRUCT_MEMBER_P (settings, offsets[id]);
+
+  if (G_VALUE_HOLDS_STRING (value))
+    g_value_set_string (value, *(char *const *) field);
+  else if (G_VALUE_HOLDS_UINT (value))
+    g_value_set_uint (value, *(const guint *) field);
+  else if (G_VALUE_HOLDS_BOOLEAN (value))
+    g_value_set_boolean (value, *(const gboolean *) field);
+  else
+    g_value_set_enum (value, *(const int *) field);
+}
+
+void
+gst_npu_encoder_settings_clear (GstNpuEncoderSettings *settings)
+{
+  g_clear_pointer (&settings->model, g_free);
+  g_clear_pointer (&settings->device, g_free);
+  g_clear_pointer (&settings->overlays, g_free);
+  g_clear_pointer (&settings->trace_location, g_free);
+}
+
+/* Called once, when the class is made. */
+static GType
+register_enum (const char *name, const GEnumValue *values)
+{
+  GType type = g_enum_register_static (name, values);
+
+  gst_type_mark_as_plugin_api (type, 0);
+  return type;
+}
+
+static GType
+register_precision (void)
+{
+  static const GEnumValue values[] = {
+      {NPU_PRECISION_AUTO, "int8 where its quality holds, else f32", "auto"},
+      {NPU_PRECISION_INT8, "8-bit integer products", "int8"},
+      {NPU_PRECISION_F32, "32-bit float throughout", "f32"},
+      {0, NULL, NULL},
+  };
+
+  return register_enum ("GstNpuEncoderPrecision", values);
+}
+
+static GType
+register_verbosity (void)
+{
+  static const GEnumValue values[] = {
+      {GST_NPU_ENCODER_VERBOSITY_NONE, "No detail", "none"},
+      {GST_NPU_ENCODER_VERBOSITY_SUMMARY, "Every window", "summary"},
+      {GST_NPU_ENCODER_VERBOSITY_STAGES, "Every window and stage", "stages"},
+      {GST_NPU_ENCODER_VERBOSITY_TILES, "Every window, stage and launch",
+          "tiles"},
+      {0, NULL, NULL},
+  };
+
+  return register_enum ("GstNpuEncoderVerbosity", values);
+}
+
+static GType
+register_output_type (void)
+{
+  static const GEnumValue values[] = {
+      {GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT32, "32-bit float", "float32"},
+      {GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT16, "16-bit float, rounded to nearest",
+          "float16"},
+      {0, NULL, NULL},
+  };
+
+  return register_enum ("GstNpuEncoderOutputType", values);
+}
+
+void
+gst_npu_encoder_settings_install (GObjectClass *klass)
+{
+  const GParamFlags flags =
+      G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS;
+  const GParamFlags ready = flags | GST_PARAM_MUTABLE_READY;
+  const GParamFlags always = flags | GST_PARAM_MUTABLE_PLAYING;
+  GParamSpec *specs[GST_NPU_ENCODER_N_SETTINGS] = {
+      [GST_NPU_ENCODER_MODEL] = g_param_spec_string ("model", "Model",
+          "Path of a Whisper model: safetensors (Hugging Face or OpenAI tensor "
+          "names) or whisper.cpp's ggml .bin (f32, f16, q8_0, q5_1, q5_0, "
+          "q4_0, "
+          "q4_1); or synthetic:tiny, :base, :small, :medium, :large-v3 for "
+          "random weights of that shape (Since: 1.0)",
+          NULL, ready),
+      [GST_NPU_ENCODER_DEVICE] = g_param_spec_string ("device", "Device",
+          "Where to compute: auto (xrt if a device and overlays are there, "
+          "else "
+          "cpu), cpu, xrt or xrt:N for the Nth NPU from 0 (Since: 1.0)",
+          "auto", ready),
+      [GST_NPU_ENCODER_OVERLAYS] = g_param_spec_string ("overlays", "Overlays",
+          "Directory of NPU overlays with their overlays.ini, for the device "
+          "xrt "
+          "(Since: 1.0)",
+          NULL, ready),
+      [GST_NPU_ENCODER_DEPTH] = g_param_spec_uint ("depth", "Depth",
+          "Launches in flight; 1 runs them one after another. The states do "
+          "not "
+          "depend on it (Since: 1.0)",
+          1, NPU_EXECUTOR_MAX_DEPTH, 3, ready),
+      [GST_NPU_ENCODER_BATCH_SIZE] = g_param_spec_uint ("batch-size",
+          "Batch size",
+          "64-row tiles per launch, 0 = the device's choice. The states do not "
+          "depend on it (Since: 1.0)",
+          0, NPU_EXECUTOR_MAX_BATCH, 0, ready),
+      [GST_NPU_ENCODER_PRECISION] = g_param_spec_enum ("precision", "Precision",
+          "Arithmetic of the matrix products (Since: 1.0)",
+          register_precision (), NPU_PRECISION_AUTO, ready),
+      [GST_NPU_ENCODER_THREADS] = g_param_spec_uint ("threads", "Threads",
+          "Worker threads of the CPU device, 0 = as many as there are cores "
+          "(Since: 1.0)",
+          0, G_MAXUINT, 0, ready),
+      [GST_NPU_ENCODER_TIMEOUT] = g_param_spec_uint ("timeout", "Timeout",
+          "Milliseconds that one launch may take before it is an error "
+          "(Since: 1.0)",
+          1, G_MAXUINT, 10000, ready),
+      [GST_NPU_ENCODER_VERBOSITY] = g_param_spec_enum ("verbosity", "Verbosity",
+          "Detail in the log (GST_DEBUG=npuencoder:4) and in the messages "
+          "(Since: 1.0)",
+          register_verbosity (), GST_NPU_ENCODER_VERBOSITY_NONE, always),
+      [GST_NPU_ENCODER_POST_MESSAGES] =
+          g_param_spec_boolean ("post-messages", "Post messages",
+              "Post an npuencoder-stats element message after every window "
+              "(Since: 1.0)",
+              TRUE, always),
+      [GST_NPU_ENCODER_TRACE_LOCATION] =
+          g_param_spec_string ("trace-location", "Trace location",
+              "File for a timeline of every launch, in the JSON that "
+              "ui.perfetto.dev "
+              "and chrome://tracing show; replaced if it exists (Since: 1.0)",
+              NULL, ready),
+      [GST_NPU_ENCODER_OUTPUT_TYPE] = g_param_spec_enum ("output-type",
+          "Output type", "Type of the hidden states (Since: 1.0)",
+          register_output_type (), GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT32, ready),
+  };
+
+  g_object_class_install_properties (klass, G_N_ELEMENTS (specs), specs);
+}

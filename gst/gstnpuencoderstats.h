@@ -1,0 +1,77 @@
+/* Statistics as npuencoder shows them: the structure npuencoder-stats of its
+ * messages and of its property `stats`, and the log of a window.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "gstnpuencodersession.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (gst_npu_encoder_debug);
+
+/* What was chosen at the start. */
+typedef struct {
+  guint depth, batch_size;
+  char *device, *precision, *model;
+} GstNpuEncoderSetup;
+
+void gst_npu_encoder_setup_init (
+    GstNpuEncoderSetup *setup, const GstNpuEncoderSession *session);
+void gst_npu_encoder_setup_clear (GstNpuEncoderSetup *setup);
+
+/* One window, or all windows since the start or the reset: then the times are
+ * the last window's and the duration is the sum. */
+typedef struct {
+  guint64 window; /* number of the window, from 1 */
+  GstClockTime timestamp, stream_time, running_time, duration;
+  NpuStats npu;
+} GstNpuEncoderStats;
+
+#define GST_NPU_ENCODER_STATS_INIT                                             \
+  {                                                                            \
+    0, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE, 0,       \
+    {                                                                          \
+      0                                                                        \
+    }                                                                          \
+  }
+
+/* Of a window that is about to be encoded: @buffer's times in @segment, and
+ * its duration, or that of @n_frames if it has none. */
+void gst_npu_encoder_stats_init_window (GstNpuEncoderStats *stats,
+    GstBuffer *buffer, const GstSegment *segment, guint n_frames);
+
+/* Adds @window to @totals and gives it its number. */
+void gst_npu_encoder_stats_add (
+    GstNpuEncoderStats *totals, GstNpuEncoderStats *window);
+
+/* Returns: (transfer full): the structure npuencoder-stats. */
+GstStructure *gst_npu_encoder_stats_to_structure (
+    const GstNpuEncoderStats *stats, const GstNpuEncoderSetup *setup);
+
+/* Follows the launches of one window, in the thread that encodes it. */
+typedef struct {
+  GstElement *element;
+  GstNpuEncoderVerbosity verbosity;
+  gboolean collect; /* for a message, and not only for the log */
+  GValue stages;    /* GstValueArray of structures */
+  GValue events;    /* likewise */
+} GstNpuEncoderReport;
+
+void gst_npu_encoder_report_init (GstNpuEncoderReport *report,
+    GstElement *element, GstNpuEncoderVerbosity verbosity, gboolean collect);
+/* Observes @encoder until the report is cleared. */
+void gst_npu_encoder_report_attach (
+    GstNpuEncoderReport *report, NpuEncoder *encoder);
+void gst_npu_encoder_report_clear (
+    GstNpuEncoderReport *report, NpuEncoder *encoder);
+
+/* Logs the window's line and moves what was collected into @structure, if
+ * there is one. */
+void gst_npu_encoder_report_finish (GstNpuEncoderReport *report,
+    const GstNpuEncoderStats *window, GstStructure *structure);
+
+G_END_DECLS
