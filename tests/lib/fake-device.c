@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "executor/npu-clock.h"
+#include "npu-clock.h"
 
 typedef struct {
   NpuDevice base;
@@ -25,7 +25,7 @@ typedef struct {
   GRand *random;
   guint n_submissions;
   guint64 moment;
-  guint fail_submit, fail_launch, hang;
+  guint fail_submit, fail_launch, hang, n_hang;
   guint64 sync_time[2];
   guint violations;
 } FakeDevice;
@@ -209,6 +209,7 @@ log_submission (FakeDevice *device, FakeRun *run)
       .in_flight = device->in_flight->len,
       .submitted = device->moment++,
       .completed = G_MAXUINT64,
+      .submit_time = npu_clock_ns (),
   };
 
   run->record = device->log->len;
@@ -244,7 +245,7 @@ fake_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   if (!device->options.no_log)
     log_submission (device, run);
   g_ptr_array_add (device->in_flight, run);
-  if (n == device->hang) {
+  if (n >= device->hang && n - device->hang < device->n_hang) {
     run->state = RUN_HUNG;
   } else if (device->options.mode == FAKE_AT_ONCE) {
     compute_here (device, run);
@@ -384,6 +385,7 @@ fake_free (NpuDevice *base)
   g_rand_free (device->random);
   g_free (device->workers);
   g_free (base->name);
+  g_free (base->description);
   g_free (device);
 }
 
@@ -411,14 +413,14 @@ fake_device_new (const FakeOptions *options)
 
   device->base.klass = &fake_class;
   device->base.name = g_strdup (options->name != NULL ? options->name : "fake");
-  device->base.preferred_batch = 1;
+  device->base.description = g_strdup ("a fake");
   device->options = *options;
   if (options->mode != FAKE_WORKERS)
     device->options.n_workers = 0;
   device->in_flight = g_ptr_array_new ();
   device->log = g_array_new (FALSE, TRUE, sizeof (FakeRecord));
   device->random = g_rand_new_with_seed (1);
-  device->fail_submit = device->fail_launch = device->hang = FAKE_NEVER;
+  device->fail_submit = device->fail_launch = device->hang = G_MAXUINT;
 
   pthread_mutex_init (&device->lock, NULL);
   pthread_cond_init (&device->queued, NULL);
@@ -441,29 +443,42 @@ fake_kernel_new (NpuDevice *device)
 }
 
 static void
-set_locked (NpuDevice *device, guint *field, guint value)
+inject (NpuDevice *base, guint fail_submit, guint fail_launch, guint hang,
+    guint n_hang)
 {
-  pthread_mutex_lock (&fake (device)->lock);
-  *field = value;
-  pthread_mutex_unlock (&fake (device)->lock);
+  FakeDevice *device = fake (base);
+
+  pthread_mutex_lock (&device->lock);
+  device->n_submissions = 0;
+  device->fail_submit = fail_submit;
+  device->fail_launch = fail_launch;
+  device->hang = hang;
+  device->n_hang = n_hang;
+  pthread_mutex_unlock (&device->lock);
 }
 
 void
 fake_device_fail_submit_at (NpuDevice *device, guint n)
 {
-  set_locked (device, &fake (device)->fail_submit, n);
+  inject (device, n, G_MAXUINT, G_MAXUINT, 0);
 }
 
 void
 fake_device_fail_launch_at (NpuDevice *device, guint n)
 {
-  set_locked (device, &fake (device)->fail_launch, n);
+  inject (device, G_MAXUINT, n, G_MAXUINT, 0);
 }
 
 void
-fake_device_hang_at (NpuDevice *device, guint n)
+fake_device_hang_at (NpuDevice *device, guint first, guint n_launches)
 {
-  set_locked (device, &fake (device)->hang, n);
+  inject (device, G_MAXUINT, G_MAXUINT, first, n_launches);
+}
+
+void
+fake_device_behave (NpuDevice *device)
+{
+  inject (device, G_MAXUINT, G_MAXUINT, G_MAXUINT, 0);
 }
 
 void

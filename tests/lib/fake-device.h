@@ -23,8 +23,6 @@ typedef enum {
 typedef void (*FakeTileFunc) (
     const NpuLaunch *launch, guint tile, gpointer user_data);
 
-#define FAKE_NEVER G_MAXUINT
-
 /* All zero is a device that computes nothing, in no time, on no threads. */
 typedef struct {
   const char *name; /* or NULL */
@@ -49,6 +47,7 @@ typedef struct {
   guint in_flight;              /* others, when it was submitted */
   guint64 submitted, completed; /* moments */
   guint64 start, end;           /* ns, as the device reported them */
+  guint64 submit_time;          /* ns */
 } FakeRecord;
 
 /* (transfer full): freed by npu_device_free(). */
@@ -57,11 +56,12 @@ NpuDevice *fake_device_new (const FakeOptions *options);
 /* A kernel of the device; freed by npu_kernel_free(). */
 NpuKernel *fake_kernel_new (NpuDevice *device);
 
-/* Submissions are counted from 0 since the device was made. FAKE_NEVER takes
- * each of these back. */
+/* What goes wrong from now on, in place of what was to before; launches are
+ * counted from 0 at the call. */
 void fake_device_fail_submit_at (NpuDevice *device, guint n);
 void fake_device_fail_launch_at (NpuDevice *device, guint n);
-void fake_device_hang_at (NpuDevice *device, guint n);
+void fake_device_hang_at (NpuDevice *device, guint first, guint n_launches);
+void fake_device_behave (NpuDevice *device);
 /* Lets hung launches complete. */
 void fake_device_release (NpuDevice *device);
 /* FAKE_ON_WAIT: completes everything in flight that does not hang. */
@@ -75,7 +75,7 @@ guint fake_device_get_in_flight (NpuDevice *device);
 /* ns that npu_buffer_sync() took, by direction. */
 guint64 fake_device_get_sync_time (
     NpuDevice *device, NpuSyncDirection direction);
-/* How often the device's contract was broken: a run submitted or freed in
+/* How often the contract of a device was broken: a run submitted while in
  * flight, an input changed in flight. */
 guint fake_device_get_violations (NpuDevice *device);
 
