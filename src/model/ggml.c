@@ -79,12 +79,16 @@ take_int_in (Reader *reader, gint32 min, gint32 max, gint32 *value,
 
   if (!take_int (reader, value, what, error))
     return FALSE;
-  if (*value < min || *value > max)
+  if (*value < min || *value > max) {
+    g_autofree char *range = min == max
+                                 ? g_strdup_printf ("%d", min)
+                                 : g_strdup_printf ("%d to %d", min, max);
+
     return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file, NULL,
         offset,
-        "%s is %d, expected %d to %d; the file is damaged or not a "
-        "Whisper model",
-        what, *value, min, max);
+        "%s is %d, expected %s; the file is damaged or not a Whisper model",
+        what, *value, range);
+  }
   return TRUE;
 }
 
@@ -168,10 +172,10 @@ check_quantisation (const Reader *reader, const NpuTableEntry *entry,
     return TRUE;
   return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file,
       entry->tensor.name, offset,
-      "its type is %s of quantisation version %u, expected version %u to %u; "
+      "its type is %s of quantisation version %u, expected version %s; "
       "quantise the model with a current whisper.cpp",
-      npu_dtype_name (dtype), reader->quantisation_version, oldest,
-      QUANTISATION_VERSION);
+      npu_dtype_name (dtype), reader->quantisation_version,
+      oldest == 1 ? "1 or 2" : "2");
 }
 
 static gboolean

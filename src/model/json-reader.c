@@ -19,15 +19,15 @@ skip_space (NpuJson *json)
 static gboolean
 fail (const NpuJson *json, GError **error, const char *expected)
 {
-  char found[16] = "the header's end";
+  g_autofree char *found = NULL;
 
-  if (json->at < json->end) {
-    if (g_ascii_isprint (*json->at))
-      g_snprintf (found, sizeof found, "'%c'", *json->at);
-    else
-      g_snprintf (found, sizeof found, "byte 0x%02x", (guchar) *json->at);
-  }
-  return npu_model_fail (error, NPU_ERROR_FORMAT, json->file, NULL,
+  if (json->at == json->end)
+    found = g_strdup ("its end");
+  else if (g_ascii_isprint (*json->at))
+    found = g_strdup_printf ("'%c'", *json->at);
+  else
+    found = g_strdup_printf ("byte 0x%02x", (guchar) *json->at);
+  return npu_model_fail (error, NPU_ERROR_FORMAT, json->file, json->tensor,
       json->offset + (json->at - json->start),
       "the header's JSON has %s, expected %s; the file is damaged", found,
       expected);

@@ -11,7 +11,8 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  const char *file; /* for messages */
+  const char *file;   /* for messages */
+  const char *tensor; /* whose entry is being read, for messages, or NULL */
   const char *start, *at, *end;
   guint64 offset; /* of start in the file */
 } NpuJson;

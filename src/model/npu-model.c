@@ -234,7 +234,8 @@ npu_model_open (const char *location, GError **error)
   if (g_str_has_prefix (location, SYNTHETIC_PREFIX))
     return open_synthetic (location, error);
 
-  file = g_filename_display_name (location);
+  file =
+      *location ? g_filename_display_name (location) : g_strdup ("(no path)");
   bytes = map_file (location, file, error);
   if (!bytes)
     return NULL;

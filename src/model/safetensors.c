@@ -215,8 +215,12 @@ read_header (Reader *reader, GError **error)
       NpuTableEntry *entry = npu_tensor_table_add (
           reader->table, reader->text->str, reader->text->len, offset, error);
 
-      if (!entry || !read_fields (reader, entry, error))
+      if (!entry)
         return FALSE;
+      json->tensor = entry->tensor.name;
+      if (!read_fields (reader, entry, error))
+        return FALSE;
+      json->tensor = NULL;
       g_ptr_array_add (reader->entries, entry);
     }
     if (!npu_json_next (json, '}', &done, error))
