@@ -120,7 +120,7 @@ static void
 test_truncated_anywhere (void)
 {
   for (guint f = 0; f < G_N_ELEMENTS (files); f++) {
-    g_auto (File) file = {NULL};
+    g_auto (File) file = {0};
     guint n = 0;
 
     file_init (&file, f);
@@ -139,7 +139,7 @@ static void
 test_trailing_bytes (void)
 {
   for (guint f = 0; f < G_N_ELEMENTS (files); f++) {
-    g_auto (File) file = {NULL};
+    g_auto (File) file = {0};
 
     file_init (&file, f);
     for (gsize extra = 1; extra < 40; extra++) {
@@ -169,7 +169,7 @@ test_changed_bytes (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (3);
 
   for (guint f = 0; f < G_N_ELEMENTS (files); f++) {
-    g_auto (File) file = {NULL};
+    g_auto (File) file = {0};
     guint opened = 0;
     const guint n_rounds = 6000;
 
@@ -203,7 +203,7 @@ test_removed_and_added_bytes (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (4);
 
   for (guint f = 0; f < G_N_ELEMENTS (files); f++) {
-    g_auto (File) file = {NULL};
+    g_auto (File) file = {0};
 
     file_init (&file, f);
     for (guint round = 0; round < 300; round++) {
