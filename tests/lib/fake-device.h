@@ -69,7 +69,6 @@ void fake_device_complete_all (NpuDevice *device);
 
 /* Records in the order of submission; valid until the next submission. */
 const FakeRecord *fake_device_get_log (NpuDevice *device, guint *n_records);
-void fake_device_clear_log (NpuDevice *device);
 
 guint fake_device_get_in_flight (NpuDevice *device);
 /* ns that npu_buffer_sync() took, by direction. */
