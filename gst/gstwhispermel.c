@@ -34,52 +34,34 @@
 #include <gst/audio/audio.h>
 
 #include "audiowindow.h"
+#include "gstwhispermelsettings.h"
 #include "logmel.h"
 #include "melcaps.h"
-#include "tensorallocation.h"
+#include "meloutput.h"
 
 GST_DEBUG_CATEGORY_STATIC (whisper_mel_debug);
 #define GST_CAT_DEFAULT whisper_mel_debug
-
-#define DEFAULT_N_MELS GST_WHISPER_MEL_BANDS_AUTO
-#define DEFAULT_WINDOW (30 * GST_SECOND)
-#define DEFAULT_HOP 0
-#define MIN_WINDOW GST_SECOND
-#define MAX_WINDOW (30 * GST_SECOND)
-#define FRAME_TIME (LOG_MEL_HOP * AUDIO_WINDOW_SAMPLE_TIME)
-#define MIN_HOP FRAME_TIME
-#define WINDOW_STEP (2 * FRAME_TIME) /* the encoder halves the frames */
-#define FALLBACK_N_MELS 80
 
 /* Timestamps that are off by no more are jitter, not a jump; the same as the
  * alignment-threshold of audio sinks. */
 #define JITTER (40 * GST_MSECOND)
 
-enum {
-  PROP_0,
-  PROP_N_MELS,
-  PROP_WINDOW,
-  PROP_HOP,
-};
+#define MAX_GAP (G_MAXINT64 / 2) /* sums with it do not overflow */
 
 struct _GstWhisperMel {
   GstElement parent;
   GstPad *sinkpad, *srcpad;
 
-  /* Under the object lock; fixed while running. */
+  /* Under the object lock, and fixed while running. */
+  GstWhisperMelSettings settings;
   gboolean running;
-  guint n_mels_wanted;
-  GstClockTime window, hop;
-  GstBufferPool *pool;
 
   /* Under the stream lock. */
-  GstSegment segment; /* as it came */
   AudioWindow audio;
-  gboolean discont; /* the next window is not next to the one before */
-  gboolean warned;  /* of invalid samples */
-  LogMel *log_mel;  /* for n_mels; NULL before caps */
-  guint n_mels;
-  guint n_frames;
+  MelOutput output;
+  GstSegment segment; /* as it came */
+  gboolean discont;   /* the next window does not follow the one before */
+  gboolean warned;    /* of invalid samples */
 };
 
 static GstStaticPadTemplate sink_template =
@@ -95,237 +77,37 @@ G_DEFINE_TYPE (GstWhisperMel, gst_whisper_mel, GST_TYPE_ELEMENT)
 GST_ELEMENT_REGISTER_DEFINE (
     whispermel, "whispermel", GST_RANK_NONE, GST_TYPE_WHISPER_MEL)
 
-GType
-gst_whisper_mel_bands_get_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_WHISPER_MEL_BANDS_AUTO, "As downstream asks, else 80", "auto"},
-      {GST_WHISPER_MEL_BANDS_80, "Models before large-v3", "80"},
-      {GST_WHISPER_MEL_BANDS_128, "large-v3 and its descendants", "128"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstWhisperMelBands", values));
-  return type;
-}
-
 /* --- output --- */
 
-/* Queries may come at any time, hence the lock. */
-static GstCaps *
-get_possible_caps (GstWhisperMel *self, guint first)
-{
-  guint n_mels, n_frames;
-
-  GST_OBJECT_LOCK (self);
-  n_mels = self->n_mels_wanted;
-  n_frames = self->window / WINDOW_STEP * 2;
-  GST_OBJECT_UNLOCK (self);
-  return mel_caps_new (n_mels, first, n_frames);
-}
-
-static void
-set_pool (GstWhisperMel *self, GstBufferPool *pool /* transfer full */)
-{
-  GST_OBJECT_LOCK (self);
-  GstBufferPool *old = self->pool;
-  self->pool = pool;
-  GST_OBJECT_UNLOCK (self);
-
-  if (old) {
-    gst_buffer_pool_set_active (old, FALSE);
-    gst_object_unref (old);
-  }
-}
-
-/* Makes acquiring a buffer from a pool that has a maximum return at once. */
-static void
-set_pool_flushing (GstWhisperMel *self, gboolean flushing)
-{
-  GstBufferPool *pool;
-
-  GST_OBJECT_LOCK (self);
-  pool = self->pool ? gst_object_ref (self->pool) : NULL;
-  GST_OBJECT_UNLOCK (self);
-
-  if (pool) {
-    gst_buffer_pool_set_flushing (pool, flushing);
-    gst_object_unref (pool);
-  }
-}
-
-static gsize
-get_tensor_size (GstWhisperMel *self)
-{
-  return (gsize) self->n_mels * self->n_frames * sizeof (float);
-}
-
-static gboolean
-configure_pool (GstBufferPool *pool, GstCaps *caps, guint size, guint min,
-    guint max, GstAllocator *allocator, const GstAllocationParams *params)
-{
-  GstStructure *config = gst_buffer_pool_get_config (pool);
-
-  gst_buffer_pool_config_set_params (config, caps, size, min, max);
-  gst_buffer_pool_config_set_allocator (config, allocator, params);
-  if (gst_buffer_pool_set_config (pool, config))
-    return TRUE;
-
-  /* The pool has changed something; it may still do. */
-  config = gst_buffer_pool_get_config (pool);
-  if (gst_buffer_pool_config_validate_params (config, caps, size, min, max))
-    return gst_buffer_pool_set_config (pool, config);
-  gst_structure_free (config);
-  return FALSE;
-}
-
-static gboolean
-allocate (GstWhisperMel *self, GstCaps *caps)
-{
-  g_autoptr (GstQuery) query = gst_query_new_allocation (caps, TRUE);
-  g_autoptr (GstAllocator) allocator = NULL;
-  g_autoptr (GstBufferPool) pool = NULL;
-  GstAllocationParams params;
-  guint size = get_tensor_size (self), min, max;
-
-  if (!gst_pad_peer_query (self->srcpad, query))
-    GST_DEBUG_OBJECT (self, "downstream offers no allocation");
-  tensor_allocation_decide (query, size);
-  gst_query_parse_nth_allocation_param (query, 0, &allocator, &params);
-  gst_query_parse_nth_allocation_pool (query, 0, &pool, NULL, &min, &max);
-
-  if (pool &&
-      !configure_pool (pool, caps, size, min, max, allocator, &params)) {
-    GST_DEBUG_OBJECT (self, "downstream's pool does not fit");
-    g_clear_object (&pool);
-  }
-  if (!pool) {
-    pool = gst_buffer_pool_new ();
-    if (!configure_pool (pool, caps, size, min, 0, allocator, &params))
-      goto fail;
-  }
-  if (!gst_buffer_pool_set_active (pool, TRUE))
-    goto fail;
-  set_pool (self, g_steal_pointer (&pool));
-  return TRUE;
-
-fail:
-  GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT,
-      ("Cannot allocate buffers of %u bytes for mel windows.", size), (NULL));
-  return FALSE;
-}
-
-static void
-post_no_common_caps (GstWhisperMel *self, GstCaps *ours, GstCaps *theirs)
-{
-  GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-      ("The element after whispermel takes none of the mel windows that it can "
-       "make. Set property n-mels to the bands the model takes, property "
-       "window "
-       "to the length it takes; windows are bands by frames, time-major "
-       "tensors are not made."),
-      ("ours: %" GST_PTR_FORMAT ", downstream: %" GST_PTR_FORMAT, ours,
-          theirs));
-}
-
-/* Agrees with downstream on the number of bands. Posts an error unless
- * flushing is why it fails. */
 static gboolean
 negotiate (GstWhisperMel *self)
 {
-  g_autoptr (GstCaps) theirs = gst_pad_peer_query_caps (self->srcpad, NULL);
-  guint wish = gst_caps_is_any (theirs) ? 0 : mel_caps_get_wish (theirs);
-  g_autoptr (GstCaps) ours =
-      get_possible_caps (self, wish ? wish : FALLBACK_N_MELS);
-  g_autoptr (GstCaps) caps =
-      gst_caps_intersect_full (ours, theirs, GST_CAPS_INTERSECT_FIRST);
-  g_autoptr (GstCaps) current = gst_pad_get_current_caps (self->srcpad);
-  guint n_mels;
-
-  if (gst_caps_is_empty (caps)) {
-    if (!GST_PAD_IS_FLUSHING (self->srcpad))
-      post_no_common_caps (self, ours, theirs);
-    return FALSE;
-  }
-  caps = gst_caps_fixate (caps);
-  n_mels = mel_caps_get_n_mels (caps);
-  GST_INFO_OBJECT (self, "windows are %" GST_PTR_FORMAT, caps);
-
-  if (self->n_mels != n_mels) {
-    g_clear_pointer (&self->log_mel, log_mel_free);
-    self->log_mel = log_mel_new (n_mels);
-    self->n_mels = n_mels;
-  }
-  if ((!current || !gst_caps_is_equal (current, caps)) &&
-      !gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
-    return FALSE;
-  return allocate (self, caps);
-}
-
-static GstFlowReturn
-new_buffer (GstWhisperMel *self, GstBuffer **buffer)
-{
-  GstFlowReturn flow;
-
-  /* Only the streaming thread replaces the pool. */
-  flow = gst_buffer_pool_acquire_buffer (self->pool, buffer, NULL);
-  if (flow == GST_FLOW_OK)
-    gst_buffer_set_size (*buffer, get_tensor_size (self));
-  return flow;
-}
-
-static void
-set_timing (GstWhisperMel *self, GstBuffer *buffer)
-{
-  const AudioWindow *audio = &self->audio;
-
-  GST_BUFFER_PTS (buffer) = audio->start;
-  GST_BUFFER_DTS (buffer) = GST_CLOCK_TIME_NONE;
-  GST_BUFFER_DURATION (buffer) = audio->n_samples * AUDIO_WINDOW_SAMPLE_TIME;
-  GST_BUFFER_OFFSET (buffer) = audio->start / AUDIO_WINDOW_SAMPLE_TIME;
-  GST_BUFFER_OFFSET_END (buffer) =
-      GST_BUFFER_OFFSET (buffer) + audio->n_samples;
-
-  if (self->discont)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
-  if (audio_window_get_content (audio) == AUDIO_WINDOW_SILENCE)
-    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
-  self->discont = FALSE;
+  /* Set again where it fails: the next window then asks again. */
+  gst_pad_check_reconfigure (self->srcpad);
+  if (mel_output_negotiate (&self->output, self->settings.n_mels))
+    return TRUE;
+  gst_pad_mark_reconfigure (self->srcpad);
+  return FALSE;
 }
 
 /* Computes and pushes the window as it is, full or not. */
 static GstFlowReturn
 push_window (GstWhisperMel *self)
 {
-  const AudioWindow *audio = &self->audio;
-  gboolean speech = audio_window_get_content (audio) == AUDIO_WINDOW_SPEECH;
   GstBuffer *buffer = NULL;
-  GstMapInfo map;
   GstFlowReturn flow;
 
-  if (gst_pad_check_reconfigure (self->srcpad) && !negotiate (self)) {
-    gst_pad_mark_reconfigure (self->srcpad);
+  if (gst_pad_needs_reconfigure (self->srcpad) && !negotiate (self))
     return GST_PAD_IS_FLUSHING (self->srcpad) ? GST_FLOW_FLUSHING
                                               : GST_FLOW_NOT_NEGOTIATED;
-  }
 
-  flow = new_buffer (self, &buffer);
+  flow = mel_output_make (&self->output, &self->audio, &buffer);
   if (flow != GST_FLOW_OK)
     return flow;
-  if (!gst_buffer_map (buffer, &map, GST_MAP_WRITE)) {
-    gst_buffer_unref (buffer);
-    GST_ELEMENT_ERROR (self, RESOURCE, WRITE,
-        ("Cannot write to a buffer of downstream's pool."), (NULL));
-    return GST_FLOW_ERROR;
-  }
-  log_mel_compute (self->log_mel, audio->samples, speech ? audio->n_samples : 0,
-      self->n_frames, (float *) map.data);
-  gst_buffer_unmap (buffer, &map);
 
-  set_timing (self, buffer);
+  if (self->discont)
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  self->discont = FALSE;
   GST_LOG_OBJECT (self, "window %" GST_PTR_FORMAT, buffer);
   return gst_pad_push (self->srcpad, buffer);
 }
@@ -351,7 +133,7 @@ drain (GstWhisperMel *self)
   if (audio_window_has_news (audio)) {
     if (audio_window_get_content (audio) == AUDIO_WINDOW_NOTHING)
       push_gap (self, audio->start, audio->head - audio->start);
-    else if (self->log_mel)
+    else if (self->output.n_mels != 0)
       flow = push_window (self);
   }
   audio_window_restart (audio, audio->head);
@@ -367,10 +149,10 @@ go_to (GstWhisperMel *self, GstClockTime time, gboolean discont)
   GstFlowReturn flow = GST_FLOW_OK;
   gboolean jump = discont;
 
-  if (GST_CLOCK_TIME_IS_VALID (time))
-    jump = ABS (GST_CLOCK_DIFF (audio->head, time)) > (gint64) JITTER;
-  else
+  if (!GST_CLOCK_TIME_IS_VALID (time))
     time = audio->head;
+  else
+    jump = MAX (time, audio->head) - MIN (time, audio->head) > JITTER;
 
   if (jump) {
     GST_DEBUG_OBJECT (self,
@@ -464,7 +246,7 @@ gst_whisper_mel_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   gsize size = gst_buffer_get_size (buffer);
   GstFlowReturn flow;
 
-  if (!self->log_mel) {
+  if (self->output.n_mels == 0) {
     GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
         ("Audio came without caps. whispermel takes 16 kHz mono F32LE: put "
          "audioconvert ! audioresample before it."),
@@ -542,22 +324,21 @@ handle_gap (GstWhisperMel *self, GstEvent *event /* transfer full */)
   guint64 n;
 
   gst_event_parse_gap (event, &time, &duration);
-  if (!self->log_mel ||
+  if (self->output.n_mels == 0 ||
       (!GST_CLOCK_TIME_IS_VALID (duration) && !audio_window_has_news (audio)))
     return gst_pad_push_event (self->srcpad, event);
   gst_event_unref (event);
   if (!GST_CLOCK_TIME_IS_VALID (duration))
     return TRUE;
 
-  if (GST_CLOCK_TIME_IS_VALID (time) &&
-      self->segment.format == GST_FORMAT_TIME) {
-    guint64 start, stop;
+  duration = MIN (duration, MAX_GAP);
+  if (self->segment.format == GST_FORMAT_TIME) {
+    guint64 stop;
 
     if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, time,
-            time + duration, &start, &stop))
+            time + duration, &time, &stop))
       return TRUE;
-    time = start;
-    duration = stop - start;
+    duration = stop - time;
   }
   flow = go_to (self, time, FALSE);
   n = gst_util_uint64_scale_round (duration, AUDIO_WINDOW_RATE, GST_SECOND);
@@ -576,6 +357,16 @@ handle_gap (GstWhisperMel *self, GstEvent *event /* transfer full */)
   return flow == GST_FLOW_OK;
 }
 
+/* No more audio comes, so nothing but this can tell of a failed push. */
+static void
+end (GstWhisperMel *self)
+{
+  GstFlowReturn flow = drain (self);
+
+  if (flow == GST_FLOW_NOT_LINKED || flow == GST_FLOW_NOT_NEGOTIATED)
+    GST_ELEMENT_FLOW_ERROR (self, flow);
+}
+
 static gboolean
 gst_whisper_mel_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
 {
@@ -583,10 +374,10 @@ gst_whisper_mel_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
 
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
-      set_pool_flushing (self, TRUE);
+      mel_output_set_flushing (&self->output, TRUE);
       break;
     case GST_EVENT_FLUSH_STOP:
-      set_pool_flushing (self, FALSE);
+      mel_output_set_flushing (&self->output, FALSE);
       reset (self);
       break;
     case GST_EVENT_STREAM_START:
@@ -595,15 +386,15 @@ gst_whisper_mel_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       break;
     case GST_EVENT_CAPS:
       gst_event_unref (event);
-      /* Clears the flag: the answer would be the same at the first window. */
-      gst_pad_check_reconfigure (self->srcpad);
       return negotiate (self);
     case GST_EVENT_SEGMENT:
       return handle_segment (self, event);
     case GST_EVENT_GAP:
       return handle_gap (self, event);
     case GST_EVENT_EOS:
-      drain (self);
+    case GST_EVENT_SEGMENT_DONE:
+    case GST_EVENT_STREAM_GROUP_DONE:
+      end (self);
       break;
     default:
       /* At once: an event belongs before the audio that follows it, and that
@@ -639,7 +430,7 @@ query_latency (GstWhisperMel *self, GstQuery *query)
     return FALSE;
 
   GST_OBJECT_LOCK (self);
-  window = self->window;
+  window = self->settings.window;
   GST_OBJECT_UNLOCK (self);
 
   gst_query_parse_latency (query, &live, &min, &max);
@@ -651,6 +442,25 @@ query_latency (GstWhisperMel *self, GstQuery *query)
 }
 
 static gboolean
+query_caps (GstWhisperMel *self, GstQuery *query)
+{
+  g_autoptr (GstCaps) caps = NULL;
+  GstCaps *filter;
+
+  GST_OBJECT_LOCK (self);
+  caps = mel_caps_new (self->settings.n_mels,
+      gst_whisper_mel_settings_get_n_frames (&self->settings));
+  GST_OBJECT_UNLOCK (self);
+
+  gst_query_parse_caps (query, &filter);
+  if (filter)
+    gst_caps_take (&caps,
+        gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST));
+  gst_query_set_caps_result (query, caps);
+  return TRUE;
+}
+
+static gboolean
 gst_whisper_mel_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
   GstWhisperMel *self = GST_WHISPER_MEL (parent);
@@ -658,17 +468,8 @@ gst_whisper_mel_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
   switch (GST_QUERY_TYPE (query)) {
     case GST_QUERY_LATENCY:
       return query_latency (self, query);
-    case GST_QUERY_CAPS: {
-      g_autoptr (GstCaps) caps = get_possible_caps (self, FALLBACK_N_MELS);
-      GstCaps *filter;
-
-      gst_query_parse_caps (query, &filter);
-      if (filter)
-        gst_caps_take (&caps,
-            gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST));
-      gst_query_set_caps_result (query, caps);
-      return TRUE;
-    }
+    case GST_QUERY_CAPS:
+      return query_caps (self, query);
     default:
       return gst_pad_query_default (pad, parent, query);
   }
@@ -677,45 +478,26 @@ gst_whisper_mel_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
 /* --- element --- */
 
 static gboolean
-check_settings (GstWhisperMel *self)
-{
-  if (self->window % WINDOW_STEP != 0) {
-    GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
-        ("Property window is %" G_GUINT64_FORMAT " ns, which is not a multiple "
-         "of 20 ms (two mel frames). The next that is: %" G_GUINT64_FORMAT ".",
-            self->window, self->window / WINDOW_STEP * WINDOW_STEP),
-        (NULL));
-    return FALSE;
-  }
-  if (self->hop != 0 && self->hop < MIN_HOP) {
-    GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
-        ("Property hop is %" G_GUINT64_FORMAT " ns, less than one mel frame of "
-         "10 ms. It is in nanoseconds: 5 s are 5000000000; 0 means as long as "
-         "the window.",
-            self->hop),
-        (NULL));
-    return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
 start (GstWhisperMel *self)
 {
-  gsize size;
-  guint64 hop;
+  const GstWhisperMelSettings *settings = &self->settings;
+  GError *error = NULL;
 
   GST_OBJECT_LOCK (self);
   self->running = TRUE;
   GST_OBJECT_UNLOCK (self);
 
-  if (!check_settings (self))
+  if (!gst_whisper_mel_settings_check (settings, &error)) {
+    gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
+        error->domain, error->code, g_strdup (error->message), NULL, __FILE__,
+        GST_FUNCTION, __LINE__);
+    g_error_free (error);
     return FALSE;
-
-  size = self->window / AUDIO_WINDOW_SAMPLE_TIME;
-  hop = gst_util_uint64_scale_round (self->hop, AUDIO_WINDOW_RATE, GST_SECOND);
-  audio_window_init (&self->audio, size, hop ? hop : size);
-  self->n_frames = size / LOG_MEL_HOP;
+  }
+  audio_window_init (&self->audio, gst_whisper_mel_settings_get_size (settings),
+      gst_whisper_mel_settings_get_hop (settings));
+  mel_output_init (&self->output, GST_ELEMENT (self), self->srcpad,
+      gst_whisper_mel_settings_get_n_frames (settings));
   reset (self);
   return TRUE;
 }
@@ -723,10 +505,8 @@ start (GstWhisperMel *self)
 static void
 stop (GstWhisperMel *self)
 {
-  set_pool (self, NULL);
+  mel_output_clear (&self->output);
   audio_window_clear (&self->audio);
-  g_clear_pointer (&self->log_mel, log_mel_free);
-  self->n_mels = 0;
 
   GST_OBJECT_LOCK (self);
   self->running = FALSE;
@@ -744,7 +524,7 @@ gst_whisper_mel_change_state (GstElement *element, GstStateChange transition)
     return GST_STATE_CHANGE_FAILURE;
   }
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
-    set_pool_flushing (self, TRUE);
+    mel_output_set_flushing (&self->output, TRUE);
 
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
 
@@ -764,27 +544,13 @@ gst_whisper_mel_set_property (
 
   GST_OBJECT_LOCK (self);
   running = self->running;
-  if (!running) {
-    switch (id) {
-      case PROP_N_MELS:
-        self->n_mels_wanted = g_value_get_enum (value);
-        break;
-      case PROP_WINDOW:
-        self->window = g_value_get_uint64 (value);
-        break;
-      case PROP_HOP:
-        self->hop = g_value_get_uint64 (value);
-        break;
-      default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-        break;
-    }
-  }
+  if (!running)
+    gst_whisper_mel_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
 
   if (running)
-    GST_WARNING_OBJECT (
-        self, "property %s keeps its value until state READY", pspec->name);
+    GST_WARNING_OBJECT (self,
+        "property %s can change in state READY only; ignored", pspec->name);
 }
 
 static void
@@ -794,20 +560,7 @@ gst_whisper_mel_get_property (
   GstWhisperMel *self = GST_WHISPER_MEL (object);
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_N_MELS:
-      g_value_set_enum (value, self->n_mels_wanted);
-      break;
-    case PROP_WINDOW:
-      g_value_set_uint64 (value, self->window);
-      break;
-    case PROP_HOP:
-      g_value_set_uint64 (value, self->hop);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
+  gst_whisper_mel_settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -816,8 +569,6 @@ gst_whisper_mel_class_init (GstWhisperMelClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
-  const GParamFlags flags =
-      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
 
   GST_DEBUG_CATEGORY_INIT (
       whisper_mel_debug, "whispermel", 0, "Whisper's log-mel spectrogram");
@@ -826,49 +577,7 @@ gst_whisper_mel_class_init (GstWhisperMelClass *klass)
   object_class->get_property = gst_whisper_mel_get_property;
   element_class->change_state = gst_whisper_mel_change_state;
 
-  /**
-   * GstWhisperMel:n-mels:
-   *
-   * Mel bands: 80, or 128 for large-v3 and its descendants. `auto` takes what
-   * downstream caps ask for, or 80 where they do not say.
-   *
-   * Since: 1.0
-   */
-  g_object_class_install_property (object_class, PROP_N_MELS,
-      g_param_spec_enum ("n-mels", "Mel bands",
-          "Mel bands: 80, or 128 for large-v3 and its descendants; auto takes "
-          "what downstream asks for, else 80",
-          GST_TYPE_WHISPER_MEL_BANDS, DEFAULT_N_MELS, flags));
-
-  /**
-   * GstWhisperMel:window:
-   *
-   * Length of a window in nanoseconds: a multiple of 20 ms. The last window is
-   * padded with silence to it.
-   *
-   * Since: 1.0
-   */
-  g_object_class_install_property (object_class, PROP_WINDOW,
-      g_param_spec_uint64 ("window", "Window",
-          "Length of a window in ns, a multiple of 20 ms; the last one is "
-          "padded with silence",
-          MIN_WINDOW, MAX_WINDOW, DEFAULT_WINDOW, flags));
-
-  /**
-   * GstWhisperMel:hop:
-   *
-   * Time from the start of one window to the start of the next in nanoseconds,
-   * 10 ms at least, rounded to whole samples of 62.5 us; 0 means as long as
-   * #GstWhisperMel:window. A smaller hop makes windows overlap, a larger one
-   * leaves out audio between them.
-   *
-   * Since: 1.0
-   */
-  g_object_class_install_property (object_class, PROP_HOP,
-      g_param_spec_uint64 ("hop", "Hop",
-          "Time from one window's start to the next one's in ns, at least "
-          "10 ms; 0 = window; less overlaps, more leaves out audio",
-          0, G_MAXINT64, DEFAULT_HOP, flags));
+  gst_whisper_mel_settings_install (object_class);
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
@@ -877,17 +586,11 @@ gst_whisper_mel_class_init (GstWhisperMelClass *klass)
       "Turns 16 kHz mono speech into the log-mel windows that a Whisper "
       "encoder takes, C float[1][bands][frames], a frame every 10 ms",
       "The gst-npuencoder developers");
-
-  gst_type_mark_as_plugin_api (GST_TYPE_WHISPER_MEL_BANDS, 0);
 }
 
 static void
 gst_whisper_mel_init (GstWhisperMel *self)
 {
-  self->n_mels_wanted = DEFAULT_N_MELS;
-  self->window = DEFAULT_WINDOW;
-  self->hop = DEFAULT_HOP;
-
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_whisper_mel_chain);
   gst_pad_set_event_function (self->sinkpad, gst_whisper_mel_sink_event);

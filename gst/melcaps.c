@@ -27,17 +27,14 @@ append_mel (GstCaps *caps, guint n_mels, guint n_frames)
 }
 
 GstCaps *
-mel_caps_new (guint n_mels, guint first, guint n_frames)
+mel_caps_new (guint n_mels, guint n_frames)
 {
   GstCaps *caps = gst_caps_new_empty ();
 
-  if (n_mels != 0) {
-    append_mel (caps, n_mels, n_frames);
-    return caps;
-  }
-  append_mel (caps, first, n_frames);
-  append_mel (
-      caps, first == N_MELS_SMALL ? N_MELS_LARGE : N_MELS_SMALL, n_frames);
+  if (n_mels != N_MELS_LARGE)
+    append_mel (caps, N_MELS_SMALL, n_frames);
+  if (n_mels != N_MELS_SMALL)
+    append_mel (caps, N_MELS_LARGE, n_frames);
   return caps;
 }
 

@@ -16,13 +16,12 @@ G_BEGIN_DECLS
 
 /**
  * mel_caps_new:
- * @n_mels: 80 or 128, or 0 for both
- * @first: with @n_mels 0, the one to prefer
+ * @n_mels: 80 or 128, or 0 for either, 80 first
  *
  * Returns: (transfer full): caps for windows of @n_frames, with each spelling
  * of the dimensions, because caps compare them as strings.
  */
-GstCaps *mel_caps_new (guint n_mels, guint first, guint n_frames);
+GstCaps *mel_caps_new (guint n_mels, guint n_frames);
 
 /* The bands that @caps ask for first: 80, 128, or 0 where they do not say. */
 guint mel_caps_get_wish (const GstCaps *caps);

@@ -1,0 +1,58 @@
+/* whispermel's properties: each is a field of one structure.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/**
+ * GstWhisperMelBands:
+ * @GST_WHISPER_MEL_BANDS_AUTO: what downstream asks for, else 80
+ * @GST_WHISPER_MEL_BANDS_80: 80 bands: every Whisper model before large-v3
+ * @GST_WHISPER_MEL_BANDS_128: 128 bands: large-v3 and its descendants
+ *
+ * Number of mel bands.
+ *
+ * Since: 1.0
+ */
+typedef enum {
+  GST_WHISPER_MEL_BANDS_AUTO = 0,
+  GST_WHISPER_MEL_BANDS_80 = 80,
+  GST_WHISPER_MEL_BANDS_128 = 128,
+} GstWhisperMelBands;
+
+#define GST_TYPE_WHISPER_MEL_BANDS (gst_whisper_mel_bands_get_type ())
+GType gst_whisper_mel_bands_get_type (void);
+
+typedef struct {
+  guint n_mels;        /* 80, 128, or 0 for what downstream asks for */
+  GstClockTime window; /* ns */
+  GstClockTime hop;    /* ns, 0 = window */
+} GstWhisperMelSettings;
+
+/* Installs the properties; they are set to their defaults when an object is
+ * constructed. */
+void gst_whisper_mel_settings_install (GObjectClass *klass);
+
+void gst_whisper_mel_settings_set (
+    GstWhisperMelSettings *settings, guint id, const GValue *value);
+void gst_whisper_mel_settings_get (
+    const GstWhisperMelSettings *settings, guint id, GValue *value);
+
+/* Returns %FALSE with @error set (GST_RESOURCE_ERROR_SETTINGS), where a time
+ * is not one that windows can have. */
+gboolean gst_whisper_mel_settings_check (
+    const GstWhisperMelSettings *settings, GError **error);
+
+guint gst_whisper_mel_settings_get_n_frames (
+    const GstWhisperMelSettings *settings);
+
+/* Samples of a window, and from one window's start to the next one's. */
+gsize gst_whisper_mel_settings_get_size (const GstWhisperMelSettings *settings);
+guint64 gst_whisper_mel_settings_get_hop (
+    const GstWhisperMelSettings *settings);
+
+G_END_DECLS

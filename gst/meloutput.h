@@ -1,0 +1,55 @@
+/* The tensors that whispermel pushes: their caps, buffers and content.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "audiowindow.h"
+#include "logmel.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  GstElement *element; /* posts errors; not owned */
+  GstPad *pad;         /* not owned */
+  guint n_frames;      /* of a window */
+  guint n_mels;        /* agreed on; 0 before */
+
+  /*< private >*/
+  LogMel *log_mel;
+  GstBufferPool *pool; /* under the element's object lock */
+} MelOutput;
+
+void mel_output_init (
+    MelOutput *self, GstElement *element, GstPad *pad, guint n_frames);
+void mel_output_clear (MelOutput *self);
+
+/**
+ * mel_output_negotiate:
+ * @n_mels: 80, 128, or 0 for what downstream asks for, else 80
+ *
+ * Agrees with downstream on caps and buffers and pushes the caps. From the
+ * streaming thread.
+ *
+ * Returns: %FALSE after posting an error, or while the pad is flushing
+ */
+gboolean mel_output_negotiate (MelOutput *self, guint n_mels);
+
+/**
+ * mel_output_make:
+ * @audio: full, or the short last window
+ * @buffer: (out): the mel of @audio, with its timestamps
+ *
+ * From the streaming thread, after mel_output_negotiate(). What is not
+ * %GST_FLOW_OK comes after an error was posted, or from flushing.
+ */
+GstFlowReturn mel_output_make (
+    MelOutput *self, const AudioWindow *audio, GstBuffer **buffer);
+
+/* From any thread: lets mel_output_make() return, where downstream's pool has
+ * no buffer left to give. */
+void mel_output_set_flushing (MelOutput *self, gboolean flushing);
+
+G_END_DECLS
