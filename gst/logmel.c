@@ -14,6 +14,7 @@
 
 #define N_MELS_MAX 128
 #define MEL_FLOOR 1e-10f
+#define LOG_MEL_FLOOR -10.0f
 #define MEL_RANGE 8.0f /* log10 units kept below the window's maximum */
 
 /* Steps whose results are gathered before they go to mel[][] as rows. */
@@ -161,16 +162,35 @@ log10_lanes (Lanes *x)
   *x = series + __builtin_convertvector(exponent >> 23, Lanes) * log10_2;
 }
 
+/* Lanes of @x where @mask is set, of @other elsewhere. */
+DFT_INLINE void
+select_lanes (Lanes *x, const IntLanes *mask, const Lanes *other)
+{
+  *x = (Lanes) (((IntLanes) *x & *mask) | ((IntLanes) *other & ~*mask));
+}
+
 DFT_INLINE void
 max_lanes (Lanes *x, const Lanes *y)
 {
   IntLanes greater = *x > *y;
 
-  *x = (Lanes) (((IntLanes) *x & greater) | ((IntLanes) *y & ~greater));
+  select_lanes (x, &greater, y);
 }
 
-/* --- a window ---------------------------------------------------------------
- */
+/* log10 of what is above the floor, exactly LOG_MEL_FLOOR elsewhere. */
+DFT_INLINE void
+floor_log10_lanes (Lanes *x)
+{
+  const Lanes floor = (Lanes){0} + MEL_FLOOR;
+  const Lanes log_floor = (Lanes){0} + LOG_MEL_FLOOR;
+  IntLanes above = *x > floor;
+
+  select_lanes (x, &above, &floor);
+  log10_lanes (x);
+  select_lanes (x, &above, &log_floor);
+}
+
+/* --- a window --- */
 
 /* The sample at @position of the padded window, reflected at both ends. */
 static float
@@ -227,16 +247,12 @@ DFT_INLINE void
 store_block (LogMel *self, const Job *job, guint step, guint n_steps,
     guint n_lane_frames)
 {
-  const Lanes floor = (Lanes){0} + MEL_FLOOR;
-
   for (guint m = 0; m < self->n_mels; m++) {
     Lanes *in = &self->block[m * BLOCK];
     Lanes rows[BLOCK];
 
-    for (guint i = 0; i < BLOCK; i++) {
-      max_lanes (&in[i], &floor);
-      log10_lanes (&in[i]);
-    }
+    for (guint i = 0; i < BLOCK; i++)
+      floor_log10_lanes (&in[i]);
     transpose (rows, in);
 
     for (guint l = 0; l < DFT_LANES; l++) {
@@ -318,7 +334,7 @@ compute (LogMel *self, const Job *job)
 
   for (guint m = 0; m < self->n_mels; m++)
     for (guint f = job->n_active; f < job->n_frames; f++)
-      job->mel[(gsize) m * job->n_frames + f] = log10f (MEL_FLOOR);
+      job->mel[(gsize) m * job->n_frames + f] = LOG_MEL_FLOOR;
 
   normalize (job->mel, (gsize) self->n_mels * job->n_frames);
 }
@@ -351,8 +367,7 @@ choose_compute (void)
 }
 #endif
 
-/* --- interface
- * ---------------------------------------------------------------- */
+/* --- interface --- */
 
 LogMel *
 log_mel_new (guint n_mels)
