@@ -1,0 +1,211 @@
+# What the scripts of this folder share: options, the plugin, the model, showing
+# results. POSIX sh, sourced with $here set to the folder; takes the options off
+# the script's arguments.
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=sh
+
+# shellcheck source=packages.sh
+. "${here:?}/packages.sh"
+
+LC_ALL=C.UTF-8 # gst-launch-1.0's messages are read below
+export LC_ALL
+
+root=$(cd "$here/.." && pwd)
+models_home=${XDG_DATA_HOME:-${HOME:-/tmp}/.local/share}/npuenc
+
+# openai/whisper-tiny.en on Hugging Face, at the revision that has this hash.
+model_name=whisper-tiny.en.safetensors
+model_url=https://huggingface.co/openai/whisper-tiny.en/resolve/87c7102498dcde7456f24cfd30239ca606ed9063/model.safetensors
+model_sha256=db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad
+model_size='151 MB'
+
+# The comment at the top of the script, from its second line on, is its help.
+usage ()
+{
+  sed -n '2,$ { /^# SPDX/q; s/^# \{0,1\}//; p; }' "$0"
+  cat <<TEXT
+The model is a Whisper model: a safetensors file with the tensor names of
+Hugging Face or OpenAI, a ggml file of whisper.cpp, or synthetic:SIZE (random
+weights of the shape tiny, base, small, medium or large-v3). Without --model
+it is \$NPUENC_MODEL, else the first file in
+  $root/models
+  ${root%/*}/shared/models
+  $models_home
+else whisper-tiny.en ($model_size), downloaded into the last of them once.
+TEXT
+}
+
+need_file ()
+{
+  [ -e "$1" ] || die "there is no file '$1'."
+  [ -r "$1" ] || die "'$1' cannot be read; check its permissions."
+}
+
+# The options of every script; a script with others has a function own_option
+# that takes an option and its value.
+choice=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help) usage; exit 0 ;;
+    -*) [ $# -ge 2 ] || die "$1 wants a value, or is no option; see --help." ;;
+    *) break ;;
+  esac
+  case $1 in
+    --model) choice=$2 ;;
+    *)
+      { command -v own_option >/dev/null && own_option "$1" "$2"; } ||
+        die "there is no option $1; see --help."
+      ;;
+  esac
+  shift 2
+done
+
+# --- the plugin
+
+# The plugin of ./build comes after what GST_PLUGIN_PATH names and before what
+# is installed.
+find_plugin ()
+{
+  command -v gst-launch-1.0 >/dev/null ||
+    die "there is no gst-launch-1.0; install gstreamer1.0-tools, or run" \
+      "$root/pipelines/quickstart.sh, which does."
+  if [ -d "$root/build/gst" ]; then
+    GST_PLUGIN_PATH=${GST_PLUGIN_PATH:+$GST_PLUGIN_PATH:}$root/build/gst
+    export GST_PLUGIN_PATH
+  fi
+  gst-inspect-1.0 npuencoder >/dev/null 2>&1 ||
+    die "GStreamer finds no npuencoder; build it first:" \
+      "$root/pipelines/quickstart.sh"
+}
+
+# --- the model
+
+# Sets $model.
+find_model ()
+{
+  model=${choice:-${NPUENC_MODEL:-}}
+  if [ -n "$model" ]; then
+    case $model in
+      synthetic:*) ;;
+      *) need_file "$model" ;;
+    esac
+    say "Model: $model"
+    return 0
+  fi
+  for folder in "$root/models" "$root/../shared/models" "$models_home"; do
+    for file in "$folder"/*.safetensors "$folder"/*.bin; do
+      [ -r "$file" ] || continue
+      model=$file
+      say "Model: $model"
+      return 0
+    done
+  done
+  download_model
+}
+
+# Sets $model to the downloaded file or, with no way to Hugging Face, to
+# random weights.
+download_model ()
+{
+  model=$models_home/$model_name
+  say "Downloading whisper-tiny.en ($model_size) from Hugging Face into $model"
+  if download "${NPUENC_MODEL_URL:-$model_url}" "$model_sha256" "$model"; then
+    return 0
+  fi
+  model=synthetic:tiny
+  say "No model could be downloaded, so this goes on with $model: random" \
+    "weights of whisper-tiny's shape. The states below MEAN NOTHING; only" \
+    "their shape and the times are real. With a network, run this again;" \
+    "without one, copy a Whisper model into $models_home."
+}
+
+# download URL SHA256 FILE: FILE appears whole and right, or not at all.
+# Fails without a network; wrong content is an error.
+download ()
+{
+  { mkdir -p "${3%/*}" && partial=$(mktemp "$3.XXXXXX"); } ||
+    die "nothing can be written into ${3%/*}; set XDG_DATA_HOME to a folder" \
+      "of yours, or pass --model."
+  if command -v curl >/dev/null; then
+    curl --fail --location --progress-bar --connect-timeout 15 \
+      --speed-limit 1024 --speed-time 60 --output "$partial" "$1" || return 1
+  elif command -v wget >/dev/null; then
+    wget --quiet --show-progress --timeout=60 --tries=2 \
+      --output-document="$partial" "$1" || return 1
+  else
+    say "There is neither curl nor wget here to download with."
+    return 1
+  fi
+  got=$(sha256sum <"$partial")
+  got=${got%% *}
+  [ "$got" = "$2" ] ||
+    die "$1 is not the file expected: its SHA-256 is $got, not $2. It was" \
+      "deleted. Run this again, or fetch a model yourself and pass --model."
+  chmod 644 "$partial"
+  mv "$partial" "$3"
+  partial=''
+}
+
+# --- pipelines
+
+# Audio of any format that GStreamer decodes, as whispermel wants it.
+# shellcheck disable=SC2034 # used by those who source this
+to_mel='audioconvert ! audioresample ! whispermel'
+
+# launch OPTIONS... PIPELINE...: gst-launch-1.0, shown before it runs.
+launch ()
+{
+  printf '\n$ gst-launch-1.0' >&2
+  for word; do
+    case $word in
+      *[!A-Za-z0-9_=./:!-]*) printf " '%s'" "$word" >&2 ;;
+      *) printf ' %s' "$word" >&2 ;;
+    esac
+  done
+  printf '\n\n' >&2
+  gst-launch-1.0 "$@"
+}
+
+# field NAME MESSAGE: the value of a field in a message as gst-launch-1.0 -m
+# prints it, "..., NAME=(type)VALUE, ...".
+field ()
+{
+  case $2 in
+    *" $1=("*) ;;
+    *) return 0 ;;
+  esac
+  value=${2#*" $1=("}
+  value=${value#*)}
+  printf '%s' "${value%%[,;]*}"
+}
+
+# Nanoseconds with one decimal.
+milliseconds ()
+{
+  printf '%d.%d' $(($1 / 1000000)) $(($1 / 100000 % 10))
+}
+
+seconds ()
+{
+  printf '%d.%d' $(($1 / 1000000000)) $(($1 / 100000000 % 10))
+}
+
+# Reads what gst-launch-1.0 -m prints and shows each npuencoder-stats message
+# as a line.
+show_windows ()
+{
+  while IFS= read -r line; do
+    case $line in
+      'Got message '*': npuencoder-stats,'*) ;;
+      *) continue ;;
+    esac
+    start=$(field stream-time "$line")
+    length=$(field duration "$line")
+    printf 'window %s: %s s to %s s, encoded in %s ms, %.1f x real time\n' \
+      "$(field window "$line")" "$(seconds "$start")" \
+      "$(seconds $((start + length)))" \
+      "$(milliseconds "$(field total-time "$line")")" \
+      "$(field realtime-factor "$line")"
+  done
+}

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Encodes two recordings at once, with two encoders in one process.
+#
+# usage: encode-two.sh [--model MODEL] AUDIO STATES AUDIO STATES
+#
+#   AUDIO   any file that GStreamer decodes (wav, flac, mp3, ...)
+#   STATES  written: raw little-endian float32, [positions][width], 1500
+#           positions for each 30 s of audio
+#
+# example: encode-two.sh one.wav one.f32 two.wav two.f32
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/common.sh"
+
+[ $# -eq 4 ] || die "it takes two recordings, each with where to write;" \
+  "see --help."
+need_file "$1"
+need_file "$3"
+[ "$2" != "$4" ] || die "both recordings would be written to '$2'."
+
+find_plugin
+find_model
+
+# shellcheck disable=SC2086 # a list of words
+launch -m \
+  filesrc location="$1" ! decodebin ! $to_mel ! \
+  npuencoder name=first model="$model" ! filesink location="$2" \
+  filesrc location="$3" ! decodebin ! $to_mel ! \
+  npuencoder name=second model="$model" ! filesink location="$4" \
+  >"$scratch/log" || die "the pipeline failed, for the reason above."
+
+for encoder in first second; do
+  printf '%s\n' "$encoder:"
+  grep "from element \"$encoder\"" "$scratch/log" | show_windows
+done

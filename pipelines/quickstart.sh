@@ -1,0 +1,104 @@
+#!/bin/sh
+# From nothing but a checkout to hidden states: installs the Debian packages
+# that are missing, builds the plugin in ./build, gets a model, runs speech
+# through it and shows the result.
+#
+# usage: quickstart.sh [--model MODEL] [AUDIO]
+#
+#   AUDIO  any file that GStreamer decodes (wav, flac, mp3, ...); default: a
+#          sentence spoken by espeak-ng
+#
+# example: quickstart.sh
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/common.sh"
+
+[ $# -le 1 ] || die "it takes one recording at most; see --help."
+[ $# -eq 0 ] || need_file "$1"
+
+build=$root/build
+results=$build/quickstart
+
+# quietly COMMAND...: shows its output only where it fails.
+quietly ()
+{
+  "$@" >"$scratch/quiet.log" 2>&1 || {
+    tail -n 30 "$scratch/quiet.log" >&2
+    die "'$*' failed, as shown above."
+  }
+}
+
+say "--- Packages"
+# shellcheck disable=SC2046 # lists of words
+install_packages $(build_packages) $(run_packages) ca-certificates curl \
+  espeak-ng
+
+say "--- Building in $build"
+[ -e "$build/build.ninja" ] ||
+  quietly meson setup "$build" "$root" -Dtests=false
+quietly ninja -C "$build"
+GST_PLUGIN_PATH=$build/gst
+find_plugin
+
+say "--- Model"
+find_model
+
+say "--- Speech"
+mkdir -p "$results"
+if [ $# -eq 1 ]; then
+  audio=$1
+else
+  audio=$results/speech.wav
+  quietly espeak-ng -w "$audio" "Speech goes in, and hidden states come out:\
+ fifty of them for every second of sound."
+fi
+say "Audio: $audio"
+
+say "--- Encoding"
+states=$results/states.f32
+# shellcheck disable=SC2086 # a list of words
+launch -m -v filesrc location="$audio" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$model" ! filesink location="$states" \
+  >"$scratch/log" || die "the pipeline failed, for the reason above."
+show_windows <"$scratch/log"
+
+# "384:1500:1", innermost first, in the caps of the encoder's source pad.
+width=$(sed -n 's/.*GstNpuEncoder:encoder\.GstPad:src: caps.*dimensions=(string)\([0-9]*\):.*/\1/p' \
+  "$scratch/log" | head -n 1)
+line=$(grep ': npuencoder-stats,' "$scratch/log" | head -n 1)
+size=$(wc -c <"$states")
+cat <<TEXT
+
+The states are in $states:
+  $((size / 4 / width)) positions, 20 ms apart, of $width float32 values
+  ($(field device "$line"), $(field precision "$line"), launches in a ring of \
+$(field depth "$line"), $(field batch-size "$line") tiles each)
+$(od -An -v -tf4 -w4 "$states" | awk '
+  NR == 1 { low = high = $1 }
+  $1 < low { low = $1 }
+  $1 > high { high = $1 }
+  { sum += $1; squares += $1 * $1 }
+  NR <= 5 { first = first " " $1 }
+  END {
+    mean = sum / NR
+    printf "  from %.3f to %.3f, mean %.4f, standard deviation %.4f\n", low,
+      high, mean, sqrt (squares / NR - mean * mean)
+    printf "  the first position begins with%s\n", first
+  }')
+TEXT
+case $model in
+  synthetic:*) echo "  They MEAN NOTHING: the weights of $model are random." ;;
+esac
+cat <<TEXT
+
+Read them in Python:
+  numpy.fromfile("$states", "<f4").reshape(-1, $width)
+Use the plugin in this shell:
+  export GST_PLUGIN_PATH=$build/gst
+  gst-inspect-1.0 npuencoder
+More to run: encode-file.sh, encode-live.sh, print-stats.sh and encode-two.sh
+in $here; each has --help.
+TEXT

@@ -1,0 +1,85 @@
+"""Runs what the documentation shows: README.md, docs/**/*.md and the comments of
+gst/*.c, page by page, top to bottom.
+
+Fenced `sh` blocks, and in comments `|[ ... ]|` ones, that begin with
+gst-launch-1.0 or gst-inspect-1.0 and fenced `python` blocks run in one folder
+a page, in which there are
+  speech.wav, other.wav   3 s and 2 s, mono, 22.05 kHz
+  speech.flac             the first again
+and what the blocks above have written. They must succeed. What differs from a
+reader's machine is replaced: model=FILE by a model that is there, autoaudiosrc
+by a live test source that ends.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import pathlib
+import re
+import shutil
+
+import tap
+
+LIVE_SOURCE = "audiotestsrc is-live=true num-buffers=100"
+FENCE = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.M | re.S)
+COMMENT = re.compile(r"^ \* \|\[(?:<!--.*?-->)?()\n(.*?)^ \* \]\|", re.M | re.S)
+
+
+def blocks(page):
+    """(line, function to run it, code) of each block."""
+    text = page.read_text()
+    for match in (FENCE if page.suffix == ".md" else COMMENT).finditer(text):
+        language, code = match.groups()
+        line = text.count("\n", 0, match.start()) + 1
+        if not language:  # one command, wrapped as the comment is
+            code = re.sub(r"(?: \\)?\n \* ?", " ", "\n" + code).strip()
+        if language == "python":
+            yield line, run_python, code
+        elif language in ("sh", "") and re.match(
+                r"\s*gst-(launch|inspect)-1\.0\s", code):
+            yield line, run_sh, code
+
+
+def run_sh(folder, code):
+    code = re.sub(r"\bmodel=(?!synthetic:)[^ \\\n]+", f"model={tap.model()}",
+                  code)
+    code = code.replace("autoaudiosrc", LIVE_SOURCE)
+    tap.command("bash", "-euo", "pipefail", "-c", code, cwd=folder)
+
+
+def run_python(folder, code):
+    """By Debian's Python, which is the one that has Debian's numpy."""
+    try:
+        tap.command("/usr/bin/python3", "-c", "import numpy")
+    except (AssertionError, FileNotFoundError):
+        raise tap.Skip("there is no python3-numpy")
+    tap.command("/usr/bin/python3", "-c", code, cwd=folder)
+
+
+def prepare(folder):
+    folder.mkdir()
+    tap.write_wav(folder / "speech.wav", 3)
+    tap.write_wav(folder / "other.wav", 2)
+    tap.command("gst-launch-1.0", "-q", "filesrc", "location=speech.wav", "!",
+                "wavparse", "!", "audioconvert", "!", "flacenc", "!",
+                "filesink", "location=speech.flac", cwd=folder)
+
+
+def main():
+    pages = [tap.ROOT / "README.md", *sorted(tap.ROOT.glob("docs/**/*.md")),
+             *sorted(tap.ROOT.glob("gst/*.c"))]
+    with tap.folder() as top:
+        first = pathlib.Path(top) / "first"
+        prepare(first)
+        tests = []
+        for page in pages:
+            name = str(page.relative_to(tap.ROOT))
+            folder = pathlib.Path(top) / name.replace("/", "-")
+            shutil.copytree(first, folder)
+            for line, run, code in blocks(page):
+                tests.append((f"{name}:{line} runs as shown",
+                              lambda run=run, folder=folder, code=code:
+                              run(folder, code)))
+        tap.run(tests)
+
+
+main()

@@ -1,0 +1,298 @@
+"""The scripts of pipelines/, run as a user runs them.
+
+usage: pipelines.py [quickstart]    quickstart builds the plugin once more
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import tap
+
+PIPELINES = tap.ROOT / "pipelines"
+SCRIPTS = ("quickstart.sh", "encode-file.sh", "encode-live.sh",
+           "encode-two.sh", "print-stats.sh")
+SYNTHETIC = {"NPUENC_MODEL": "synthetic:tiny"}
+WIDTH = 384  # of tiny
+WINDOW = 1500 * WIDTH * 4
+FIELDS = (
+    "window", "timestamp", "stream-time", "running-time", "duration", "tiles",
+    "launches", "stalls", "total-time", "tile-time", "dma-write-time",
+    "compute-time", "dma-read-time", "dma-overhead", "realtime-factor",
+    "depth", "batch-size", "device", "precision", "model")
+
+
+def script(name, *args, env=SYNTHETIC, **more):
+    return tap.command(PIPELINES / name, *args, env=env, **more)
+
+
+def in_folder(test):
+    """Gives the test an empty folder with speech.wav."""
+    def run():
+        with tap.folder() as name:
+            folder = pathlib.Path(name)
+            tap.write_wav(folder / "speech.wav", 3)
+            test(folder)
+    return run
+
+
+def bare_copy(folder):
+    """A copy of pipelines/ that has no model near it, and an environment in
+    which there is none and a download finds url."""
+    copy = folder / "project" / "pipelines"
+    shutil.copytree(PIPELINES, copy)
+    env = {"XDG_DATA_HOME": str(folder / "data"), "NPUENC_MODEL": ""}
+    return copy, env
+
+
+# --- help and mistakes
+
+def help_test(name):
+    def run():
+        text = script(name, "--help")
+        tap.expect(text, f"usage: {name}", "--model", "$NPUENC_MODEL",
+                   "example: ")
+        assert "SPDX" not in text
+    return run
+
+
+def mistakes(folder):
+    audio = folder / "speech.wav"
+    for args, answer in (
+            (["encode-file.sh"], "a recording and where to write"),
+            (["encode-file.sh", "--modell", "x"], "no option --modell"),
+            (["encode-file.sh", "--model"], "wants a value"),
+            (["encode-file.sh", "none.wav", "o"], "no file 'none.wav'"),
+            (["encode-file.sh", "--model", "none", audio, "o"],
+             "no file 'none'"),
+            (["encode-live.sh", "--window", "31"], "1 to 30"),
+            (["encode-live.sh", "--window", "x"], "must be a number"),
+            (["encode-two.sh", audio, "a"], "two recordings"),
+            (["encode-two.sh", audio, "a", audio, "a"], "both recordings"),
+            (["print-stats.sh"], "it takes a recording"),
+            (["quickstart.sh", "a", "b"], "one recording at most"),
+            (["quickstart.sh", "none.wav"], "no file 'none.wav'")):
+        text = script(*args, status=1, cwd=folder)
+        tap.expect(text, f"{args[0]}: ", answer)
+    assert sorted(os.listdir(folder)) == ["speech.wav"]
+
+
+def says_why(folder):
+    (folder / "text.wav").write_text("not a recording\n" * 100)
+    text = script("encode-file.sh", folder / "text.wav", folder / "o",
+                  status=1)
+    tap.expect(text, "ERROR: ", "the pipeline failed")
+    text = script("encode-file.sh", "--model", "synthetic:enormous",
+                  folder / "speech.wav", folder / "o", status=1)
+    tap.expect(text, "ERROR: ", "enormous", "the pipeline failed")
+
+
+# --- encoding
+
+def encode_file(folder):
+    odd = folder / "my speech (1)'s.wav"
+    shutil.copy(folder / "speech.wav", odd)
+    text = script("encode-file.sh", odd, folder / "my states.f32")
+    tap.expect(text, "$ gst-launch-1.0 ", "window 1: 0.0 s to 3.0 s",
+               "x real time")
+    assert (folder / "my states.f32").stat().st_size == WINDOW
+
+
+def properties(folder):
+    audio = folder / "speech.wav"
+    script("encode-file.sh", audio, folder / "a", "depth=1")
+    script("encode-file.sh", audio, folder / "b", "depth=4", "batch-size=2")
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
+    script("encode-file.sh", audio, folder / "c", "no-such=1", status=1)
+
+
+def encode_two(folder):
+    tap.write_wav(folder / "other.wav", 2, rate=44100)
+    script("encode-file.sh", folder / "speech.wav", folder / "1")
+    script("encode-file.sh", folder / "other.wav", folder / "2")
+    text = script("encode-two.sh", folder / "speech.wav", folder / "a",
+                  folder / "other.wav", folder / "b")
+    tap.expect(text, "first:\nwindow 1: 0.0 s to 3.0 s",
+               "second:\nwindow 1: 0.0 s to 2.0 s")
+    assert (folder / "1").read_bytes() == (folder / "a").read_bytes()
+    assert (folder / "2").read_bytes() == (folder / "b").read_bytes()
+
+
+def print_stats(folder):
+    text = script("print-stats.sh", folder / "speech.wav", "depth=2")
+    start = text.index("npuencoder-stats\n")
+    lines = text[start:].splitlines()[1:]
+    found = dict(line.strip().split(": ", 1) for line in lines if line)
+    missing = [field for field in FIELDS if field not in found]
+    assert not missing, f"{missing} missing in:\n{text}"
+    assert found["depth"] == "2" and found["model"] == "synthetic:tiny", text
+    assert found["duration"] == "3000000000", text
+
+
+def live_windows(folder):
+    text = script("encode-live.sh", "--window", "1", "--windows", "2",
+                  folder / "states")
+    tap.expect(text, "window 1: 0.0 s to 1.0 s", "window 2: 1.0 s to 2.0 s")
+    assert (folder / "states").stat().st_size == 2 * 50 * WIDTH * 4
+
+
+def live_interrupt(folder):
+    """Ctrl-C: the terminal interrupts the whole process group."""
+    live = subprocess.Popen(
+        [PIPELINES / "encode-live.sh", "--window", "1", folder / "states"],
+        env={**os.environ, **SYNTHETIC}, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    seen = [live.stdout.readline()]
+    time.sleep(0.5)
+    os.killpg(live.pid, signal.SIGINT)
+    try:
+        seen += live.communicate(timeout=60)[0].splitlines()
+    except subprocess.TimeoutExpired:
+        os.killpg(live.pid, signal.SIGKILL)
+        raise
+    assert live.returncode == 0, live.returncode
+    windows = [line for line in seen if line.startswith("window ")]
+    assert len(windows) >= 2, seen
+    positions = (folder / "states").stat().st_size // (WIDTH * 4)
+    assert positions > 50, positions
+
+
+# --- the model
+
+def no_network(folder):
+    copy, env = bare_copy(folder)
+    env["NPUENC_MODEL_URL"] = "file:///no/such/model"
+    text = tap.command(copy / "encode-file.sh", folder / "speech.wav",
+                       folder / "o", env=env)
+    tap.expect(text, "Downloading whisper-tiny.en", "synthetic:tiny",
+               "MEAN NOTHING")
+    assert (folder / "o").stat().st_size == WINDOW
+    assert os.listdir(folder / "data" / "npuenc") == []
+
+
+def wrong_download(folder):
+    copy, env = bare_copy(folder)
+    (folder / "wrong").write_text("an error page")
+    env["NPUENC_MODEL_URL"] = f"file://{folder}/wrong"
+    text = tap.command(copy / "encode-file.sh", folder / "speech.wav",
+                       folder / "o", env=env, status=1)
+    tap.expect(text, "SHA-256", "It was deleted", "--model")
+    assert os.listdir(folder / "data" / "npuenc") == []
+    assert not (folder / "o").exists()
+
+
+def right_download(folder):
+    if not shutil.which("curl") and not shutil.which("wget"):
+        raise tap.Skip("there is neither curl nor wget")
+    content = os.urandom(1 << 20)
+    (folder / "served").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    target = folder / "new" / "model"
+    tap.command("sh", "-euc", f'''
+        here={PIPELINES}
+        . "$here/common.sh"
+        download file://{folder}/served {digest} {target}''')
+    assert target.read_bytes() == content
+    assert os.listdir(target.parent) == ["model"]
+
+
+def model_order(folder):
+    copy, env = bare_copy(folder)
+    show = ["sh", "-euc", f'here={copy}; . "$here/common.sh"; find_model; '
+            'echo "$model"', "show"]
+    places = [folder / "data" / "npuenc", folder / "shared" / "models",
+              folder / "project" / "models"]
+    for place in places:  # each comes before the one before it
+        place.mkdir(parents=True)
+        file = place / "some.safetensors"
+        file.touch()
+        got = tap.command(*show, env=env).splitlines()[-1]
+        assert os.path.samefile(got, file), got
+    env["NPUENC_MODEL"] = "synthetic:base"
+    assert tap.command(*show, env=env).endswith("\nsynthetic:base\n")
+    text = tap.command(*show, "--model", places[0] / "some.safetensors",
+                       env=env)
+    assert os.path.samefile(text.splitlines()[-1],
+                            places[0] / "some.safetensors"), text
+
+
+# --- packages
+
+def no_root(folder):
+    """A user without sudo is told what root must run."""
+    tools = folder / "bin"
+    tools.mkdir()
+    for tool in ("sh", "mktemp", "rm", "tr", "sed", "dirname", "cat"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    for tool, answer in (("id", "echo 1000"), ("dpkg-query", "exit 1"),
+                         ("apt-get", "exit 99")):
+        (tools / tool).write_text(f"#!/bin/sh\n{answer}\n")
+        (tools / tool).chmod(0o755)
+    text = tap.command(PIPELINES / "quickstart.sh", status=1,
+                       env={"PATH": str(tools)})
+    tap.expect(text, "You are not root and there is no sudo",
+               "apt-get install --no-install-recommends gcc ", "espeak-ng")
+
+
+# --- quickstart
+
+def quickstart(folder):
+    missing = tap.command("sh", "-euc", f'''
+        . {PIPELINES}/packages.sh
+        missing_packages $(build_packages) $(run_packages) curl espeak-ng''')
+    if missing:
+        raise tap.Skip(f"not installed: {' '.join(missing.split())}")
+    tree = folder / "tree"
+    shutil.copytree(tap.ROOT, tree, ignore=shutil.ignore_patterns(
+        ".git", "build*", "models"))
+    env = {**SYNTHETIC, "GST_PLUGIN_PATH_1_0": "", "GST_PLUGIN_PATH": "",
+           "GST_REGISTRY_1_0": str(folder / "registry")}
+
+    text = tap.command(tree / "pipelines/quickstart.sh", env=env, timeout=900)
+    tap.expect(text, "1500 positions", f"of {WIDTH} float32 values",
+               "standard deviation", "x real time", "MEAN NOTHING")
+    states = tree / "build/quickstart/states.f32"
+    assert states.stat().st_size == WINDOW
+
+    # What it built is found by the other scripts.
+    tap.command(tree / "pipelines/encode-file.sh", folder / "speech.wav",
+                folder / "o", env=env)
+    text = tap.command(tree / "pipelines/quickstart.sh",
+                       folder / "speech.wav", env=env)
+    tap.expect(text, "window 1: 0.0 s to 3.0 s")
+    assert states.read_bytes() == (folder / "o").read_bytes()
+
+
+QUICKSTART = [("quickstart builds, encodes and shows", quickstart)]
+TESTS = [(f"{name} --help", help_test(name)) for name in SCRIPTS] + [
+    ("mistakes on the command line are named", mistakes),
+    ("a pipeline that fails says why", says_why),
+    ("encode-file writes raw float32", encode_file),
+    ("encode-file sets properties, and depth changes no bit", properties),
+    ("encode-two writes what encode-file writes", encode_two),
+    ("print-stats prints every field", print_stats),
+    ("encode-live stops after so many windows", live_windows),
+    ("encode-live encodes the last window after Ctrl-C", live_interrupt),
+    ("without a network the model is synthetic, and said to be", no_network),
+    ("a download with other bytes is refused and deleted", wrong_download),
+    ("a download appears under its name when it is right", right_download),
+    ("models are looked for in the documented order", model_order),
+    ("a user without root and sudo is told what to install", no_root),
+]
+
+
+def main():
+    chosen = QUICKSTART if sys.argv[1:] == ["quickstart"] else TESTS
+    tap.run([(name, test if name.endswith("--help") else in_folder(test))
+             for name, test in chosen])
+
+
+main()

@@ -1,0 +1,70 @@
+"""Counts test results over the logs of several runs of `meson test`.
+
+usage: tally.py LOGS [BROKEN...]
+
+LOGS is a file with the names of testlog*.json files, one a line; each BROKEN
+is a stage that came to no tests and counts as one failure. A program that
+speaks TAP counts by its tests; one that crashed, hung or exited with an error
+of its own counts as one failure more. Exits with 1 unless something passed and
+nothing failed.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import collections
+import json
+import pathlib
+import re
+import sys
+
+TAP = re.compile(r"^\s*(not )?ok\b[^#\n]*(?:# *(SKIP|TODO))?", re.M | re.I)
+SKIP_ALL = re.compile(r"^1\.\.0\b", re.M)
+GOOD = ("OK", "SKIP", "EXPECTEDFAIL")
+
+
+def count(test):
+    """Counts of one program, from its entry in the log."""
+    counts = collections.Counter()
+    output = test.get("stdout") or ""
+    for failed, directive in TAP.findall(output):
+        if directive.upper() == "SKIP":
+            counts["skipped"] += 1
+        elif failed and directive.upper() != "TODO":
+            counts["failed"] += 1
+        else:
+            counts["passed"] += 1
+    good = test["result"] in GOOD
+    if not good and not counts["failed"]:
+        counts["failed"] += 1
+    elif good and not counts:
+        skipped = test["result"] == "SKIP" or SKIP_ALL.search(output)
+        counts["skipped" if skipped else "passed"] += 1
+    return counts
+
+
+def line(counts):
+    text = f"{counts['passed']} passed, {counts['failed']} failed"
+    if counts["skipped"]:
+        text += f", {counts['skipped']} skipped"
+    return text
+
+
+def main():
+    logs = pathlib.Path(sys.argv[1]).read_text().splitlines()
+    total = collections.Counter(failed=len(sys.argv[2:]))
+    for log in map(pathlib.Path, logs):
+        counts = collections.Counter()
+        if log.is_file():
+            for entry in log.read_text().splitlines():
+                counts += count(json.loads(entry))
+        if not counts:
+            counts["failed"] = 1  # a run without a test proves nothing
+        if len(logs) > 1:
+            stage = log.stem.replace("testlog-", "")
+            print(f"{log.parent.parent.name} {stage}: {line(counts)}")
+        total += counts
+    print(line(total))
+    sys.exit(total["failed"] > 0 or total["passed"] == 0)
+
+
+main()
