@@ -80,6 +80,14 @@ npu_kernel_free (NpuKernel *kernel)
     kernel->device->klass->kernel_free (kernel);
 }
 
+void
+npu_kernel_pack_tile (const NpuKernel *kernel, guint arg, guint8 *data,
+    guint tile, const float *x, gsize stride, guint rows)
+{
+  g_return_if_fail (arg <= NPU_ARG_V && rows >= 1 && rows <= 64);
+  kernel->device->klass->pack_tile (kernel, arg, data, tile, x, stride, rows);
+}
+
 NpuRun *
 npu_run_new (NpuDevice *device, GError **error)
 {

@@ -38,9 +38,10 @@ typedef enum {
    * residual, rows x n, or the same buffer as C. */
   NPU_OP_LINEAR,
   /* args Q, K, V, O. O[rows][heads * 64]; Q, K, V are tiles packed by a
-   * linear operation whose c_layout is NPU_LAYOUT_QKV_TILES. One tile of a
-   * launch is one query tile of one head: tile = head * n_row_tiles + r,
-   * where n_row_tiles = ceil (rows / 64) for the rows of the launch. */
+   * linear operation whose c_layout is NPU_LAYOUT_QKV_TILES, or by
+   * npu_kernel_pack_tile(). One tile of a launch is one query tile of one
+   * head: tile = head * n_row_tiles + r, where n_row_tiles = ceil (rows / 64)
+   * for the rows of the launch. */
   NPU_OP_ATTENTION,
   /* args X, Y: rows x n. */
   NPU_OP_LAYERNORM,
@@ -98,6 +99,7 @@ typedef struct {
   NpuBuffer *args[NPU_MAX_ARGS];
   gsize offset[NPU_MAX_ARGS]; /* bytes from each buffer's start */
   guint rows;                 /* valid rows now, <= the operation's */
+  guint kv_rows;              /* likewise; 0 means as many as rows */
   guint first_tile;
   guint n_tiles;
 } NpuLaunch;
@@ -148,6 +150,8 @@ struct _NpuDeviceClass {
   NpuKernel *(*kernel_open) (
       NpuDevice *device, const NpuOp *op, GError **error);
   void (*kernel_free) (NpuKernel *kernel);
+  void (*pack_tile) (const NpuKernel *kernel, guint arg, guint8 *data,
+      guint tile, const float *x, gsize stride, guint rows);
   NpuRun *(*run_new) (NpuDevice *device, GError **error);
   void (*run_free) (NpuRun *run);
   gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
@@ -193,6 +197,12 @@ NPU_API gboolean npu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction,
 NPU_API NpuKernel *npu_kernel_open (
     NpuDevice *device, const NpuOp *op, GError **error);
 NPU_API void npu_kernel_free (NpuKernel *kernel);
+
+/* Packs x[rows][64], row stride in floats, 1 to 64 rows, as attention tile
+ * number @tile (head * n_row_tiles + r) of the argument Q, K or V whose buffer
+ * begins at @data. Host work; the range is synced by the caller. */
+NPU_API void npu_kernel_pack_tile (const NpuKernel *kernel, guint arg,
+    guint8 *data, guint tile, const float *x, gsize stride, guint rows);
 
 NPU_API NpuRun *npu_run_new (NpuDevice *device, GError **error);
 /* A run that is in flight is waited for. */

@@ -269,6 +269,7 @@ static const NpuDeviceClass cpu_device_class = {
     .buffer_sync = cpu_buffer_sync,
     .kernel_open = cpu_kernel_open,
     .kernel_free = cpu_kernel_free,
+    .pack_tile = cpu_kernel_pack_tile,
     .run_new = cpu_run_new,
     .run_free = cpu_run_free,
     .submit = cpu_submit,

@@ -59,5 +59,7 @@ NpuDevice *cpu_device_open (const NpuDeviceOptions *options, GError **error);
 /* cpu-ops.c */
 NpuKernel *cpu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error);
 void cpu_kernel_free (NpuKernel *kernel);
+void cpu_kernel_pack_tile (const NpuKernel *kernel, guint arg, guint8 *data,
+    guint tile, const float *x, gsize stride, guint rows);
 
 G_END_DECLS

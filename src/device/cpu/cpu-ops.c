@@ -102,38 +102,49 @@ linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   return scratch->a;
 }
 
+/* Packs rows as tile number @tile of an attention's argument. */
+static void
+pack_tile (const NpuAttentionKernel *attention, guint arg, guint8 *data,
+    gsize tile, const float *x, gsize stride, guint rows)
+{
+  switch (arg) {
+    case NPU_ARG_Q:
+      attention->pack_q (data + tile * attention->q_tile_size, x, stride, rows);
+      break;
+    case NPU_ARG_K:
+      attention->pack_k (data + tile * attention->k_tile_size, x, stride, rows);
+      break;
+    default:
+      attention->pack_v (data + tile * attention->v_tile_size, x, stride, rows);
+      break;
+  }
+}
+
+void
+cpu_kernel_pack_tile (const NpuKernel *kernel, guint arg, guint8 *data,
+    guint tile, const float *x, gsize stride, guint rows)
+{
+  pack_tile (((const CpuKernel *) kernel)->attention, arg, data, tile, x,
+      stride, rows);
+}
+
 /* Columns [first, first + n) of q‖k‖v, n a multiple of 64, to the tiles of
  * their heads. */
 static void
 store_qkv (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint rows, const float *c, guint first, guint n)
 {
-  const NpuAttentionKernel *attention = kernel->attention;
   const guint heads = kernel->op.heads;
   const guint n_row_tiles = N_TILES (kernel->op.rows);
 
   for (guint i = 0; i < n / NPU_HEAD_DIM; i++) {
     const guint column_tile = first / NPU_HEAD_DIM + i;
-    const gsize index = (gsize) (column_tile % heads) * n_row_tiles + tile;
-    const float *x = c + i * NPU_HEAD_DIM;
+    const guint operand = column_tile / heads; /* 0, 1, 2: q, k, v */
 
-    switch (column_tile / heads) {
-      case 0:
-        attention->pack_q (
-            arg (launch, NPU_ARG_QKV_Q) + index * attention->q_tile_size, x, n,
-            rows);
-        break;
-      case 1:
-        attention->pack_k (
-            arg (launch, NPU_ARG_QKV_K) + index * attention->k_tile_size, x, n,
-            rows);
-        break;
-      default:
-        attention->pack_v (
-            arg (launch, NPU_ARG_QKV_V) + index * attention->v_tile_size, x, n,
-            rows);
-        break;
-    }
+    pack_tile (kernel->attention, NPU_ARG_Q + operand,
+        arg (launch, NPU_ARG_QKV_Q + operand),
+        (gsize) (column_tile % heads) * n_row_tiles + tile,
+        c + i * NPU_HEAD_DIM, n, rows);
   }
 }
 
@@ -287,30 +298,34 @@ run_attention (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   const NpuAttentionKernel *attention = kernel->attention;
   const guint n_row_tiles = N_TILES (launch->rows);
   const guint head = tile / n_row_tiles, row_tile = tile % n_row_tiles;
-  const gsize first = (gsize) head * N_TILES (kernel->op.rows);
+  const guint kv_rows = launch->kv_rows ? launch->kv_rows : launch->rows;
+  const gsize first_q = (gsize) head * N_TILES (kernel->op.rows);
+  const gsize first_kv = (gsize) head * N_TILES (kernel->op.kv_rows);
   const gsize o_stride = (gsize) kernel->op.heads * NPU_HEAD_DIM;
   float *o = (float *) arg (launch, NPU_ARG_O) +
              (gsize) row_tile * NPU_TILE_ROWS * o_stride + head * NPU_HEAD_DIM;
 
   attention->run (o, o_stride,
-      arg (launch, NPU_ARG_Q) + (first + row_tile) * attention->q_tile_size,
-      arg (launch, NPU_ARG_K) + first * attention->k_tile_size,
-      arg (launch, NPU_ARG_V) + first * attention->v_tile_size,
-      rows_of_tile (launch, row_tile), launch->rows, kernel->op.scale,
+      arg (launch, NPU_ARG_Q) + (first_q + row_tile) * attention->q_tile_size,
+      arg (launch, NPU_ARG_K) + first_kv * attention->k_tile_size,
+      arg (launch, NPU_ARG_V) + first_kv * attention->v_tile_size,
+      rows_of_tile (launch, row_tile), kv_rows, kernel->op.scale,
       worker->scratch);
 }
 
 static void
 open_attention (CpuKernel *kernel, const NpuOp *op)
 {
-  const gsize tiles = (gsize) op->heads * N_TILES (op->rows);
+  const NpuAttentionKernel *attention = kernel->attention;
+  const gsize q_tiles = (gsize) op->heads * N_TILES (op->rows);
+  const gsize kv_tiles = (gsize) op->heads * N_TILES (kernel->op.kv_rows);
   NpuKernel *base = &kernel->base;
 
   kernel->run_tile = run_attention;
-  kernel->scratch_size = kernel->attention->scratch_size;
-  base->arg_size[NPU_ARG_Q] = tiles * kernel->attention->q_tile_size;
-  base->arg_size[NPU_ARG_K] = tiles * kernel->attention->k_tile_size;
-  base->arg_size[NPU_ARG_V] = tiles * kernel->attention->v_tile_size;
+  kernel->scratch_size = attention->scratch_size;
+  base->arg_size[NPU_ARG_Q] = q_tiles * attention->q_tile_size;
+  base->arg_size[NPU_ARG_K] = kv_tiles * attention->k_tile_size;
+  base->arg_size[NPU_ARG_V] = kv_tiles * attention->v_tile_size;
   base->arg_size[NPU_ARG_O] =
       PADDED_ROWS (op->rows) * op->heads * NPU_HEAD_DIM * sizeof (float);
 }
@@ -419,6 +434,8 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->op.column_scale = kernel->op.c_column_scale = NULL;
   if (kernel->op.a_stride == 0)
     kernel->op.a_stride = op->k;
+  if (kernel->op.kv_rows == 0)
+    kernel->op.kv_rows = op->rows;
 
   switch (op->kind) {
     case NPU_OP_LINEAR:
