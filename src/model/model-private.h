@@ -10,8 +10,8 @@
 
 G_BEGIN_DECLS
 
-#define NPU_MODEL_MAX_TENSORS 65536
-#define NPU_MODEL_MAX_NAME 255 /* bytes of a tensor's name */
+#define NPU_MODEL_MAX_TENSORS 8192 /* large-v3 has 1259 */
+#define NPU_MODEL_MAX_NAME 255     /* bytes of a tensor's name */
 #define NPU_MODEL_MAX_D 4096
 #define NPU_MODEL_MAX_LAYERS 64
 #define NPU_MODEL_POSITIONS 1500

@@ -18,7 +18,9 @@
   }
 
 /* The names of openai/whisper (model.py, AudioEncoder), which whisper.cpp
- * keeps, and of Hugging Face transformers (modeling_whisper.py). */
+ * keeps, and of Hugging Face transformers (modeling_whisper.py). Keys have no
+ * bias; one that a file has anyway would shift every score of a row alike,
+ * which softmax does not see. */
 const NpuTensorSpec npu_model_specs[NPU_N_MODEL_SPECS] = {
     {"conv1.weight", "conv1.weight", MODEL (conv1_weight),
         {NPU_DIM_D, NPU_DIM_MELS, NPU_DIM_3}},

@@ -83,7 +83,9 @@ struct _NpuModel {
  * @location: path of a safetensors or ggml file, or `synthetic:SIZE` with
  *   SIZE one of tiny, base, small, medium, large-v3
  *
- * The format is told by the file's content, not by its name.
+ * The format is told by the file's content, not by its name. The file is
+ * mapped: as long as the model is open it must not be shortened or rewritten
+ * in place; replacing it by another file of its name is fine.
  *
  * Returns: (transfer full): the model, or %NULL with @error set:
  *   NOT_FOUND, OPEN, WRONG_TYPE or FORMAT, naming the file, and where it
