@@ -515,6 +515,19 @@ fake_device_complete_all (NpuDevice *base)
   pthread_mutex_unlock (&device->lock);
 }
 
+void
+fake_device_complete_newest (NpuDevice *base)
+{
+  FakeDevice *device = fake (base);
+  FakeRun *run;
+
+  pthread_mutex_lock (&device->lock);
+  run = g_ptr_array_index (device->in_flight, device->in_flight->len - 1);
+  g_assert (run->state == RUN_QUEUED);
+  compute_here (device, run);
+  pthread_mutex_unlock (&device->lock);
+}
+
 const FakeRecord *
 fake_device_get_log (NpuDevice *device, guint *n_records)
 {

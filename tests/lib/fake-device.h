@@ -66,6 +66,8 @@ void fake_device_behave (NpuDevice *device);
 void fake_device_release (NpuDevice *device);
 /* FAKE_ON_WAIT: completes everything in flight that does not hang. */
 void fake_device_complete_all (NpuDevice *device);
+/* FAKE_ON_WAIT: completes the launch that was submitted last. */
+void fake_device_complete_newest (NpuDevice *device);
 
 /* Records in the order of submission; valid until the next submission. */
 const FakeRecord *fake_device_get_log (NpuDevice *device, guint *n_records);

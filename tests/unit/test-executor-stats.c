@@ -139,6 +139,33 @@ test_chosen_stalls (void)
   }
 }
 
+static gboolean
+overtake (const NpuStage *stage, guint slot, NpuLaunch *launch,
+    gpointer user_data, GError **error)
+{
+  if (launch->first_tile % 3 == 2)
+    fake_device_complete_newest (user_data);
+  return TRUE;
+}
+
+/* The newest launch has completed, but an older one keeps the device busy. */
+static void
+test_overtaking (void)
+{
+  FakeOptions gated = {.mode = FAKE_ON_WAIT};
+  g_autoptr (NpuDevice) device = fake_device_new (&gated);
+  g_autoptr (Rig) rig = rig_new (device, 3, 40, 1, SECOND);
+  NpuStage stage = rig->stage;
+  NpuStats stats;
+
+  stage.prepare = overtake;
+  stage.finish = NULL;
+  stage.user_data = device;
+  g_assert_true (npu_executor_run (rig->executor, &stage, 1, NULL));
+  npu_executor_get_run_stats (rig->executor, &stats);
+  g_assert_cmpuint (stats.stalls, ==, 0);
+}
+
 /* --- times ------------------------------------------------------------ */
 
 static void
@@ -375,6 +402,8 @@ main (int argc, char **argv)
       "/executor/stats/depth-1-stalls-at-every-launch", test_depth_one);
   g_test_add_func (
       "/executor/stats/stalls-are-where-the-ring-drained", test_chosen_stalls);
+  g_test_add_func (
+      "/executor/stats/a-launch-that-overtakes-is-no-stall", test_overtaking);
   g_test_add_func (
       "/executor/stats/dma-times-are-what-was-injected", test_dma_times);
   g_test_add_func ("/executor/stats/compute-time-is-the-union-of-launches",
