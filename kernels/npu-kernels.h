@@ -22,7 +22,8 @@ extern "C" {
  * + 128 (zero is 128), then 64 float scales, one a row. Dense rows are what
  * oneDNN's fastest int8 kernels take. */
 #define NPU_Q8_TILE_SCALES(k) (NPU_TILE_ROWS * (size_t) (k))
-#define NPU_Q8_TILE_SIZE(k) (NPU_Q8_TILE_SCALES (k) + NPU_TILE_ROWS * sizeof (float))
+#define NPU_Q8_TILE_SIZE(k)                                                    \
+  (NPU_Q8_TILE_SCALES (k) + NPU_TILE_ROWS * sizeof (float))
 
 /* Attention of one head over 64-row tiles, with online softmax (Milakov and
  * Gimelshein 2018; Dao et al. 2022). The packed tile formats are the table's
@@ -91,13 +92,14 @@ typedef struct {
       int n);
 } NpuKernels;
 
-/* Instruction sets, each implying those before it. */
+/* Instruction sets. AVX2 is implied by the others, AVX512 by AVX512_*; AVX_VNNI
+ * stands alone: CPUs with AVX-512 VNNI need not have it. */
 enum {
-  NPU_CPU_AVX2 = 1 << 0,         /* AVX2, FMA, F16C */
-  NPU_CPU_AVX_VNNI = 1 << 1,     /* VEX-coded vpdpbusd */
-  NPU_CPU_AVX512 = 1 << 2,       /* F, BW, DQ, VL */
-  NPU_CPU_AVX512_VNNI = 1 << 3,  /* vpdpbusd on zmm */
-  NPU_CPU_AVX512_BF16 = 1 << 4,  /* vdpbf16ps */
+  NPU_CPU_AVX2 = 1 << 0,        /* AVX2, FMA, F16C */
+  NPU_CPU_AVX_VNNI = 1 << 1,    /* VEX-coded vpdpbusd */
+  NPU_CPU_AVX512 = 1 << 2,      /* F, BW, DQ, VL */
+  NPU_CPU_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
+  NPU_CPU_AVX512_BF16 = 1 << 4, /* vdpbf16ps */
 };
 
 /* What this CPU and its operating system allow. */

@@ -1,0 +1,303 @@
+/* Attention in C: flash attention with one query per lane.
+ *
+ * Scores are kept transposed, s[key][query], so that maxima, sums and weights
+ * of 64 queries are vertical operations on 64 lanes, and both products are
+ * the same loop: out[i][lane] += a[i][j] * b[j][lane], a broadcast from the
+ * packed keys or values as they lie in memory.
+ *
+ * The int8 variant keeps its integers as floats: sums of 64 products of
+ * int8 are exact in them, and float loops are what every compiler vectorises.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "npu-kernels-internal.h"
+#include "npu-math.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define ROWS NPU_TILE_ROWS
+#define DIM NPU_HEAD_DIM
+
+typedef struct {
+  float x[DIM][ROWS]; /* transposed; int8: round (x / scale) */
+  float scale[ROWS];
+  float exact[DIM][ROWS]; /* int8 only */
+} QTile;
+
+typedef struct {
+  float x[ROWS][DIM]; /* int8: round ((x - mean) / scale) */
+  float scale[16];    /* one, padded */
+  float mean[DIM];    /* int8 only */
+} KTile;
+
+typedef struct {
+  float x[ROWS][DIM]; /* int8: rounded to bfloat16 */
+} VTile;
+
+typedef struct {
+  float s[ROWS][ROWS]; /* scores, then weights: [key][query] */
+  float o[DIM][ROWS];  /* sums of weighted values, not yet divided */
+  float max[ROWS];     /* largest score so far */
+  float sum[ROWS];     /* of weights relative to max */
+  float offset[ROWS];  /* query times mean of keys */
+} Scratch;
+
+/* Four lanes. GCC and clang map it to whatever the CPU has. */
+typedef float Lanes __attribute__ ((vector_size (16)));
+
+/* out[4][64] = (accumulate ? out : 0) + a[4][n] b[n][64] on the first lanes.
+ * a is read at i * row_step + j * step. */
+static inline void
+multiply (float (*out)[ROWS], int accumulate, const float *a, int row_step,
+    int step, const float (*b)[ROWS], int n, int lanes)
+{
+  for (int lane = 0; lane < lanes; lane += 8) {
+    Lanes acc[4][2];
+
+    memset (acc, 0, sizeof acc);
+    if (accumulate)
+      for (int i = 0; i < 4; i++)
+        memcpy (acc[i], &out[i][lane], sizeof acc[i]);
+    for (int j = 0; j < n; j++) {
+      const Lanes *x = (const Lanes *) &b[j][lane];
+      for (int i = 0; i < 4; i++) {
+        const float y = a[i * row_step + j * step];
+        acc[i][0] += x[0] * y;
+        acc[i][1] += x[1] * y;
+      }
+    }
+    for (int i = 0; i < 4; i++)
+      memcpy (&out[i][lane], acc[i], sizeof acc[i]);
+  }
+}
+
+/* Turns the tile's scores into weights and rescales what was summed before
+ * to the new maximum. score = factor * s + offset, in powers of two. */
+static inline void
+softmax (Scratch *scratch, const float factor[ROWS], int n_keys, int lanes,
+    int round_weights)
+{
+  float max[ROWS];
+  int grew = 0;
+
+  for (int i = 0; i < lanes; i++)
+    max[i] = scratch->max[i];
+  for (int key = 0; key < n_keys; key++) {
+    float *s = scratch->s[key];
+    for (int i = 0; i < lanes; i++) {
+      s[i] = s[i] * factor[i] + scratch->offset[i];
+      max[i] = s[i] > max[i] ? s[i] : max[i];
+    }
+  }
+
+  for (int i = 0; i < lanes; i++)
+    grew |= max[i] > scratch->max[i];
+  if (grew) {
+    float shrink[ROWS];
+
+    for (int i = 0; i < lanes; i++) {
+      shrink[i] = npu_exp2 (scratch->max[i] - max[i]);
+      scratch->sum[i] *= shrink[i];
+      scratch->max[i] = max[i];
+    }
+    for (int d = 0; d < DIM; d++)
+      for (int i = 0; i < lanes; i++)
+        scratch->o[d][i] *= shrink[i];
+  }
+
+  for (int key = 0; key < n_keys; key++) {
+    float *s = scratch->s[key];
+    for (int i = 0; i < lanes; i++) {
+      const float p = npu_exp2 (s[i] - max[i]);
+      s[i] = round_weights ? npu_round_bf16 (p) : p;
+      scratch->sum[i] += s[i];
+    }
+  }
+}
+
+static inline __attribute__ ((always_inline)) void
+run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
+    const void *v_tiles, int q_rows, int kv_rows, float scale, void *scratch_,
+    int int8)
+{
+  const QTile *q = q_tile;
+  const KTile *k = k_tiles;
+  const VTile *v = v_tiles;
+  Scratch *scratch = scratch_;
+  const int lanes = (q_rows + 7) & ~7;
+  float factor[ROWS];
+
+  memset (scratch->o, 0, sizeof scratch->o);
+  for (int i = 0; i < ROWS; i++) {
+    scratch->max[i] = -FLT_MAX;
+    scratch->sum[i] = scratch->offset[i] = 0.0f;
+    factor[i] = scale * NPU_LOG2E;
+  }
+
+  for (int first = 0; first < kv_rows; first += ROWS, k++, v++) {
+    const int n_keys = npu_min_int (kv_rows - first, ROWS);
+
+    /* Whatever rows past n_keys hold is computed and not looked at. */
+    for (int key = 0; key < n_keys; key += 4)
+      multiply (&scratch->s[key], 0, k->x[key], DIM, 1, q->x, DIM, lanes);
+    if (int8) {
+      const float c = scale * NPU_LOG2E;
+
+      memset (scratch->offset, 0, sizeof scratch->offset);
+      for (int d = 0; d < DIM; d++)
+        for (int i = 0; i < lanes; i++)
+          scratch->offset[i] += q->exact[d][i] * k->mean[d];
+      for (int i = 0; i < lanes; i++) {
+        scratch->offset[i] *= c;
+        factor[i] = q->scale[i] * k->scale[0] * c;
+      }
+    }
+    softmax (scratch, factor, n_keys, lanes, int8);
+    for (int d = 0; d < DIM; d += 4)
+      multiply (&scratch->o[d], 1, &v->x[0][d], 1, DIM,
+          (const float (*)[ROWS]) scratch->s, n_keys, lanes);
+  }
+
+  for (int i = 0; i < q_rows; i++)
+    for (int d = 0; d < DIM; d++)
+      o[i * o_stride + d] = scratch->o[d][i] / scratch->sum[i];
+}
+
+static void
+run_f32 (float *o, ptrdiff_t o_stride, const void *q, const void *k,
+    const void *v, int q_rows, int kv_rows, float scale, void *scratch)
+{
+  run (o, o_stride, q, k, v, q_rows, kv_rows, scale, scratch, 0);
+}
+
+static void
+run_s8 (float *o, ptrdiff_t o_stride, const void *q, const void *k,
+    const void *v, int q_rows, int kv_rows, float scale, void *scratch)
+{
+  run (o, o_stride, q, k, v, q_rows, kv_rows, scale, scratch, 1);
+}
+
+/* --- packing ------------------------------------------------------------ */
+
+static void
+pack_rows (
+    float (*out)[DIM], const float *x, ptrdiff_t stride, int rows, float limit)
+{
+  memset (out, 0, ROWS * sizeof *out);
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      out[i][d] = npu_clamp (x[i * stride + d], limit);
+}
+
+static void
+pack_columns (float (*out)[ROWS], const float *x, ptrdiff_t stride, int rows)
+{
+  memset (out, 0, DIM * sizeof *out);
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      out[d][i] = npu_clamp (x[i * stride + d], NPU_QK_LIMIT);
+}
+
+static void
+pack_q_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  pack_columns (((QTile *) tile)->x, x, stride, rows);
+}
+
+static void
+pack_k_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  pack_rows (((KTile *) tile)->x, x, stride, rows, NPU_QK_LIMIT);
+}
+
+static void
+pack_v_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  pack_rows (((VTile *) tile)->x, x, stride, rows, NPU_V_LIMIT);
+}
+
+static void
+pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  QTile *q = tile;
+  float inverse[ROWS];
+
+  pack_columns (q->exact, x, stride, rows);
+  memset (q->scale, 0, sizeof q->scale);
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < ROWS; i++) {
+      const float magnitude = fabsf (q->exact[d][i]);
+      q->scale[i] = magnitude > q->scale[i] ? magnitude : q->scale[i];
+    }
+  for (int i = 0; i < ROWS; i++) {
+    inverse[i] = q->scale[i] < NPU_Q8_SMALLEST ? 0.0f : 127.0f / q->scale[i];
+    q->scale[i] /= 127.0f;
+  }
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < ROWS; i++)
+      q->x[d][i] = rintf (q->exact[d][i] * inverse[i]);
+}
+
+static void
+pack_k_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  KTile *k = tile;
+  float max = 0.0f, inverse;
+
+  pack_rows (k->x, x, stride, rows, NPU_QK_LIMIT);
+  memset (k->mean, 0, sizeof k->mean);
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      k->mean[d] += k->x[i][d];
+  for (int d = 0; d < DIM; d++)
+    k->mean[d] /= (float) rows;
+
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++) {
+      k->x[i][d] -= k->mean[d];
+      max = fmaxf (max, fabsf (k->x[i][d]));
+    }
+  inverse = max < NPU_Q8_SMALLEST ? 0.0f : 127.0f / max;
+  k->scale[0] = max / 127.0f;
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      k->x[i][d] = rintf (k->x[i][d] * inverse);
+}
+
+static void
+pack_v_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  VTile *v = tile;
+
+  pack_rows (v->x, x, stride, rows, NPU_V_LIMIT);
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      v->x[i][d] = npu_round_bf16 (v->x[i][d]);
+}
+
+void
+npu_attention_init_c (NpuKernels *kernels)
+{
+  kernels->attention_f32 = (NpuAttentionKernel){
+      .q_tile_size = offsetof (QTile, scale),
+      .k_tile_size = sizeof (KTile),
+      .v_tile_size = sizeof (VTile),
+      .scratch_size = sizeof (Scratch),
+      .pack_q = pack_q_f32,
+      .pack_k = pack_k_f32,
+      .pack_v = pack_v_f32,
+      .run = run_f32,
+  };
+  kernels->attention_s8 = (NpuAttentionKernel){
+      .q_tile_size = sizeof (QTile),
+      .k_tile_size = sizeof (KTile),
+      .v_tile_size = sizeof (VTile),
+      .scratch_size = sizeof (Scratch),
+      .pack_q = pack_q_s8,
+      .pack_k = pack_k_s8,
+      .pack_v = pack_v_s8,
+      .run = run_s8,
+  };
+}

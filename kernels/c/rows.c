@@ -1,0 +1,132 @@
+/* Row by row in C: layer normalisation and 8-bit quantisation.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "npu-kernels-internal.h"
+#include "npu-math.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sums run in this many lanes: compilers may not reorder a float sum. */
+#define LANES 16
+
+static float
+sum_lanes (float lanes[LANES])
+{
+  for (int n = LANES / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; i++)
+      lanes[i] += lanes[i + n];
+  return lanes[0];
+}
+
+/* Mean and 1 / sqrt (variance + eps) of x[d]. */
+static void
+moments (const float *x, int d, float eps, float *mean, float *inverse_std)
+{
+  const float weight = 1.0f / (float) d;
+  float sums[LANES] = {0}, squares[LANES] = {0};
+  const int whole = d - d % LANES;
+
+  for (int j = 0; j < whole; j += LANES)
+    for (int i = 0; i < LANES; i++)
+      sums[i] += x[j + i];
+  for (int j = whole; j < d; j++)
+    sums[j - whole] += x[j];
+  *mean = sum_lanes (sums) * weight;
+
+  for (int j = 0; j < whole; j += LANES)
+    for (int i = 0; i < LANES; i++) {
+      const float t = x[j + i] - *mean;
+      squares[i] += t * t;
+    }
+  for (int j = whole; j < d; j++) {
+    const float t = x[j] - *mean;
+    squares[j - whole] += t * t;
+  }
+  *inverse_std = 1.0f / sqrtf (sum_lanes (squares) * weight + eps);
+}
+
+static void
+layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
+    const float *gamma, const float *beta, float eps, int rows, int d)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += y_stride) {
+    float mean, inverse_std;
+
+    moments (x, d, eps, &mean, &inverse_std);
+    for (int j = 0; j < d; j++)
+      y[j] = (x[j] - mean) * inverse_std * gamma[j] + beta[j];
+  }
+}
+
+/* The scale for a largest magnitude, and its inverse. */
+static float
+scale_of (float max, float *inverse)
+{
+  if (max < NPU_Q8_SMALLEST) {
+    *inverse = 0.0f;
+    return 0.0f;
+  }
+  *inverse = 127.0f / max;
+  return max / 127.0f;
+}
+
+/* round (x) + 128 for |x| <= 127, ties to even. */
+static inline uint8_t
+quantised (float x)
+{
+  return (uint8_t) (npu_bits_of_float (x + NPU_ROUND_MAGIC) + 128);
+}
+
+static void
+layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
+    const float *gamma, const float *beta, float eps, int rows, int d)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += d) {
+    float mean, inverse_std, inverse, max[LANES] = {0}, largest = 0.0f;
+
+    moments (x, d, eps, &mean, &inverse_std);
+    for (int j = 0; j < d; j++) {
+      const float t = fabsf ((x[j] - mean) * inverse_std * gamma[j] + beta[j]);
+      max[j % LANES] = t > max[j % LANES] ? t : max[j % LANES];
+    }
+    for (int j = 0; j < LANES; j++)
+      largest = max[j] > largest ? max[j] : largest;
+    scale[i] = scale_of (largest, &inverse);
+    for (int j = 0; j < d; j++)
+      y[j] = quantised (
+          ((x[j] - mean) * inverse_std * gamma[j] + beta[j]) * inverse);
+  }
+}
+
+static void
+quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
+    const float *column_scale, int rows, int k)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
+    float inverse, max[LANES] = {0}, largest = 0.0f;
+
+    for (int j = 0; j < k; j++) {
+      const float t = fabsf (column_scale ? x[j] * column_scale[j] : x[j]);
+      max[j % LANES] = t > max[j % LANES] ? t : max[j % LANES];
+    }
+    for (int j = 0; j < LANES; j++)
+      largest = max[j] > largest ? max[j] : largest;
+    scale[i] = scale_of (largest, &inverse);
+    if (column_scale)
+      for (int j = 0; j < k; j++)
+        y[j] = quantised (x[j] * column_scale[j] * inverse);
+    else
+      for (int j = 0; j < k; j++)
+        y[j] = quantised (x[j] * inverse);
+  }
+}
+
+void
+npu_rows_init_c (NpuKernels *kernels)
+{
+  kernels->layernorm_f32 = layernorm_f32;
+  kernels->layernorm_q8 = layernorm_q8;
+  kernels->quantize_q8 = quantize_q8;
+}

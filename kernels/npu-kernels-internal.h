@@ -1,0 +1,38 @@
+/* What the files of the kernels share: how the tables are filled.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "npu-kernels.h"
+
+/* Softmax runs in powers of two: exp (x) = exp2 (x * NPU_LOG2E). */
+#define NPU_LOG2E 1.44269504088896340736f
+
+/* Attention's operands are clamped to these when they are packed, so that no
+ * finite input overflows to an infinity, and then to a NaN, on the way:
+ * 64 products of two scores' factors and 2^24 weighted values stay below
+ * FLT_MAX. */
+#define NPU_QK_LIMIT 0x1p60f
+#define NPU_V_LIMIT 0x1p96f
+
+/* A row whose largest magnitude is below this is quantised as zeros: the
+ * reciprocal of its scale would overflow. */
+#define NPU_Q8_SMALLEST 0x1p-119f
+
+static inline int
+npu_min_int (int a, int b)
+{
+  return a < b ? a : b;
+}
+
+static inline float
+npu_clamp (float x, float limit)
+{
+  return x > limit ? limit : x < -limit ? -limit : x;
+}
+
+/* The C reference. */
+void npu_attention_init_c (NpuKernels *kernels);
+void npu_rows_init_c (NpuKernels *kernels);
+void npu_epilogue_init_c (NpuKernels *kernels);
