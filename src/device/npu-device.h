@@ -64,6 +64,7 @@ enum { NPU_ARG_X = 0, NPU_ARG_Y = 1 };
 typedef struct {
   NpuOpKind kind;
   guint rows;     /* the most rows a launch will have */
+  guint kv_rows;  /* attention: the most keys; 0 means as many as rows */
   guint k, n;     /* linear: inner size and output columns; else n columns */
   guint a_stride; /* linear: elements between rows of A; 0 means k */
   guint heads;    /* attention and NPU_LAYOUT_QKV_TILES */
