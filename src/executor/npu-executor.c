@@ -94,7 +94,14 @@ npu_executor_set_observer (
 void
 npu_executor_set_trace (NpuExecutor *executor, NpuTrace *trace)
 {
+  guint i;
+
   executor->trace = trace;
+  if (trace == NULL)
+    return;
+  npu_trace_add_lane (trace, "host");
+  for (i = 0; i < executor->depth; i++)
+    npu_trace_add_lane (trace, executor->slots[i].lane);
 }
 
 /* --- a run ------------------------------------------------------------ */

@@ -205,6 +205,15 @@ npu_trace_free (NpuTrace *trace)
 }
 
 void
+npu_trace_add_lane (NpuTrace *trace, const char *lane)
+{
+  pthread_mutex_lock (&trace->lock);
+  if (trace->fd >= 0)
+    find_lane (trace, lane);
+  pthread_mutex_unlock (&trace->lock);
+}
+
+void
 npu_trace_add (NpuTrace *trace, const char *lane, const char *stage,
     const char *category, guint64 start, guint64 end, guint first_tile,
     guint n_tiles)

@@ -41,6 +41,10 @@ NPU_API gboolean npu_trace_close (NpuTrace *trace, GError **error);
 NPU_API void npu_trace_free (NpuTrace *trace);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTrace, npu_trace_free)
 
+/* Gives @lane its place below the lanes known so far; those not added are
+ * placed when they are first used. Thread-safe. */
+NPU_API void npu_trace_add_lane (NpuTrace *trace, const char *lane);
+
 /**
  * npu_trace_add:
  * @lane: row of the picture ("slot 0"); spans of one lane do not overlap

@@ -5,8 +5,8 @@
  */
 #include <glib.h>
 #include <string.h>
+#include <time.h>
 
-#include "npu-clock.h"
 #include "executor/npu-executor.h"
 #include "executor-rig.h"
 #include "fake-device.h"
@@ -230,10 +230,19 @@ test_two_devices (void)
   npu_kernel_free (kernel);
 }
 
+#if defined(__has_feature) /* clang's way to say __SANITIZE_* */
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED 1
+#endif
+
 static gboolean
 is_instrumented (void)
 {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef IS_SANITIZED
   return TRUE;
 #else
   const char *preload = g_getenv ("LD_PRELOAD");
@@ -242,8 +251,18 @@ is_instrumented (void)
 #endif
 }
 
+static guint64
+cpu_time_ns (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+  return (guint64) now.tv_sec * 1000000000u + (guint64) now.tv_nsec;
+}
+
 /* Empty launches that are done at once: all that is left is the executor, and
- * a few uncontended locks of the fake device. */
+ * a few uncontended locks of the fake device. CPU time, as a busy machine must
+ * not fail the test. */
 static void
 test_own_cost (void)
 {
@@ -262,10 +281,10 @@ test_own_cost (void)
   stage.n_tiles = N_LAUNCHES;
   stage.prepare = stage.finish = NULL;
   for (round = 0; round < N_ROUNDS; round++) {
-    guint64 start = npu_clock_ns ();
+    guint64 start = cpu_time_ns ();
 
     g_assert_true (npu_executor_run (rig->executor, &stage, 1, NULL));
-    best = MIN (best, npu_clock_ns () - start);
+    best = MIN (best, cpu_time_ns () - start);
   }
   g_test_message ("%" G_GUINT64_FORMAT " ns per launch", best / N_LAUNCHES);
   g_assert_cmpuint (best / N_LAUNCHES, <=, 2000);

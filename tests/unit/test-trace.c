@@ -350,6 +350,30 @@ count_of (JsonArray *events, const char *category)
   return spans->len;
 }
 
+/* Names of the lanes from top to bottom, a line each. */
+static char *
+lanes_of (JsonArray *events)
+{
+  GString *lanes = g_string_new (NULL);
+  gint64 place = 0;
+  guint i;
+
+  for (i = 0; i < json_array_get_length (events); i++) {
+    JsonObject *event = json_array_get_object_element (events, i);
+    JsonObject *args;
+
+    if (strcmp (json_object_get_string_member (event, "name"),
+            "thread_sort_index") != 0)
+      continue;
+    args = json_object_get_object_member (event, "args");
+    g_assert_cmpint (
+        json_object_get_int_member (args, "sort_index"), ==, ++place);
+    g_string_append (lanes, lane_of (events, event));
+    g_string_append_c (lanes, '\n');
+  }
+  return g_string_free (lanes, FALSE);
+}
+
 static void
 assert_disjoint (JsonArray *events, const char *lane)
 {
@@ -371,6 +395,8 @@ check_executor_trace (const FakeOptions *options, guint depth)
   g_autoptr (Rig) rig = rig_new (device, depth, 24, 2, 60 * SECOND);
   g_autoptr (JsonParser) parser = NULL;
   GError *error = NULL;
+  g_autoptr (GString) expected_lanes = g_string_new ("host\n");
+  g_autofree char *lanes = NULL;
   JsonArray *events;
   NpuStats stats;
   guint slot;
@@ -399,7 +425,10 @@ check_executor_trace (const FakeOptions *options, guint depth)
     g_autofree char *lane = g_strdup_printf ("slot %u", slot);
 
     assert_disjoint (events, lane);
+    g_string_append_printf (expected_lanes, "%s\n", lane);
   }
+  lanes = lanes_of (events);
+  g_assert_cmpstr (lanes, ==, expected_lanes->str);
   g_remove (path);
 }
 
