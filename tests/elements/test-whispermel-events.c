@@ -1,0 +1,595 @@
+/* What whispermel makes of events, gaps, bad buffers and refusals downstream.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <math.h>
+#include <string.h>
+
+#include "mel-rig.h"
+#include "test-audio.h"
+
+#define N_SAMPLES (10 * RATE)
+
+static float *speech;  /* [N_SAMPLES] */
+static float *silence; /* [N_SAMPLES] */
+
+/* Past those events that every stream begins with. */
+static MelRig *
+rig_new_started (void)
+{
+  MelRig *rig = mel_rig_new (NULL, NULL);
+
+  mel_rig_start (rig);
+  mel_rig_forget (rig);
+  return rig;
+}
+
+static void
+send_segment (MelRig *rig, GstFormat format, double rate, guint64 start)
+{
+  GstSegment segment;
+
+  gst_segment_init (&segment, format);
+  segment.rate = rate;
+  segment.start = segment.time = start;
+  if (rate < 0)
+    segment.stop = 10 * GST_SECOND;
+  mel_rig_send (rig, gst_event_new_segment (&segment));
+}
+
+static void
+check_event (MelRig *rig, GstEventType type)
+{
+  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
+
+  g_assert_nonnull (event);
+  g_assert_cmpstr (
+      GST_EVENT_TYPE_NAME (event), ==, gst_event_type_get_name (type));
+}
+
+static void
+check_gap (MelRig *rig, GstClockTime pts, GstClockTime duration)
+{
+  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
+  GstClockTime event_pts, event_duration;
+
+  g_assert_nonnull (event);
+  g_assert_cmpint (GST_EVENT_TYPE (event), ==, GST_EVENT_GAP);
+  gst_event_parse_gap (event, &event_pts, &event_duration);
+  g_assert_cmpuint (event_pts, ==, pts);
+  g_assert_cmpuint (event_duration, ==, duration);
+}
+
+/* --- start, end, flush --- */
+
+static void
+test_stream_begins_in_order (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
+
+  mel_rig_start (rig);
+  mel_rig_push (rig, speech, RATE, 0);
+  check_event (rig, GST_EVENT_STREAM_START);
+  check_event (rig, GST_EVENT_CAPS);
+  check_event (rig, GST_EVENT_SEGMENT);
+  g_assert_null (mel_rig_pop_event (rig));
+  mel_rig_check_window (rig, 0, speech, RATE);
+}
+
+static void
+test_eos_before_caps (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
+
+  g_assert_true (mel_rig_send (rig, gst_event_new_eos ()));
+  check_event (rig, GST_EVENT_STREAM_START);
+  check_event (rig, GST_EVENT_EOS);
+  mel_rig_check_no_window (rig);
+}
+
+static void
+test_eos_before_audio (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  g_assert_true (mel_rig_send (rig, gst_event_new_eos ()));
+  check_event (rig, GST_EVENT_EOS);
+  mel_rig_check_no_window (rig);
+}
+
+/* Events at which no more audio comes. */
+static void
+test_end_drains (gconstpointer type)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 5000, 0);
+  switch (GPOINTER_TO_INT (type)) {
+    case GST_EVENT_EOS:
+      mel_rig_send (rig, gst_event_new_eos ());
+      break;
+    case GST_EVENT_SEGMENT_DONE:
+      mel_rig_send (
+          rig, gst_event_new_segment_done (GST_FORMAT_TIME, GST_SECOND));
+      break;
+    case GST_EVENT_STREAM_GROUP_DONE:
+      mel_rig_send (rig, gst_event_new_stream_group_done (1));
+      break;
+    case GST_EVENT_STREAM_START:
+      mel_rig_send (rig, gst_event_new_stream_start ("next"));
+      break;
+  }
+  g_assert_null (mel_rig_pop_event (rig));
+  mel_rig_check_window (rig, 0, speech, 5000);
+  check_event (rig, GPOINTER_TO_INT (type));
+}
+
+static void
+test_flush_discards (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, RATE + 5000, 0);
+  mel_rig_forget (rig);
+  mel_rig_send (rig, gst_event_new_flush_start ());
+  g_assert_cmpint (
+      mel_rig_push (rig, speech, 100, GST_SECOND), ==, GST_FLOW_FLUSHING);
+  mel_rig_send (rig, gst_event_new_flush_stop (TRUE));
+  send_segment (rig, GST_FORMAT_TIME, 1, 5 * GST_SECOND);
+  mel_rig_push (rig, speech + RATE, RATE, 5 * GST_SECOND);
+
+  check_event (rig, GST_EVENT_FLUSH_START);
+  check_event (rig, GST_EVENT_FLUSH_STOP);
+  check_event (rig, GST_EVENT_SEGMENT);
+  g_assert_true (GST_BUFFER_IS_DISCONT (g_queue_peek_head (&rig->pushed)));
+  mel_rig_check_window (rig, 5 * GST_SECOND, speech + RATE, RATE);
+  mel_rig_send (rig, gst_event_new_eos ());
+  mel_rig_check_no_window (rig);
+}
+
+/* --- segments and seeks --- */
+
+static void
+test_new_segment_drains (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 5000, 0);
+  send_segment (rig, GST_FORMAT_TIME, 1, 5 * GST_SECOND);
+  mel_rig_push (rig, speech + RATE, RATE, GST_CLOCK_TIME_NONE);
+  g_assert_null (mel_rig_pop_event (rig));
+  mel_rig_check_window (rig, 0, speech, 5000);
+  check_event (rig, GST_EVENT_SEGMENT);
+  mel_rig_check_window (rig, 5 * GST_SECOND, speech + RATE, RATE);
+}
+
+static void
+test_same_segment_goes_on (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 5000, 0);
+  send_segment (rig, GST_FORMAT_TIME, 1, 0);
+  mel_rig_push (rig, speech + 5000, RATE - 5000, 5000 * SAMPLE);
+  mel_rig_check_window (rig, 0, speech, RATE);
+}
+
+static void
+test_audio_outside_the_segment (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  send_segment (rig, GST_FORMAT_TIME, 1, GST_SECOND / 2);
+  mel_rig_push (rig, speech, 4000, 0);
+  mel_rig_push (rig, speech + 4000, 2 * RATE, 4000 * SAMPLE);
+  mel_rig_check_window (rig, GST_SECOND / 2, speech + 8000, RATE);
+}
+
+static void
+test_bytes_become_time (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+  const GstSegment *segment;
+
+  send_segment (rig, GST_FORMAT_BYTES, 1, 0);
+  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
+  gst_event_parse_segment (event, &segment);
+  g_assert_cmpint (segment->format, ==, GST_FORMAT_TIME);
+  g_assert_cmpuint (segment->start, ==, 0);
+  mel_rig_push (rig, speech, 2 * RATE, GST_CLOCK_TIME_NONE);
+  mel_rig_check_window (rig, 0, speech, RATE);
+  mel_rig_check_window (rig, GST_SECOND, speech + RATE, RATE);
+}
+
+static void
+test_backwards_is_refused (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  g_assert_false (gst_harness_push_upstream_event (
+      rig->harness, gst_event_new_seek (-1, GST_FORMAT_TIME, 0,
+                        GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_SET, GST_SECOND)));
+  send_segment (rig, GST_FORMAT_TIME, -1, 0);
+  mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_CORE_ERROR,
+      GST_CORE_ERROR_SEEK, "backwards", NULL);
+}
+
+static void
+test_seek_in_a_pipeline (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GstElement) pipeline = gst_parse_launch (
+      "audiotestsrc ! audio/x-raw,rate=16000 ! audioconvert ! "
+      "whispermel window=1000000000 ! appsink name=sink max-buffers=1",
+      &error);
+  g_autoptr (GstElement) sink = NULL;
+  static const GstClockTime places[] = {3500 * GST_MSECOND, 0, 7 * GST_SECOND};
+
+  g_assert_no_error (error);
+  sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
+  gst_element_set_state (pipeline, GST_STATE_PAUSED);
+  g_assert_cmpint (
+      gst_element_get_state (pipeline, NULL, NULL, 10 * GST_SECOND), ==,
+      GST_STATE_CHANGE_SUCCESS);
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
+    g_autoptr (GstSample) sample = NULL;
+    GstBuffer *window;
+
+    g_assert_true (gst_element_seek_simple (pipeline, GST_FORMAT_TIME,
+        GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE, places[i]));
+    g_signal_emit_by_name (sink, "pull-preroll", &sample);
+    g_assert_nonnull (sample);
+    window = gst_sample_get_buffer (sample);
+    g_assert_cmpuint (GST_BUFFER_PTS (window), ==, places[i]);
+    g_assert_cmpuint (GST_BUFFER_DURATION (window), ==, GST_SECOND);
+    g_assert_cmpuint (
+        gst_segment_to_stream_time (gst_sample_get_segment (sample),
+            GST_FORMAT_TIME, GST_BUFFER_PTS (window)),
+        ==, places[i]);
+    g_assert_cmpuint (
+        gst_segment_to_running_time (gst_sample_get_segment (sample),
+            GST_FORMAT_TIME, GST_BUFFER_PTS (window)),
+        ==, 0);
+  }
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+}
+
+/* --- other events --- */
+
+static void
+test_tags_come_before_audio_that_follows (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, RATE, 0);
+  mel_rig_send (rig, gst_event_new_tag (gst_tag_list_new_empty ()));
+  mel_rig_push (rig, speech + RATE, 5000, GST_SECOND);
+  mel_rig_send (rig, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+                         gst_structure_new_empty ("mark")));
+  mel_rig_push (
+      rig, speech + RATE + 5000, RATE - 5000, GST_SECOND + 5000 * SAMPLE);
+
+  g_assert_null (mel_rig_pop_event (rig));
+  mel_rig_check_window (rig, 0, speech, RATE);
+  check_event (rig, GST_EVENT_TAG);
+  check_event (rig, GST_EVENT_CUSTOM_DOWNSTREAM);
+  mel_rig_check_window (rig, GST_SECOND, speech + RATE, RATE);
+}
+
+/* --- gaps --- */
+
+/* [5000, 9000) of a window. */
+static void
+test_gap_event_is_silence (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+  g_autofree float *expected = g_memdup2 (speech, RATE * sizeof (float));
+
+  memset (expected + 5000, 0, 4000 * sizeof (float));
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_send (rig, gst_event_new_gap (5000 * SAMPLE, 4000 * SAMPLE));
+  mel_rig_push (rig, speech + 9000, RATE - 9000, 9000 * SAMPLE);
+  g_assert_false (GST_BUFFER_FLAG_IS_SET (
+      g_queue_peek_head (&rig->pushed), GST_BUFFER_FLAG_GAP));
+  mel_rig_check_window (rig, 0, expected, RATE);
+}
+
+/* From the middle of one window into the middle of the fourth. */
+static void
+test_long_gap_event (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+  g_autofree float *first = g_memdup2 (silence, RATE * sizeof (float));
+  g_autofree float *last = g_memdup2 (silence, RATE * sizeof (float));
+
+  memcpy (first, speech, 5000 * sizeof (float));
+  memcpy (last + 3000, speech, (RATE - 3000) * sizeof (float));
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_send (
+      rig, gst_event_new_gap (5000 * SAMPLE, (3 * RATE - 2000) * SAMPLE));
+  mel_rig_push (rig, speech, RATE - 3000, 3 * GST_SECOND + 3000 * SAMPLE);
+
+  mel_rig_check_window (rig, 0, first, RATE);
+  check_gap (rig, GST_SECOND, 2 * GST_SECOND);
+  mel_rig_check_window (rig, 3 * GST_SECOND, last, RATE);
+}
+
+static void
+test_small_gap_events_make_one_a_window (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  for (int i = 0; i < 150; i++)
+    mel_rig_send (
+        rig, gst_event_new_gap (i * 20 * GST_MSECOND, 20 * GST_MSECOND));
+  for (int i = 0; i < 3; i++)
+    check_gap (rig, i * GST_SECOND, GST_SECOND);
+  mel_rig_send (rig, gst_event_new_gap (3 * GST_SECOND, GST_SECOND / 4));
+  mel_rig_send (rig, gst_event_new_eos ());
+  check_gap (rig, 3 * GST_SECOND, GST_SECOND / 4);
+  check_event (rig, GST_EVENT_EOS);
+}
+
+static void
+test_gap_of_hours (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+  const GstClockTime hours = 10000 * 3600 * GST_SECOND;
+
+  mel_rig_send (rig, gst_event_new_gap (0, hours));
+  check_gap (rig, 0, hours);
+  mel_rig_push (rig, speech, RATE, hours);
+  mel_rig_check_window (rig, hours, speech, RATE);
+
+  /* One that never ends, and one that begins after it. */
+  mel_rig_send (rig, gst_event_new_gap (hours, G_MAXUINT64 - 1));
+  mel_rig_send (rig, gst_event_new_gap (G_MAXUINT64 - 5, 4));
+}
+
+static void
+test_gap_with_overlap (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new ("hop", GST_SECOND / 2, NULL);
+  g_autofree float *half = g_memdup2 (silence, RATE * sizeof (float));
+
+  mel_rig_start (rig);
+  mel_rig_forget (rig);
+  memcpy (half, speech + RATE / 2, RATE / 2 * sizeof (float));
+  mel_rig_push (rig, speech, RATE, 0);
+  mel_rig_send (rig, gst_event_new_gap (GST_SECOND, 3 * GST_SECOND));
+  mel_rig_check_window (rig, 0, speech, RATE);
+  mel_rig_check_window (rig, GST_SECOND / 2, half, RATE);
+  /* Windows at 1, 1.5, 2, 2.5 and 3 s. */
+  check_gap (rig, GST_SECOND, 5 * GST_SECOND / 2);
+  mel_rig_send (rig, gst_event_new_eos ());
+  check_event (rig, GST_EVENT_EOS);
+}
+
+static void
+test_gap_in_what_is_left_out (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new ("hop", 2 * GST_SECOND, NULL);
+
+  mel_rig_start (rig);
+  mel_rig_forget (rig);
+  mel_rig_send (rig, gst_event_new_gap (0, 3 * GST_SECOND));
+  check_gap (rig, 0, 4 * GST_SECOND); /* no window begins before */
+  mel_rig_push (rig, speech, 3 * RATE, 3 * GST_SECOND);
+  mel_rig_check_window (rig, 4 * GST_SECOND, speech + RATE, RATE);
+}
+
+static void
+test_gap_after_a_jump (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_send (rig, gst_event_new_gap (5 * GST_SECOND, GST_SECOND));
+  mel_rig_check_window (rig, 0, speech, 5000);
+  check_gap (rig, 5 * GST_SECOND, GST_SECOND);
+}
+
+static void
+test_gap_without_duration (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_send (rig, gst_event_new_gap (0, GST_CLOCK_TIME_NONE));
+  check_gap (rig, 0, GST_CLOCK_TIME_NONE);
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_send (rig, gst_event_new_gap (5000 * SAMPLE, GST_CLOCK_TIME_NONE));
+  mel_rig_push (rig, speech + 5000, RATE - 5000, 5000 * SAMPLE);
+  g_assert_null (mel_rig_pop_event (rig));
+  mel_rig_check_window (rig, 0, speech, RATE);
+}
+
+static void
+push_gap_buffer (MelRig *rig, gsize n, GstClockTime pts)
+{
+  GstBuffer *buffer = mel_buffer_new (speech, n, pts);
+
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
+  gst_harness_push (rig->harness, buffer);
+}
+
+static void
+test_gap_buffers_are_silence (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+  g_autofree float *expected = g_memdup2 (speech, RATE * sizeof (float));
+  GstBuffer *window;
+
+  memset (expected + 5000, 0, 4000 * sizeof (float));
+  mel_rig_push (rig, speech, 5000, 0);
+  push_gap_buffer (rig, 4000, 5000 * SAMPLE);
+  mel_rig_push (rig, speech + 9000, RATE - 9000, 9000 * SAMPLE);
+  window = g_queue_peek_head (&rig->pushed);
+  g_assert_false (GST_BUFFER_FLAG_IS_SET (window, GST_BUFFER_FLAG_GAP));
+  mel_rig_check_window (rig, 0, expected, RATE);
+
+  push_gap_buffer (rig, RATE, GST_SECOND);
+  window = g_queue_peek_head (&rig->pushed);
+  g_assert_true (GST_BUFFER_FLAG_IS_SET (window, GST_BUFFER_FLAG_GAP));
+  mel_rig_check_window (rig, GST_SECOND, silence, RATE);
+}
+
+/* --- bad audio and refusals --- */
+
+static void
+test_invalid_samples (void)
+{
+  static const float invalid[] = {NAN, INFINITY, -INFINITY, 2e6f, -1e30f};
+  g_autoptr (MelRig) rig = rig_new_started ();
+  g_autofree float *bad = g_memdup2 (speech, 2 * RATE * sizeof (float));
+  g_autofree float *expected = g_memdup2 (speech, 2 * RATE * sizeof (float));
+
+  for (guint i = 0; i < G_N_ELEMENTS (invalid); i++) {
+    bad[3000 * (i + 1)] = bad[RATE + 3001 * (i + 1)] = invalid[i];
+    expected[3000 * (i + 1)] = expected[RATE + 3001 * (i + 1)] = 0;
+  }
+  mel_rig_push (rig, bad, RATE, 0);
+  mel_rig_push (rig, bad + RATE, RATE, GST_SECOND);
+  mel_rig_check_window (rig, 0, expected, RATE);
+  mel_rig_check_window (rig, GST_SECOND, expected + RATE, RATE);
+  mel_rig_check_message (rig, GST_MESSAGE_WARNING, GST_STREAM_ERROR,
+      GST_STREAM_ERROR_FORMAT, "silence", NULL);
+  g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
+}
+
+static void
+test_partial_sample (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  g_assert_cmpint (gst_harness_push (rig->harness,
+                       gst_buffer_new_allocate (NULL, 4002, NULL)),
+      ==, GST_FLOW_ERROR);
+  mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_STREAM_ERROR,
+      GST_STREAM_ERROR_FORMAT, "4002 bytes", NULL);
+}
+
+static void
+test_no_caps (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
+
+  send_segment (rig, GST_FORMAT_TIME, 1, 0);
+  g_assert_cmpint (
+      mel_rig_push (rig, speech, RATE, 0), ==, GST_FLOW_NOT_NEGOTIATED);
+  mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_CORE_ERROR,
+      GST_CORE_ERROR_NEGOTIATION, "audioconvert ! audioresample", NULL);
+}
+
+static void
+test_empty_buffers (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 0, 0);
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_push (rig, speech, 0, 5000 * SAMPLE);
+  mel_rig_push (rig, speech, 0, GST_CLOCK_TIME_NONE);
+  mel_rig_push (rig, speech + 5000, RATE - 5000, 5000 * SAMPLE);
+  mel_rig_push (rig, speech, 0, GST_SECOND);
+  mel_rig_check_window (rig, 0, speech, RATE);
+  mel_rig_send (rig, gst_event_new_eos ());
+  mel_rig_check_no_window (rig);
+}
+
+static GstPadProbeReturn
+refuse (GstPad *pad, GstPadProbeInfo *info, gpointer flow)
+{
+  gst_buffer_unref (GST_PAD_PROBE_INFO_BUFFER (info));
+  GST_PAD_PROBE_INFO_FLOW_RETURN (info) = GPOINTER_TO_INT (flow);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+static void
+test_refusal_goes_upstream (gconstpointer flow)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
+
+  gst_pad_add_probe (
+      pad, GST_PAD_PROBE_TYPE_BUFFER, refuse, (gpointer) flow, NULL);
+  g_assert_cmpint (mel_rig_push (rig, speech, RATE - 1, 0), ==, GST_FLOW_OK);
+  g_assert_cmpint (mel_rig_push (rig, speech, 2, GST_SECOND - SAMPLE), ==,
+      GPOINTER_TO_INT (flow));
+}
+
+static void
+test_latency (void)
+{
+  static const GstClockTime hops[] = {
+      0, GST_SECOND / 4, GST_SECOND, 3 * GST_SECOND};
+
+  for (guint i = 0; i < G_N_ELEMENTS (hops); i++) {
+    g_autoptr (MelRig) rig = mel_rig_new ("hop", hops[i], NULL);
+    g_autoptr (GstQuery) query = gst_query_new_latency ();
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
+    GstClockTime min, max;
+    gboolean live;
+
+    gst_harness_set_upstream_latency (rig->harness, 7 * GST_MSECOND);
+    g_assert_true (gst_pad_query (pad, query));
+    gst_query_parse_latency (query, &live, &min, &max);
+    g_assert_cmpuint (min, ==, GST_SECOND + 7 * GST_MSECOND);
+    g_assert_true (max == GST_CLOCK_TIME_NONE || max >= min);
+  }
+}
+
+#define EVENTS "/whispermel/events/"
+#define ADD(name, func) g_test_add_func (EVENTS name, func)
+#define ADD_DATA(name, data, func)                                             \
+  g_test_add_data_func (EVENTS name, GINT_TO_POINTER (data), func)
+
+int
+main (int argc, char **argv)
+{
+  int result;
+
+  mel_test_init (&argc, &argv);
+  speech = test_audio_new_speech (N_SAMPLES, 2);
+  silence = g_new0 (float, N_SAMPLES);
+
+  ADD ("stream-begins-in-order", test_stream_begins_in_order);
+  ADD ("eos-before-caps", test_eos_before_caps);
+  ADD ("eos-before-audio", test_eos_before_audio);
+  ADD_DATA ("eos-drains", GST_EVENT_EOS, test_end_drains);
+  ADD_DATA ("segment-done-drains", GST_EVENT_SEGMENT_DONE, test_end_drains);
+  ADD_DATA (
+      "stream-group-done-drains", GST_EVENT_STREAM_GROUP_DONE, test_end_drains);
+  ADD_DATA ("next-stream-drains", GST_EVENT_STREAM_START, test_end_drains);
+  ADD ("flush-discards", test_flush_discards);
+  ADD ("new-segment-drains", test_new_segment_drains);
+  ADD ("same-segment-goes-on", test_same_segment_goes_on);
+  ADD ("audio-outside-the-segment-is-cut", test_audio_outside_the_segment);
+  ADD ("bytes-become-time", test_bytes_become_time);
+  ADD ("backwards-is-refused", test_backwards_is_refused);
+  ADD ("seek-in-a-pipeline", test_seek_in_a_pipeline);
+  ADD ("tags-come-before-audio-that-follows",
+      test_tags_come_before_audio_that_follows);
+  ADD ("gap-event-is-silence-in-a-window", test_gap_event_is_silence);
+  ADD ("windows-of-nothing-are-a-gap-event", test_long_gap_event);
+  ADD ("small-gap-events-make-one-a-window",
+      test_small_gap_events_make_one_a_window);
+  ADD ("gap-of-hours-takes-no-time", test_gap_of_hours);
+  ADD ("gap-with-overlap", test_gap_with_overlap);
+  ADD ("gap-in-what-is-left-out", test_gap_in_what_is_left_out);
+  ADD ("gap-after-a-jump-cuts", test_gap_after_a_jump);
+  ADD ("gap-without-duration", test_gap_without_duration);
+  ADD ("gap-buffers-are-silence", test_gap_buffers_are_silence);
+  ADD ("invalid-samples-are-silence-and-warned-of-once", test_invalid_samples);
+  ADD ("partial-sample-is-an-error", test_partial_sample);
+  ADD ("audio-without-caps-is-an-error", test_no_caps);
+  ADD ("empty-buffers-change-nothing", test_empty_buffers);
+  ADD_DATA ("eos-goes-upstream", GST_FLOW_EOS, test_refusal_goes_upstream);
+  ADD_DATA ("error-goes-upstream", GST_FLOW_ERROR, test_refusal_goes_upstream);
+  ADD ("latency-is-one-window", test_latency);
+
+  result = g_test_run ();
+  g_free (speech);
+  g_free (silence);
+  return result;
+}
