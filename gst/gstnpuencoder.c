@@ -491,8 +491,7 @@ gst_npu_encoder_transform (
   } else {
     gst_npu_encoder_post_error (GST_ELEMENT (self), error,
         GST_RESOURCE_ERROR_READ,
-        error->domain == NPU_ERROR ? "See properties device and timeout."
-                                   : NULL);
+        error->domain == NPU_ERROR ? "properties device, timeout" : NULL);
     result = GST_FLOW_ERROR;
   }
   gst_npu_encoder_report_clear (&report, encoder);
@@ -558,8 +557,8 @@ gst_npu_encoder_class_init (GstNpuEncoderClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Whisper NPU encoder",
       "Filter/Converter/Tensor",
-      "Encodes windows of log-mel into the hidden states of a Whisper model, "
-      "on an NPU or the CPU",
+      "Encodes windows of log-mel (dimensions FRAMES:BANDS:1) into the hidden "
+      "states of a Whisper model (D:POSITIONS:1), on an NPU or the CPU",
       "gst-npuencoder maintainers");
 
   base_class->start = gst_npu_encoder_start;

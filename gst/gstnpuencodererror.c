@@ -50,16 +50,15 @@ translate (
 
 void
 gst_npu_encoder_post_error (GstElement *element, const GError *error,
-    GstResourceError open_code, const char *remedy)
+    GstResourceError open_code, const char *properties)
 {
   GQuark domain;
   int code;
   char *text;
 
   translate (error, open_code, &domain, &code);
-  if (remedy)
-    text = g_strdup_printf ("%s%s %s", error->message,
-        g_str_has_suffix (error->message, ".") ? "" : ".", remedy);
+  if (properties)
+    text = g_strdup_printf ("%s (%s)", error->message, properties);
   else
     text = g_strdup (error->message);
 

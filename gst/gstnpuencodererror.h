@@ -12,11 +12,11 @@ G_BEGIN_DECLS
  * gst_npu_encoder_post_error:
  * @error: of the domain NPU_ERROR, or of one of GStreamer's, which is kept
  * @open_code: what NPU_ERROR_OPEN means for the thing that was opened
- * @remedy: (nullable): a sentence that says what to do, naming the property
+ * @properties: (nullable): those that had to do with it, "property model"
  *
  * Posts an error message.
  */
 void gst_npu_encoder_post_error (GstElement *element, const GError *error,
-    GstResourceError open_code, const char *remedy);
+    GstResourceError open_code, const char *properties);
 
 G_END_DECLS

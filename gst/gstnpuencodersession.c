@@ -12,13 +12,13 @@ open_model (GstElement *element, const char *location)
   if (location && *location)
     model = npu_model_open (location, &error);
   else
-    g_set_error_literal (
-        &error, NPU_ERROR, NPU_ERROR_NOT_FOUND, "no model is set");
+    g_set_error_literal (&error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
+        "no model is set; set it to a Whisper model in safetensors or ggml "
+        "format, or to synthetic:tiny to try without one");
 
   if (!model)
-    gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
-        "Set property model to a Whisper model in safetensors or ggml format, "
-        "or to synthetic:tiny to try without one.");
+    gst_npu_encoder_post_error (
+        element, error, GST_RESOURCE_ERROR_OPEN_READ, "property model");
   else if (model->synthetic)
     GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
         ("The weights of %s are random: the states mean nothing. Set property "
@@ -42,7 +42,7 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
   if (!device)
     gst_npu_encoder_post_error (element, error,
         GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "See properties device, overlays and threads.");
+        "properties device, overlays, threads");
   return device;
 }
 
@@ -61,7 +61,7 @@ open_encoder (GstElement *element, const GstNpuEncoderSettings *settings,
 
   if (!encoder)
     gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
-        "See properties model, device, precision, depth and batch-size.");
+        "properties model, device, precision, depth, batch-size");
   return encoder;
 }
 
@@ -73,7 +73,7 @@ open_trace (GstElement *element, const char *location)
 
   if (!trace)
     gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_WRITE,
-        "Set property trace-location to a file that can be written.");
+        "property trace-location");
   return trace;
 }
 

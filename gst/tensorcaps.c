@@ -195,7 +195,7 @@ tensor_caps_states_to_mel (const GstCaps *caps, const TensorShapes *shapes)
     const GValue *types = gst_structure_get_value (states, "types");
     g_autoptr (GstStructure) mel = new_tensors (states, "float32");
 
-    if (types && !gst_value_can_intersect (types, &type))
+    if (types && !gst_value_intersect (NULL, types, &type))
       continue;
     if (dimensions &&
         !map_dimensions (dimensions, mel, append_mel_of_states, shapes))
