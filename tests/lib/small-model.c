@@ -22,28 +22,30 @@ keep (Maker *maker, gpointer memory)
   return memory;
 }
 
-/* Values uniform in centre - spread to centre + spread, plus @outlier in a few
- * columns; trailing dimensions of 0 are none. */
+/* Values uniform in centre - spread to centre + spread; trailing dimensions of
+ * 0 are none. @outliers, or NULL, are added in turn to every 48th column. */
 static NpuTensor *
 make_tensor (Maker *maker, gsize n0, gsize n1, gsize n2, double centre,
-    double spread, double outlier)
+    double spread, const double outliers[2])
 {
   const gsize shape[3] = {n0, n1, n2};
   NpuTensor *tensor = keep (maker, g_new0 (NpuTensor, 1));
-  gsize n = 1;
+  gsize n = 1, last = 1;
   guint32 *bits;
 
   for (guint i = 0; i < 3 && shape[i]; i++) {
     tensor->shape[tensor->n_dims++] = shape[i];
     n *= shape[i];
+    last = shape[i];
   }
   bits = keep (maker, g_new (guint32, n));
   for (gsize i = 0; i < n; i++) {
+    const gsize column = i % last;
     double x = centre + spread * g_rand_double_range (maker->rand, -1, 1);
     float value;
 
-    if (i % OUTLIER_EVERY == OUTLIER_EVERY / 2)
-      x += outlier;
+    if (outliers && column % OUTLIER_EVERY == OUTLIER_EVERY / 2)
+      x += outliers[column / OUTLIER_EVERY % 2];
     value = (float) x;
     memcpy (&bits[i], &value, sizeof value);
     bits[i] = GUINT32_TO_LE (bits[i]); /* as files have it */
@@ -61,31 +63,39 @@ make_tensor (Maker *maker, gsize n0, gsize n1, gsize n2, double centre,
 static NpuTensor *
 make_weight (Maker *maker, gsize out, gsize in, double gain)
 {
-  return make_tensor (maker, out, in, 0, 0, gain * sqrt (3.0 / in), 0);
+  return make_tensor (maker, out, in, 0, 0, gain * sqrt (3.0 / in), NULL);
 }
 
 static NpuTensor *
 make_conv_weight (Maker *maker, gsize out, gsize in)
 {
-  return make_tensor (maker, out, in, 3, 0, sqrt (3.0 / (3 * in)), 0);
+  return make_tensor (maker, out, in, 3, 0, sqrt (3.0 / (3 * in)), NULL);
 }
 
 static NpuTensor *
 make_bias (Maker *maker, gsize n, double outlier)
 {
-  return make_tensor (maker, n, 0, 0, 0, 0.1, outlier);
+  const double outliers[2] = {outlier, outlier};
+
+  return make_tensor (maker, n, 0, 0, 0, 0.1, outliers);
 }
 
+/* Outliers in the residual set the variance there: the gains of a norm bring
+ * the other channels back to the usual scale. */
 static NpuTensor *
-make_gamma (Maker *maker, gsize n)
+make_gamma (Maker *maker, gsize n, double outlier)
 {
-  return make_tensor (maker, n, 0, 0, 1, 0.3, 0);
+  const double gain = sqrt (1 + outlier * outlier / OUTLIER_EVERY);
+  const double outliers[2] = {1 - gain, 1 - gain};
+
+  return make_tensor (maker, n, 0, 0, gain, 0.3, outliers);
 }
 
 NpuModel *
 small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
 {
   NpuModel *model = g_new0 (NpuModel, 1);
+  const double outliers[2] = {outlier, -outlier}; /* the mean stays 0 */
   Maker maker = {g_rand_new_with_seed (d * 100 + n_layers),
       g_ptr_array_new_with_free_func (g_free)};
 
@@ -101,15 +111,15 @@ small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
   model->conv2_weight = make_conv_weight (&maker, d, d);
   model->conv2_bias = make_bias (&maker, d, 0);
   model->positional_embedding =
-      make_tensor (&maker, N_POSITIONS, d, 0, 0, 1, 0);
-  model->ln_post_weight = make_gamma (&maker, d);
+      make_tensor (&maker, N_POSITIONS, d, 0, 0, 1, outliers);
+  model->ln_post_weight = make_gamma (&maker, d, outlier);
   model->ln_post_bias = make_bias (&maker, d, 0);
 
   model->blocks = keep (&maker, g_new0 (NpuModelBlock, n_layers));
   for (guint i = 0; i < n_layers; i++) {
     NpuModelBlock *block = &model->blocks[i];
 
-    block->attn_ln_weight = make_gamma (&maker, d);
+    block->attn_ln_weight = make_gamma (&maker, d, outlier);
     block->attn_ln_bias = make_bias (&maker, d, 0);
     /* Scores that spread by more than 1 make attention choose. */
     block->query_weight = make_weight (&maker, d, d, 1.5);
@@ -119,12 +129,12 @@ small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
     block->value_bias = make_bias (&maker, d, 0);
     block->out_weight = make_weight (&maker, d, d, 1);
     block->out_bias = make_bias (&maker, d, 0);
-    block->mlp_ln_weight = make_gamma (&maker, d);
+    block->mlp_ln_weight = make_gamma (&maker, d, outlier);
     block->mlp_ln_bias = make_bias (&maker, d, 0);
     block->fc1_weight = make_weight (&maker, 4 * d, d, 1.5);
-    block->fc1_bias = make_bias (&maker, 4 * d, 0);
+    block->fc1_bias = make_bias (&maker, 4 * d, outlier / 10);
     block->fc2_weight = make_weight (&maker, d, 4 * d, 1);
-    block->fc2_bias = make_bias (&maker, d, outlier);
+    block->fc2_bias = make_bias (&maker, d, 0);
   }
 
   g_rand_free (maker.rand);

@@ -69,19 +69,20 @@ test_reference_encoder (void)
   g_assert_cmpfloat (comparison.max_error, <=, 1e-5);
 }
 
+/* Float arithmetic does far better than what f32 must hold, 0.99999 and 0.9999;
+ * less than this is a fault. */
 static void
 test_f32 (gconstpointer name)
 {
   const EncoderSetup setup = {.precision = NPU_PRECISION_F32};
   g_auto (Clip) clip = {0};
   g_autofree float *states = NULL;
-  Comparison comparison;
 
   if (!clip_load (&clip, name))
     return;
   states = encoder_fixture_encode_once (clip.model, &setup, clip.mel, N_FRAMES);
   compare_check (
-      name, states, clip.states, N_FRAMES / 2, D, 0.99999, 0.9999, &comparison);
+      name, states, clip.states, N_FRAMES / 2, D, 0.9999999, 0.999999, NULL);
 }
 
 static void
@@ -90,20 +91,21 @@ test_int8 (gconstpointer name)
   const EncoderSetup setup = {.precision = NPU_PRECISION_INT8};
   g_auto (Clip) clip = {0};
   g_autofree float *states = NULL;
-  Comparison comparison;
 
   if (!clip_load (&clip, name))
     return;
   states = encoder_fixture_encode_once (clip.model, &setup, clip.mel, N_FRAMES);
-  compare_check (
-      name, states, clip.states, N_FRAMES / 2, D, 0.999, 0.98, &comparison);
+  compare_check (name, states, clip.states, N_FRAMES / 2, D, 0.999, 0.98, NULL);
 }
 
-/* A short window is not a cropped long one: attention sees less. */
+/* A short window is not a cropped long one: attention sees less. 5 s, and the
+ * shortest that whispermel makes. */
 static void
 test_short_windows (gconstpointer name)
 {
-  static const guint lengths[] = {2, 64, 500};
+  static const guint lengths[] = {100, 500};
+  const EncoderSetup f32 = {.precision = NPU_PRECISION_F32};
+  const EncoderSetup int8 = {.precision = NPU_PRECISION_INT8};
   g_auto (Clip) clip = {0};
   g_autoptr (RefEncoder) reference = NULL;
 
@@ -114,17 +116,17 @@ test_short_windows (gconstpointer name)
     const guint n = lengths[i];
     g_autofree float *mel = test_data_crop_mel (clip.mel, N_MELS, N_FRAMES, n);
     g_autofree float *expected = ref_encoder_encode (reference, mel, n);
-    const EncoderSetup f32 = {.precision = NPU_PRECISION_F32};
-    const EncoderSetup int8 = {.precision = NPU_PRECISION_INT8};
     g_autofree float *f32_states =
         encoder_fixture_encode_once (clip.model, &f32, mel, n);
     g_autofree float *int8_states =
         encoder_fixture_encode_once (clip.model, &int8, mel, n);
-    g_autofree char *what = g_strdup_printf ("%u frames", n);
+    g_autofree char *f32_what = g_strdup_printf ("%u frames, f32", n);
+    g_autofree char *int8_what = g_strdup_printf ("%u frames, int8", n);
 
-    g_test_message ("%s of %s: f32, then int8", what, (const char *) name);
-    compare_check (what, f32_states, expected, n / 2, D, 0.99999, 0.9999, NULL);
-    compare_check (what, int8_states, expected, n / 2, D, 0.999, 0.98, NULL);
+    compare_check (
+        f32_what, f32_states, expected, n / 2, D, 0.9999999, 0.999999, NULL);
+    compare_check (
+        int8_what, int8_states, expected, n / 2, D, 0.999, 0.98, NULL);
   }
 }
 

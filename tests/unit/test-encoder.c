@@ -16,8 +16,8 @@ typedef struct {
   double min_cosine, min_row_cosine, max_relative_error;
 } Bounds;
 
-static const Bounds f32_bounds = {NPU_PRECISION_F32, 0.99999, 0.9999, 1e-4};
-static const Bounds int8_bounds = {NPU_PRECISION_INT8, 0.999, 0.98, 1};
+static const Bounds f32_bounds = {NPU_PRECISION_F32, 0.99999, 0.9999, 5e-5};
+static const Bounds int8_bounds = {NPU_PRECISION_INT8, 0.999, 0.98, 0.4};
 
 static void
 check_precision (const NpuModel *model, const float *mel, guint n_frames,
