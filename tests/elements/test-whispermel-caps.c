@@ -410,7 +410,7 @@ test_states_in_cycles (void)
 
   for (int i = 0; i < 5; i++) {
     mel_rig_start (rig);
-    mel_rig_push (rig, speech, RATE + 5000 * i, 0);
+    mel_rig_push (rig, speech, RATE + 3000 * i, 0);
     mel_rig_check_window (rig, 0, speech, RATE); /* nothing of the last cycle */
     gst_element_set_state (
         rig->element, i % 2 ? GST_STATE_NULL : GST_STATE_READY);
