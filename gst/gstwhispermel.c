@@ -21,10 +21,10 @@
  * audioresample ! whispermel ! filesink location=mel.f32
  * ]| Write raw floats, [80][3000] a window of 30 s.
  * |[
- * gst-launch-1.0 audiotestsrc is-live=true num-buffers=200 !
- * audio/x-raw,rate=16000 ! audioconvert ! whispermel window=2000000000
- * hop=1000000000 n-mels=128 ! fakesink silent=false -v
- * ]| Windows of 2 s that begin every second, with the 128 bands of large-v3.
+ * gst-launch-1.0 autoaudiosrc ! audioconvert ! audioresample ! whispermel
+ * window=2000000000 hop=1000000000 n-mels=128 ! fakesink silent=false -v
+ * ]| Windows of 2 s of a microphone that begin every second, with the 128 bands
+ * of large-v3.
  *
  * Since: 1.0
  */
