@@ -48,7 +48,7 @@ def command(*argv, timeout=300, status=0, cwd=None, env=None, stdin=""):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     good = done.returncode != 0 if status is None else done.returncode == status
     if not good:
-        for line in done.stdout.splitlines()[-40:]:
+        for line in done.stdout.splitlines()[-100:]:
             print(f"# {line}")
         raise AssertionError(f"{argv[0]} exited with {done.returncode}")
     return done.stdout

@@ -12,25 +12,29 @@ SOURCE = ["audiotestsrc", "num-buffers=12", "samplesperbuffer=1600", "!",
           "audio/x-raw,rate=16000", "!", "audioconvert", "!"]
 
 
-def clean(*pipeline):
+def clean(*pipeline, status=0, says=""):
     def run():
         if not shutil.which("valgrind"):
             raise tap.Skip("there is no valgrind")
-        tap.command(
+        text = tap.command(
             "valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full",
             "--errors-for-leak-kinds=definite",
-            "--show-leak-kinds=definite", "--num-callers=30",
+            "--show-leak-kinds=definite", "--gen-suppressions=all",
             f"--suppressions={SUPPRESSIONS}",
-            "gst-launch-1.0", "--quiet", *SOURCE, *pipeline, timeout=1000)
+            "gst-launch-1.0", "--quiet", *SOURCE, *pipeline, timeout=1000,
+            status=status)
+        tap.expect(text, says)
+        assert "==" not in text, text  # valgrind's own lines
     return run
 
 
 def encode(*properties):
     return clean("whispermel", "window=1000000000", "!", "npuencoder",
-                 "model=synthetic:tiny", "threads=2", *properties, "!",
-                 "fakesink")
+                 "model=synthetic:tiny", "threads=2", "timeout=1000000",
+                 *properties, "!", "fakesink")
 
 
+tap.command("gst-inspect-1.0", "npuencoder")  # fills the registry
 tap.run([
     ("whispermel", clean("whispermel", "window=1000000000", "!", "fakesink")),
     ("npuencoder in int8", encode("precision=int8")),
@@ -38,5 +42,5 @@ tap.run([
      encode("precision=f32", "depth=1", "batch-size=1")),
     ("npuencoder that cannot start", clean(
         "whispermel", "!", "npuencoder", "model=/no/such/model", "!",
-        "fakesink")),
+        "fakesink", status=None, says="/no/such/model: there is no such file")),
 ])
