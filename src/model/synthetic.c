@@ -59,28 +59,44 @@ sinusoid (guint d, gsize position, guint column)
   return (float) (rint (value * 1024) / 1024);
 }
 
+/* Two rounds, with the seed between them: else tensors would hold shifted
+ * copies of each other. */
+static inline float
+weight (const NpuGenerator *generator, guint32 index)
+{
+  const guint32 span = 2 * (guint32) generator->limit + 1;
+  const guint32 hash = mix (mix (index) ^ generator->seed);
+  const gint32 k = (gint32) ((hash >> 16) * span >> 16) - generator->limit;
+
+  return generator->centre + (float) k * generator->step;
+}
+
+/* A constant trip count lets compilers vectorise it. */
+static void
+read_block (const NpuGenerator *generator, guint32 first, float *out)
+{
+  const NpuGenerator local = *generator;
+
+  for (guint32 i = 0; i < NPU_BLOCK; i++)
+    out[i] = weight (&local, first + i);
+}
+
 void
 npu_generator_read (
     const NpuGenerator *generator, gsize first, gsize n, float *out)
 {
-  const NpuGenerator g = *generator;
-  const guint32 span = 2 * (guint32) g.limit + 1;
+  const guint d = generator->sinusoid_d;
+  gsize i;
 
-  if (g.sinusoid_d) {
-    for (gsize i = 0; i < n; i++)
-      out[i] = sinusoid (
-          g.sinusoid_d, (first + i) / g.sinusoid_d, (first + i) % g.sinusoid_d);
+  if (d) {
+    for (i = 0; i < n; i++)
+      out[i] = sinusoid (d, (first + i) / d, (first + i) % d);
     return;
   }
-
-  /* Two rounds, with the seed between them: else tensors would hold shifted
-   * copies of each other. */
-  for (gsize i = 0; i < n; i++) {
-    guint32 hash = mix (mix ((guint32) (first + i)) ^ g.seed);
-    gint32 k = (gint32) ((hash >> 16) * span >> 16) - g.limit;
-
-    out[i] = g.centre + (float) k * g.step;
-  }
+  for (i = 0; i + NPU_BLOCK <= n; i += NPU_BLOCK)
+    read_block (generator, (guint32) (first + i), out + i);
+  for (; i < n; i++)
+    out[i] = weight (generator, (guint32) (first + i));
 }
 
 /* Uniform weights that keep the variance of a sum over @fan_in inputs, times
