@@ -11,10 +11,10 @@
 
 /* Attention's operands are clamped to these when they are packed, so that no
  * finite input overflows to an infinity, and then to a NaN, on the way:
- * 64 products of two scores' factors and 2^24 weighted values stay below
- * FLT_MAX. */
+ * scores stay below 2^126, and so do sums of 65536 values with weights up to
+ * 2^30. */
 #define NPU_QK_LIMIT 0x1p60f
-#define NPU_V_LIMIT 0x1p96f
+#define NPU_V_LIMIT 0x1p80f
 
 /* A row whose largest magnitude is below this is quantised as zeros: the
  * reciprocal of its scale would overflow. */

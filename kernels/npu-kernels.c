@@ -4,6 +4,26 @@
  */
 #include "npu-kernels-internal.h"
 
+#if NPU_HAVE_X86
+#include "x86/npu-x86.h"
+
+static void
+init_x86 (NpuKernels *kernels, unsigned cpu_flags)
+{
+  if (!(cpu_flags & NPU_CPU_AVX512))
+    return;
+  kernels->name = "avx512";
+  npu_attention_init_avx512 (kernels);
+  npu_rows_init_avx512 (kernels);
+  npu_epilogue_init_avx512 (kernels);
+
+  if (!(cpu_flags & NPU_CPU_AVX512_BF16))
+    return;
+  kernels->name = "avx512bf16";
+  npu_attention_init_avx512bf16 (kernels);
+}
+#endif
+
 void
 npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
 {
@@ -11,4 +31,7 @@ npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
   npu_attention_init_c (kernels);
   npu_rows_init_c (kernels);
   npu_epilogue_init_c (kernels);
+#if NPU_HAVE_X86
+  init_x86 (kernels, cpu_flags);
+#endif
 }

@@ -19,8 +19,10 @@ extern "C" {
 #define NPU_HEAD_DIM 64  /* columns of an attention tile: every Whisper size */
 
 /* A q8 tile: up to 64 rows of k bytes, dense, each round-to-even (x / scale)
- * + 128 (zero is 128), then 64 float scales, one a row. Dense rows are what
- * oneDNN's fastest int8 kernels take. */
+ * + 128 (zero is 128), then 64 float scales, one a row; x is the row after a
+ * rotation (npu-rotate.h). k is a multiple of 64 and at most NPU_Q8_COLUMNS.
+ * Dense rows are what oneDNN's fastest int8 kernels take. */
+#define NPU_Q8_COLUMNS 8192
 #define NPU_Q8_TILE_SCALES(k) (NPU_TILE_ROWS * (size_t) (k))
 #define NPU_Q8_TILE_SIZE(k)                                                    \
   (NPU_Q8_TILE_SCALES (k) + NPU_TILE_ROWS * sizeof (float))
@@ -65,7 +67,8 @@ typedef struct {
   void (*layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,
       ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
       int rows, int d);
-  /* The same, each row quantised: y[rows][d] dense, scale[rows]. */
+  /* The same, each row rotated and quantised: y[rows][d] dense,
+   * scale[rows]. The rotation's signs are part of gamma and beta. */
   void (*layernorm_q8) (uint8_t *y, float *scale, const float *x,
       ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
       int rows, int d);
@@ -73,9 +76,10 @@ typedef struct {
   /* y = x * Phi (x), exact to f32 accuracy; y may be x. */
   void (*gelu_f32) (float *y, const float *x, size_t n);
 
-  /* Quantises rows of k floats, each multiplied by column_scale[k] first
-   * unless that is NULL: y[rows][k] dense, scale[rows]. The scale of a row is
-   * max |x| / 127; a row of zeros has scale 0. */
+  /* Multiplies rows of k floats by column_scale[k], which holds the
+   * rotation's signs, rotates and quantises them: y[rows][k] dense,
+   * scale[rows]. The scale of a row is max |x| / 127; a row of zeros has
+   * scale 0. */
   void (*quantize_q8) (uint8_t *y, float *scale, const float *x,
       ptrdiff_t x_stride, const float *column_scale, int rows, int k);
 
@@ -104,6 +108,14 @@ enum {
 
 /* What this CPU and its operating system allow. */
 unsigned npu_cpu_flags (void);
+
+/* The rotation's signs, and the factor that makes it orthonormal, for rows of
+ * n columns: signs[n]. */
+void npu_rotation_signs (float *signs, int n);
+
+/* The rest of it, in place: x[n] times its signs, n a multiple of 64. For
+ * weights; rows are rotated as they are quantised. */
+void npu_rotation_apply (float *x, int n);
 
 /* Fills the table for a CPU with exactly these flags. */
 void npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags);

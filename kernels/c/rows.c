@@ -1,9 +1,10 @@
-/* Row by row in C: layer normalisation and 8-bit quantisation.
+/* Row by row in C: layer normalisation, rotation, 8-bit quantisation.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
+#include "npu-rotate.h"
 
 #include <math.h>
 #include <string.h>
@@ -79,24 +80,34 @@ quantised (float x)
   return (uint8_t) (npu_bits_of_float (x + NPU_ROUND_MAGIC) + 128);
 }
 
+/* Rotates x[n] in place and quantises it to y[n]. */
+static void
+rotate_and_quantise (uint8_t *y, float *scale, float *x, int n)
+{
+  float inverse, max[LANES] = {0}, largest = 0.0f;
+
+  npu_rotate (x, n);
+  for (int j = 0; j < n; j += LANES)
+    for (int i = 0; i < LANES; i++) {
+      const float t = fabsf (x[j + i]);
+      max[i] = t > max[i] ? t : max[i];
+    }
+  for (int i = 0; i < LANES; i++)
+    largest = max[i] > largest ? max[i] : largest;
+  *scale = scale_of (largest, &inverse);
+  for (int j = 0; j < n; j++)
+    y[j] = quantised (x[j] * inverse);
+}
+
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     const float *gamma, const float *beta, float eps, int rows, int d)
 {
-  for (int i = 0; i < rows; i++, x += x_stride, y += d) {
-    float mean, inverse_std, inverse, max[LANES] = {0}, largest = 0.0f;
+  float t[NPU_Q8_COLUMNS];
 
-    moments (x, d, eps, &mean, &inverse_std);
-    for (int j = 0; j < d; j++) {
-      const float t = fabsf ((x[j] - mean) * inverse_std * gamma[j] + beta[j]);
-      max[j % LANES] = t > max[j % LANES] ? t : max[j % LANES];
-    }
-    for (int j = 0; j < LANES; j++)
-      largest = max[j] > largest ? max[j] : largest;
-    scale[i] = scale_of (largest, &inverse);
-    for (int j = 0; j < d; j++)
-      y[j] = quantised (
-          ((x[j] - mean) * inverse_std * gamma[j] + beta[j]) * inverse);
+  for (int i = 0; i < rows; i++, x += x_stride, y += d) {
+    layernorm_f32 (t, d, x, x_stride, gamma, beta, eps, 1, d);
+    rotate_and_quantise (y, &scale[i], t, d);
   }
 }
 
@@ -104,23 +115,35 @@ static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     const float *column_scale, int rows, int k)
 {
-  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
-    float inverse, max[LANES] = {0}, largest = 0.0f;
+  float t[NPU_Q8_COLUMNS];
 
-    for (int j = 0; j < k; j++) {
-      const float t = fabsf (column_scale ? x[j] * column_scale[j] : x[j]);
-      max[j % LANES] = t > max[j % LANES] ? t : max[j % LANES];
-    }
-    for (int j = 0; j < LANES; j++)
-      largest = max[j] > largest ? max[j] : largest;
-    scale[i] = scale_of (largest, &inverse);
-    if (column_scale)
-      for (int j = 0; j < k; j++)
-        y[j] = quantised (x[j] * column_scale[j] * inverse);
-    else
-      for (int j = 0; j < k; j++)
-        y[j] = quantised (x[j] * inverse);
+  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
+    for (int j = 0; j < k; j++)
+      t[j] = x[j] * column_scale[j];
+    rotate_and_quantise (y, &scale[i], t, k);
   }
+}
+
+void
+npu_rotation_signs (float *signs, int n)
+{
+  const float factor =
+      1.0f / sqrtf ((float) (npu_rotation_block (n) / NPU_ROTATE_LANES));
+
+  /* The top bit of a multiplicative hash of the column. */
+  for (int j = 0; j < n; j++) {
+    uint32_t h = (uint32_t) (j + 1) * 0x9e3779b1u;
+
+    h ^= h >> 15;
+    h *= 0x85ebca77u;
+    signs[j] = h >> 31 ? -factor : factor;
+  }
+}
+
+void
+npu_rotation_apply (float *x, int n)
+{
+  npu_rotate (x, n);
 }
 
 void

@@ -1,0 +1,238 @@
+/* f32 attention with AVX-512.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "x86/attention-avx512.h"
+#include "x86/npu-x86.h"
+
+#include <string.h>
+
+#define BLOCK_OF(groups) (4 * GROUPS / (groups)) /* rows: 16 accumulators */
+
+typedef struct {
+  float x[DIM][ROWS];
+} QTile;
+
+typedef struct {
+  float x[ROWS][DIM];
+} KvTile;
+
+typedef struct {
+  float p[ROWS][ROWS];   /* weights: [key][query] */
+  float o[DIM][ROWS];    /* sums of weighted values */
+  float sum[ROWS];       /* of weights */
+  float reference[ROWS]; /* score whose weight is 1 */
+  float tile_sum[ROWS];
+} Scratch;
+
+/* acc[i][g] += sum over n of y[i] x[g]: y advances by y_step, and its rows
+ * are y_stride apart; x advances by a row of a tile. */
+NPU_INLINE void
+multiply (__m512 acc[8][GROUPS], const float *y, ptrdiff_t y_stride,
+    ptrdiff_t y_step, const float *x, int n, const int groups)
+{
+  const int block = BLOCK_OF (groups);
+
+  for (int j = 0; j < n; j++, y += y_step, x += ROWS)
+    NPU_UNROLL
+  for (int i = 0; i < block; i++)
+    NPU_UNROLL
+  for (int g = 0; g < groups; g++)
+    acc[i][g] = _mm512_fmadd_ps (_mm512_set1_ps (y[i * y_stride]),
+        _mm512_load_ps (x + g * LANES), acc[i][g]);
+}
+
+/* The weights of the tile's first n_keys keys, and their sums; true if a sum
+ * is so large that the reference must be raised. */
+NPU_INLINE int
+weigh (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
+    float scale, const int groups)
+{
+  const int block = BLOCK_OF (groups);
+  __m512 sum[GROUPS];
+  int high = 0;
+
+  NPU_UNROLL
+  for (int g = 0; g < groups; g++)
+    sum[g] = _mm512_setzero_ps ();
+  for (int key = 0; key < n_keys; key += block) {
+    __m512 acc[8][GROUPS];
+
+    NPU_UNROLL
+    for (int i = 0; i < block; i++)
+      NPU_UNROLL
+    for (int g = 0; g < groups; g++)
+      acc[i][g] = _mm512_setzero_ps ();
+    multiply (acc, k->x[key], DIM, 1, q->x[0], DIM, groups);
+    NPU_UNROLL
+    for (int i = 0; i < block; i++) {
+      const __mmask16 live = key + i < n_keys ? 0xffff : 0;
+
+      NPU_UNROLL
+      for (int g = 0; g < groups; g++) {
+        __m512 x =
+            _mm512_sub_ps (_mm512_mul_ps (acc[i][g], _mm512_set1_ps (scale)),
+                _mm512_load_ps (&scratch->reference[g * LANES]));
+        __m512 p;
+
+        x = _mm512_min_ps (_mm512_set1_ps (RAISE + 1), x);
+        x = _mm512_max_ps (_mm512_set1_ps (NPU_EXP2_MIN), x);
+        p = _mm512_maskz_mov_ps (live, npu_exp2_avx512 (x));
+        sum[g] = _mm512_add_ps (sum[g], p);
+        _mm512_store_ps (&scratch->p[key + i][g * LANES], p);
+      }
+    }
+  }
+  NPU_UNROLL
+  for (int g = 0; g < groups; g++) {
+    _mm512_store_ps (&scratch->tile_sum[g * LANES], sum[g]);
+    high |=
+        _mm512_cmp_ps_mask (sum[g], _mm512_set1_ps (1u << RAISE), _CMP_GT_OQ);
+  }
+  return high;
+}
+
+/* The scores of one key, each sum in the order of weigh(). */
+NPU_INLINE __m512
+score (const QTile *q, const float *k, float scale, int lane)
+{
+  __m512 acc = _mm512_setzero_ps ();
+
+  for (int d = 0; d < DIM; d++)
+    acc = _mm512_fmadd_ps (
+        _mm512_set1_ps (k[d]), _mm512_load_ps (&q->x[d][lane]), acc);
+  return _mm512_mul_ps (acc, _mm512_set1_ps (scale));
+}
+
+/* Raises the reference of queries whose weights are too large to the largest
+ * score of this tile. Rare, and so only as fast as it happens to be. */
+static __attribute__ ((noinline)) void
+raise_reference (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
+    float scale, int groups)
+{
+  for (int g = 0; g < groups; g++) {
+    const int lane = g * LANES;
+    const __mmask16 raised =
+        _mm512_cmp_ps_mask (_mm512_load_ps (&scratch->tile_sum[lane]),
+            _mm512_set1_ps (1u << RAISE), _CMP_GT_OQ);
+    const __m512 reference = _mm512_load_ps (&scratch->reference[lane]);
+    __m512 max = reference;
+
+    for (int key = 0; key < n_keys; key++)
+      max = _mm512_max_ps (max, score (q, k->x[key], scale, lane));
+    max = _mm512_mask_mov_ps (reference, raised, max);
+    _mm512_store_ps (&scratch->reference[lane], max);
+    npu_shrink (
+        scratch->o, scratch->sum, g, raised, _mm512_sub_ps (max, reference));
+  }
+}
+
+NPU_INLINE void
+add_values (Scratch *scratch, const KvTile *v, int n_keys, const int groups)
+{
+  const int block = BLOCK_OF (groups);
+
+  for (int d = 0; d < DIM; d += block) {
+    __m512 acc[8][GROUPS];
+
+    NPU_UNROLL
+    for (int i = 0; i < block; i++)
+      NPU_UNROLL
+    for (int g = 0; g < groups; g++)
+      acc[i][g] = _mm512_load_ps (&scratch->o[d + i][g * LANES]);
+    multiply (acc, &v->x[0][d], 1, DIM, scratch->p[0], n_keys, groups);
+    NPU_UNROLL
+    for (int i = 0; i < block; i++)
+      NPU_UNROLL
+    for (int g = 0; g < groups; g++)
+      _mm512_store_ps (&scratch->o[d + i][g * LANES], acc[i][g]);
+  }
+}
+
+NPU_INLINE void
+run_groups (Scratch *scratch, const QTile *q, const KvTile *k, const KvTile *v,
+    int kv_rows, float scale, const int groups)
+{
+  memset (scratch->o, 0, sizeof scratch->o);
+  memset (scratch->sum, 0, sizeof scratch->sum);
+  for (int lane = 0; lane < groups * LANES; lane += LANES)
+    _mm512_store_ps (
+        &scratch->reference[lane], score (q, k->x[0], scale, lane));
+
+  for (int first = 0; first < kv_rows; first += ROWS, k++, v++) {
+    const int n_keys = npu_min_int (kv_rows - first, ROWS);
+
+    for (int raised = 0;; raised = 1) {
+      if (!weigh (scratch, q, k, n_keys, scale, groups) || raised)
+        break;
+      raise_reference (scratch, q, k, n_keys, scale, groups);
+    }
+    for (int lane = 0; lane < groups * LANES; lane += LANES)
+      _mm512_store_ps (&scratch->sum[lane],
+          _mm512_add_ps (_mm512_load_ps (&scratch->sum[lane]),
+              _mm512_load_ps (&scratch->tile_sum[lane])));
+    add_values (scratch, v, n_keys, groups);
+  }
+}
+
+static void
+run (float *o, ptrdiff_t o_stride, const void *q, const void *k, const void *v,
+    int q_rows, int kv_rows, float scale, void *scratch_)
+{
+  Scratch *scratch = scratch_;
+
+  if (q_rows > ROWS / 2)
+    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS);
+  else
+    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS / 2);
+  npu_store_rows (
+      o, o_stride, (const float (*)[ROWS]) scratch->o, scratch->sum, q_rows);
+}
+
+static void
+pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  QTile *q = tile;
+
+  for (int first = 0; first < ROWS; first += LANES)
+    npu_load_columns (
+        &q->x[0][first], ROWS, x + first * stride, stride, rows - first);
+}
+
+NPU_INLINE void
+pack_rows (
+    KvTile *tile, const float *x, ptrdiff_t stride, int rows, float limit)
+{
+  memset (tile->x[rows], 0, (size_t) (ROWS - rows) * DIM * sizeof (float));
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d += LANES)
+      _mm512_store_ps (&tile->x[i][d],
+          npu_clamp_avx512 (_mm512_loadu_ps (x + i * stride + d), limit));
+}
+
+static void
+pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  pack_rows (tile, x, stride, rows, NPU_QK_LIMIT);
+}
+
+static void
+pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  pack_rows (tile, x, stride, rows, NPU_V_LIMIT);
+}
+
+void
+npu_attention_init_avx512 (NpuKernels *kernels)
+{
+  kernels->attention_f32 = (NpuAttentionKernel){
+      .q_tile_size = sizeof (QTile),
+      .k_tile_size = sizeof (KvTile),
+      .v_tile_size = sizeof (KvTile),
+      .scratch_size = sizeof (Scratch),
+      .pack_q = pack_q,
+      .pack_k = pack_k,
+      .pack_v = pack_v,
+      .run = run,
+  };
+}

@@ -1,0 +1,163 @@
+/* Layer normalisation and 8-bit quantisation with AVX-512.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "x86/avx512.h"
+#include "x86/npu-x86.h"
+
+#include <math.h>
+
+#define LANES 16
+
+/* Mean and 1 / sqrt (variance + eps) of x[d]. */
+NPU_INLINE void
+moments (const float *x, int d, float eps, __m512 *mean, __m512 *inverse_std)
+{
+  const float weight = 1.0f / (float) d;
+  __m512 sums[4], squares[4];
+
+  for (int i = 0; i < 4; i++)
+    sums[i] = squares[i] = _mm512_setzero_ps ();
+  for (int j = 0; j < d; j += 4 * LANES)
+    NPU_UNROLL
+  for (int i = 0; i < 4; i++) {
+    const int left = d - j - i * LANES;
+    if (left > 0)
+      sums[i] = _mm512_add_ps (sums[i],
+          _mm512_maskz_loadu_ps (npu_first_lanes (left), x + j + i * LANES));
+  }
+  sums[0] = _mm512_add_ps (
+      _mm512_add_ps (sums[0], sums[1]), _mm512_add_ps (sums[2], sums[3]));
+  *mean = _mm512_set1_ps (_mm512_reduce_add_ps (sums[0]) * weight);
+
+  for (int j = 0; j < d; j += 4 * LANES)
+    NPU_UNROLL
+  for (int i = 0; i < 4; i++) {
+    const int left = d - j - i * LANES;
+    if (left > 0) {
+      const __mmask16 lanes = npu_first_lanes (left);
+      const __m512 t = _mm512_maskz_sub_ps (
+          lanes, _mm512_maskz_loadu_ps (lanes, x + j + i * LANES), *mean);
+      squares[i] = _mm512_fmadd_ps (t, t, squares[i]);
+    }
+  }
+  squares[0] = _mm512_add_ps (_mm512_add_ps (squares[0], squares[1]),
+      _mm512_add_ps (squares[2], squares[3]));
+  *inverse_std = _mm512_set1_ps (
+      1.0f / sqrtf (_mm512_reduce_add_ps (squares[0]) * weight + eps));
+}
+
+/* 16 columns of a normalised row. */
+NPU_INLINE __m512
+normalised (const float *x, __m512 mean, __m512 inverse_std, const float *gamma,
+    const float *beta, __mmask16 lanes)
+{
+  const __m512 t = _mm512_mul_ps (
+      _mm512_sub_ps (_mm512_maskz_loadu_ps (lanes, x), mean), inverse_std);
+
+  return _mm512_fmadd_ps (t, _mm512_maskz_loadu_ps (lanes, gamma),
+      _mm512_maskz_loadu_ps (lanes, beta));
+}
+
+static void
+layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
+    const float *gamma, const float *beta, float eps, int rows, int d)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += y_stride) {
+    __m512 mean, inverse_std;
+
+    moments (x, d, eps, &mean, &inverse_std);
+    for (int j = 0; j < d; j += LANES) {
+      const __mmask16 lanes = npu_first_lanes (d - j);
+      _mm512_mask_storeu_ps (y + j, lanes,
+          normalised (x + j, mean, inverse_std, gamma + j, beta + j, lanes));
+    }
+  }
+}
+
+/* The scale of a largest magnitude; *inverse is its inverse. */
+NPU_INLINE float
+scale_of (__m512 max, __m512 *inverse)
+{
+  const float largest = _mm512_reduce_max_ps (max);
+  const int zero = largest < NPU_Q8_SMALLEST;
+
+  *inverse = _mm512_set1_ps (zero ? 0.0f : 127.0f / largest);
+  return zero ? 0.0f : largest / 127.0f;
+}
+
+NPU_INLINE void
+store_quantised (uint8_t *y, __m512 x, __mmask16 lanes)
+{
+  const __m512i q = _mm512_cvtps_epi32 (x);
+
+  _mm512_mask_cvtepi32_storeu_epi8 (
+      y, lanes, _mm512_add_epi32 (q, _mm512_set1_epi32 (128)));
+}
+
+static void
+layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
+    const float *gamma, const float *beta, float eps, int rows, int d)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += d) {
+    __m512 mean, inverse_std, inverse, max = _mm512_setzero_ps ();
+
+    moments (x, d, eps, &mean, &inverse_std);
+    for (int j = 0; j < d; j += LANES) {
+      const __mmask16 lanes = npu_first_lanes (d - j);
+      max = _mm512_mask_max_ps (max, lanes, max,
+          _mm512_abs_ps (normalised (
+              x + j, mean, inverse_std, gamma + j, beta + j, lanes)));
+    }
+    scale[i] = scale_of (max, &inverse);
+    for (int j = 0; j < d; j += LANES) {
+      const __mmask16 lanes = npu_first_lanes (d - j);
+      store_quantised (y + j,
+          _mm512_mul_ps (
+              normalised (x + j, mean, inverse_std, gamma + j, beta + j, lanes),
+              inverse),
+          lanes);
+    }
+  }
+}
+
+NPU_INLINE __m512
+scaled (const float *x, const float *column_scale, __mmask16 lanes)
+{
+  const __m512 t = _mm512_maskz_loadu_ps (lanes, x);
+
+  return column_scale
+             ? _mm512_mul_ps (t, _mm512_maskz_loadu_ps (lanes, column_scale))
+             : t;
+}
+
+static void
+quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
+    const float *column_scale, int rows, int k)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
+    __m512 inverse, max = _mm512_setzero_ps ();
+
+    for (int j = 0; j < k; j += LANES)
+      max = _mm512_max_ps (max,
+          _mm512_abs_ps (scaled (x + j, column_scale ? column_scale + j : NULL,
+              npu_first_lanes (k - j))));
+    scale[i] = scale_of (max, &inverse);
+    for (int j = 0; j < k; j += LANES) {
+      const __mmask16 lanes = npu_first_lanes (k - j);
+      store_quantised (y + j,
+          _mm512_mul_ps (
+              scaled (x + j, column_scale ? column_scale + j : NULL, lanes),
+              inverse),
+          lanes);
+    }
+  }
+}
+
+void
+npu_rows_init_avx512 (NpuKernels *kernels)
+{
+  kernels->layernorm_f32 = layernorm_f32;
+  kernels->layernorm_q8 = layernorm_q8;
+  kernels->quantize_q8 = quantize_q8;
+}
