@@ -1,7 +1,8 @@
-/* Layer normalisation and 8-bit quantisation with AVX-512.
+/* Layer normalisation, rotation and 8-bit quantisation with AVX-512.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "npu-rotate.h"
 #include "x86/avx512.h"
 #include "x86/npu-x86.h"
 
@@ -86,71 +87,110 @@ scale_of (__m512 max, __m512 *inverse)
   return zero ? 0.0f : largest / 127.0f;
 }
 
+/* One pass of the Hadamard transform, in place: log2 (radix) of its steps, the
+ * first between columns @apart. */
 NPU_INLINE void
-store_quantised (uint8_t *y, __m512 x, __mmask16 lanes)
+hadamard_pass (float *x, int n, int apart, const int radix)
 {
-  const __m512i q = _mm512_cvtps_epi32 (x);
+  for (int i = 0; i < n; i += radix * apart)
+    for (int j = i; j < i + apart; j += LANES) {
+      __m512 t[8];
 
-  _mm512_mask_cvtepi32_storeu_epi8 (
-      y, lanes, _mm512_add_epi32 (q, _mm512_set1_epi32 (128)));
+      NPU_UNROLL
+      for (int k = 0; k < radix; k++)
+        t[k] = _mm512_load_ps (x + j + k * apart);
+      NPU_UNROLL
+      for (int step = 1; step < radix; step *= 2)
+        NPU_UNROLL
+      for (int k = 0; k < radix; k++)
+        if (!(k & step)) {
+          const __m512 a = t[k], b = t[k + step];
+          t[k] = _mm512_add_ps (a, b);
+          t[k + step] = _mm512_sub_ps (a, b);
+        }
+      NPU_UNROLL
+      for (int k = 0; k < radix; k++)
+        _mm512_store_ps (x + j + k * apart, t[k]);
+    }
+}
+
+/* The reflection across blocks. */
+NPU_INLINE void
+reflect (float *x, int n, int block)
+{
+  const __m512 weight = _mm512_set1_ps (2.0f / (float) (n / block));
+
+  for (int j = 0; j < block; j += LANES) {
+    __m512 mean = _mm512_setzero_ps ();
+
+    for (int i = j; i < n; i += block)
+      mean = _mm512_add_ps (mean, _mm512_load_ps (x + i));
+    mean = _mm512_mul_ps (mean, weight);
+    for (int i = j; i < n; i += block)
+      _mm512_store_ps (x + i, _mm512_sub_ps (_mm512_load_ps (x + i), mean));
+  }
+}
+
+/* Rotates the row x[n] in place and quantises it to y[n]; returns its
+ * scale. */
+NPU_INLINE float
+rotate_and_quantise (uint8_t *y, float *x, int n)
+{
+  const int block = npu_rotation_block (n);
+  __m512 inverse, max = _mm512_setzero_ps ();
+  int apart = NPU_ROTATE_LANES;
+  float scale;
+
+  for (; 8 * apart <= block; apart *= 8)
+    hadamard_pass (x, n, apart, 8);
+  if (4 * apart == block)
+    hadamard_pass (x, n, apart, 4);
+  else if (2 * apart == block)
+    hadamard_pass (x, n, apart, 2);
+  if (block < n)
+    reflect (x, n, block);
+
+  for (int j = 0; j < n; j += LANES)
+    max = _mm512_max_ps (max, _mm512_abs_ps (_mm512_load_ps (x + j)));
+  scale = scale_of (max, &inverse);
+  for (int j = 0; j < n; j += LANES) {
+    const __m512i q =
+        _mm512_cvtps_epi32 (_mm512_mul_ps (_mm512_load_ps (x + j), inverse));
+
+    _mm_storeu_si128 ((__m128i *) (y + j),
+        _mm512_cvtepi32_epi8 (_mm512_add_epi32 (q, _mm512_set1_epi32 (128))));
+  }
+  return scale;
 }
 
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     const float *gamma, const float *beta, float eps, int rows, int d)
 {
+  float t[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
+
   for (int i = 0; i < rows; i++, x += x_stride, y += d) {
-    __m512 mean, inverse_std, inverse, max = _mm512_setzero_ps ();
+    __m512 mean, inverse_std;
 
     moments (x, d, eps, &mean, &inverse_std);
-    for (int j = 0; j < d; j += LANES) {
-      const __mmask16 lanes = npu_first_lanes (d - j);
-      max = _mm512_mask_max_ps (max, lanes, max,
-          _mm512_abs_ps (normalised (
-              x + j, mean, inverse_std, gamma + j, beta + j, lanes)));
-    }
-    scale[i] = scale_of (max, &inverse);
-    for (int j = 0; j < d; j += LANES) {
-      const __mmask16 lanes = npu_first_lanes (d - j);
-      store_quantised (y + j,
-          _mm512_mul_ps (
-              normalised (x + j, mean, inverse_std, gamma + j, beta + j, lanes),
-              inverse),
-          lanes);
-    }
+    for (int j = 0; j < d; j += LANES)
+      _mm512_store_ps (t + j,
+          normalised (x + j, mean, inverse_std, gamma + j, beta + j, 0xffff));
+    scale[i] = rotate_and_quantise (y, t, d);
   }
-}
-
-NPU_INLINE __m512
-scaled (const float *x, const float *column_scale, __mmask16 lanes)
-{
-  const __m512 t = _mm512_maskz_loadu_ps (lanes, x);
-
-  return column_scale
-             ? _mm512_mul_ps (t, _mm512_maskz_loadu_ps (lanes, column_scale))
-             : t;
 }
 
 static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     const float *column_scale, int rows, int k)
 {
-  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
-    __m512 inverse, max = _mm512_setzero_ps ();
+  float t[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
 
+  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     for (int j = 0; j < k; j += LANES)
-      max = _mm512_max_ps (max,
-          _mm512_abs_ps (scaled (x + j, column_scale ? column_scale + j : NULL,
-              npu_first_lanes (k - j))));
-    scale[i] = scale_of (max, &inverse);
-    for (int j = 0; j < k; j += LANES) {
-      const __mmask16 lanes = npu_first_lanes (k - j);
-      store_quantised (y + j,
-          _mm512_mul_ps (
-              scaled (x + j, column_scale ? column_scale + j : NULL, lanes),
-              inverse),
-          lanes);
-    }
+      _mm512_store_ps (t + j, _mm512_mul_ps (_mm512_loadu_ps (x + j),
+                                  _mm512_loadu_ps (column_scale + j)));
+    scale[i] = rotate_and_quantise (y, t, k);
   }
 }
 

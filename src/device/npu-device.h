@@ -72,17 +72,12 @@ typedef struct {
   NpuType b_type; /* of the weights */
   NpuType c_type; /* of C, Y; with NPU_LAYOUT_QKV_TILES of the tiles */
   NpuLayout c_layout;
-  gboolean gelu;               /* linear: exact GELU after the bias */
-  gboolean residual;           /* linear: C += R, after the GELU */
-  float scale;                 /* attention: of the scores */
-  float epsilon;               /* layernorm */
-  const float *weight;         /* linear: [n][k]; layernorm: gamma [n] */
-  const float *bias;           /* linear: [n] or NULL; layernorm: beta [n] */
-  const float *column_scale;   /* linear with a_type F32 and b_type Q8: A's
-                                * columns are multiplied by it before they are
-                                * quantised, [k] or NULL */
-  const float *c_column_scale; /* linear with c_type Q8 in rows: likewise for
-                                * the result, [n] or NULL */
+  gboolean gelu;       /* linear: exact GELU after the bias */
+  gboolean residual;   /* linear: C += R, after the GELU */
+  float scale;         /* attention: of the scores */
+  float epsilon;       /* layernorm */
+  const float *weight; /* linear: [n][k]; layernorm: gamma [n] */
+  const float *bias;   /* linear: [n] or NULL; layernorm: beta [n] */
 } NpuOp;
 
 /* --- device ----------------------------------------------------------- */

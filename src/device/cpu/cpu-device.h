@@ -50,8 +50,8 @@ struct _CpuKernel {
   float *gamma;
   float *weight_scale;   /* [n], int8 weights */
   gint32 *weight_sum128; /* [n], int8 weights */
-  float *column_scale;   /* [k] */
-  float *c_column_scale; /* [n] */
+  float *signs;          /* [k] of the rotation, int8 weights */
+  float *c_signs;        /* [n], where rows are quantised */
 };
 
 NpuDevice *cpu_device_open (const NpuDeviceOptions *options, GError **error);

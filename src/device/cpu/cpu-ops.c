@@ -90,7 +90,7 @@ linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
     kernel->kernels->quantize_q8 (
-        scratch->a, scale, x, op->a_stride, kernel->column_scale, rows, op->k);
+        scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
     *row_scale = scale;
     return scratch->a;
   }
@@ -201,35 +201,58 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint8 *y = arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (op->n);
 
     kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (op->n)),
-        scratch.c, op->n, kernel->c_column_scale, rows, op->n);
+        scratch.c, op->n, kernel->c_signs, rows, op->n);
   }
 }
 
-/* Quantises weight[n][k] by output column and packs it. */
+static float *
+rotation_signs (guint n)
+{
+  float *signs = g_new (float, n);
+
+  npu_rotation_signs (signs, (int) n);
+  return signs;
+}
+
+/* Quantises w[k] to @out, the largest magnitude to @max; returns the scale
+ * and the sum of the quantised. */
+static float
+quantise_weights (gint8 *out, const float *w, guint k, int max, gint32 *sum)
+{
+  float largest = 0.0f;
+
+  *sum = 0;
+  for (guint j = 0; j < k; j++) {
+    const float magnitude = fabsf (w[j]);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  for (guint j = 0; j < k; j++) {
+    out[j] =
+        (gint8) (largest > 0.0f ? rintf (w[j] / largest * (float) max) : 0.0f);
+    *sum += out[j];
+  }
+  return largest / (float) max;
+}
+
+/* Rotates and quantises weight[n][k] by output column and packs it. */
 static gboolean
 pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
 {
   const guint n = kernel->op.n, k = kernel->op.k;
   g_autofree gint8 *q = g_malloc ((gsize) n * k);
+  g_autofree float *rotated = g_new (float, k);
 
+  kernel->signs = rotation_signs (k);
   kernel->weight_scale = g_new (float, n);
   kernel->weight_sum128 = g_new (gint32, n);
   for (guint i = 0; i < n; i++) {
-    const float *w = weight + (gsize) i * k;
-    gint8 *out = q + (gsize) i * k;
-    float largest = 0.0f;
-    gint32 sum = 0;
+    gint32 sum;
 
-    for (guint j = 0; j < k; j++) {
-      const float magnitude = fabsf (w[j]);
-      largest = magnitude > largest ? magnitude : largest;
-    }
-    kernel->weight_scale[i] = largest / (float) max;
-    for (guint j = 0; j < k; j++) {
-      out[j] = (gint8) (largest > 0.0f ? rintf (w[j] / largest * (float) max)
-                                       : 0.0f);
-      sum += out[j];
-    }
+    for (guint j = 0; j < k; j++)
+      rotated[j] = weight[(gsize) i * k + j] * kernel->signs[j];
+    npu_rotation_apply (rotated, (int) k);
+    kernel->weight_scale[i] =
+        quantise_weights (q + (gsize) i * k, rotated, k, max, &sum);
     kernel->weight_sum128[i] = 128 * sum;
   }
   kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
@@ -261,8 +284,8 @@ open_linear (
   if (!packed)
     return FALSE;
   kernel->bias = copy_floats (op->bias, op->n);
-  kernel->column_scale = copy_floats (op->column_scale, op->k);
-  kernel->c_column_scale = copy_floats (op->c_column_scale, op->n);
+  if (op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS)
+    kernel->c_signs = rotation_signs (op->n);
   kernel->scratch_size = linear_scratch (kernel, NULL).size;
 
   base->arg_size[NPU_ARG_A] =
@@ -373,6 +396,14 @@ open_rows (CpuKernel *kernel, const NpuOp *op)
   kernel->run_tile = op->kind == NPU_OP_GELU ? run_gelu : run_layernorm;
   kernel->gamma = copy_floats (op->weight, op->n);
   kernel->bias = copy_floats (op->bias, op->n);
+  if (op->kind == NPU_OP_LAYERNORM && op->c_type == NPU_TYPE_Q8) {
+    g_autofree float *signs = rotation_signs (op->n);
+
+    for (guint i = 0; i < op->n; i++) {
+      kernel->gamma[i] *= signs[i];
+      kernel->bias[i] *= signs[i];
+    }
+  }
   base->arg_size[NPU_ARG_X] = f32_size;
   base->arg_size[NPU_ARG_Y] =
       op->c_type == NPU_TYPE_Q8 ? N_TILES (op->rows) * NPU_Q8_TILE_SIZE (op->n)
@@ -380,6 +411,12 @@ open_rows (CpuKernel *kernel, const NpuOp *op)
 }
 
 /* --- kernels ----------------------------------------------------------- */
+
+static gboolean
+is_q8_columns (guint n)
+{
+  return n > 0 && n % 64 == 0 && n <= NPU_Q8_COLUMNS;
+}
 
 /* Whether the types of @op go together on this device. */
 static gboolean
@@ -391,15 +428,20 @@ op_is_supported (const NpuOp *op)
         return FALSE;
       if (op->a_type == NPU_TYPE_Q8 && op->b_type != NPU_TYPE_Q8)
         return FALSE;
+      if (op->b_type == NPU_TYPE_Q8 && !is_q8_columns (op->k))
+        return FALSE;
       if (op->a_type == NPU_TYPE_Q8 && op->a_stride && op->a_stride != op->k)
         return FALSE;
       if (op->c_layout == NPU_LAYOUT_QKV_TILES)
         return op->n == 3 * op->heads * NPU_HEAD_DIM && !op->residual;
-      return !(op->residual && op->c_type == NPU_TYPE_Q8);
+      return op->c_type == NPU_TYPE_F32 ||
+             (!op->residual && is_q8_columns (op->n));
     case NPU_OP_ATTENTION:
       return op->heads > 0;
     case NPU_OP_LAYERNORM:
-      return op->n > 0 && op->weight && op->bias && op->a_type == NPU_TYPE_F32;
+      return op->n > 0 && op->weight && op->bias &&
+             op->a_type == NPU_TYPE_F32 &&
+             (op->c_type == NPU_TYPE_F32 || is_q8_columns (op->n));
     case NPU_OP_GELU:
       return op->n > 0 && op->a_type == NPU_TYPE_F32 &&
              op->c_type == NPU_TYPE_F32;
@@ -431,7 +473,6 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
                           : &device->kernels.attention_f32;
   kernel->op = *op;
   kernel->op.weight = kernel->op.bias = NULL;
-  kernel->op.column_scale = kernel->op.c_column_scale = NULL;
   if (kernel->op.a_stride == 0)
     kernel->op.a_stride = op->k;
   if (kernel->op.kv_rows == 0)
@@ -465,7 +506,7 @@ cpu_kernel_free (NpuKernel *base)
   g_free (kernel->gamma);
   g_free (kernel->weight_scale);
   g_free (kernel->weight_sum128);
-  g_free (kernel->column_scale);
-  g_free (kernel->c_column_scale);
+  g_free (kernel->signs);
+  g_free (kernel->c_signs);
   g_free (kernel);
 }
