@@ -12,9 +12,9 @@ G_BEGIN_DECLS
 /**
  * small_model_new:
  * @d: width, a multiple of 64
- * @outlier: 0, or how large some channels of the residual are (the others are
- *   about 1), and a tenth of it after GELU; real models have such channels,
- *   hundreds of times the others
+ * @outlier: 0, or how large a few channels of the residual are (the others are
+ *   about 1); those after GELU are a tenth of it. Real models have such
+ * channels
  *
  * Random F32 weights that keep the activations' scale, the same for the same
  * arguments; 1500 positions.
