@@ -30,6 +30,7 @@ typedef struct {
   /* The launch in flight. */
   guint stage;
   guint device;
+  guint first_tile, n_tiles; /* of the stage; prepare may renumber launch's */
   NpuLaunch launch;
   guint64 prepare_start, prepare_end;
   guint64 submitted;

@@ -44,7 +44,7 @@ typedef enum {
  * @stage: the stage
  * @slot: index of the slot, 0 to depth - 1
  * @launch: (inout): the launch; a prepare function may set its args to the
- *   slot's own buffers
+ *   slot's own buffers, and its first_tile to where the tiles are in those
  *
  * Host work on one launch, with the syncs that belong to it. prepare runs
  * before its submission, when the slot is free; finish after its completion,

@@ -13,8 +13,8 @@ static gboolean
 fail_launch (NpuExecutor *executor, NpuSlot *slot, const char *before,
     GError *cause, GError **error)
 {
-  guint first = slot->launch.first_tile;
-  guint last = first + slot->launch.n_tiles - 1;
+  guint first = slot->first_tile;
+  guint last = first + slot->n_tiles - 1;
   const char *stage = executor->stages[slot->stage].name;
   char tiles[48];
 
@@ -63,8 +63,8 @@ notify (NpuExecutor *executor, const NpuSlot *slot, NpuExecutorEvent event,
   NpuExecutorEventInfo info = {
       .stage = slot->stage,
       .slot = (guint) (slot - executor->slots),
-      .first_tile = slot->launch.first_tile,
-      .n_tiles = slot->launch.n_tiles,
+      .first_tile = slot->first_tile,
+      .n_tiles = slot->n_tiles,
       .stats = stats,
   };
 
@@ -86,7 +86,7 @@ trace_launch (NpuExecutor *executor, const NpuSlot *slot,
     guint64 finish_end)
 {
   const NpuStage *stage = &executor->stages[slot->stage];
-  guint first = slot->launch.first_tile, n = slot->launch.n_tiles;
+  guint first = slot->first_tile, n = slot->n_tiles;
   NpuTrace *trace = executor->trace;
 
   if (stage->prepare != NULL)
@@ -114,10 +114,10 @@ account_completed (NpuExecutor *executor, NpuSlot *slot)
   NpuStageProgress *progress = &executor->progress[slot->stage % 2];
 
   progress->n_completed++;
-  progress->stats.tiles += slot->launch.n_tiles;
+  progress->stats.tiles += slot->n_tiles;
   executor->completed_stage = slot->stage;
-  executor->completed_first_tile = slot->launch.first_tile;
-  executor->completed_n_tiles = slot->launch.n_tiles;
+  executor->completed_first_tile = slot->first_tile;
+  executor->completed_n_tiles = slot->n_tiles;
 
   if (progress->n_submitted == progress->n_launches)
     notify (executor, slot, NPU_EVENT_DRAINED, NULL, FALSE);
@@ -149,7 +149,7 @@ complete_oldest (NpuExecutor *executor, GError **error)
     slot->lost[slot->device] = !npu_run_is_done (run);
     if (executor->trace != NULL)
       npu_trace_mark (executor->trace, slot->lane, stage->name, "error",
-          npu_clock_ns (), slot->launch.first_tile, slot->launch.n_tiles);
+          npu_clock_ns (), slot->first_tile, slot->n_tiles);
     return fail_launch (executor, slot, "launch of", cause, error);
   }
   wait_end = finish_end = npu_clock_ns ();
@@ -251,6 +251,8 @@ submit_next (NpuExecutor *executor, guint stage_index, guint device,
 
   slot->stage = stage_index;
   slot->device = device;
+  slot->first_tile = first_tile;
+  slot->n_tiles = n_tiles;
   slot->launch = stage->launch;
   slot->launch.first_tile = first_tile;
   slot->launch.n_tiles = n_tiles;
