@@ -273,6 +273,55 @@ test_pool_of_downstream_is_used (void)
   mel_rig_check_window (rig, 0, speech, RATE);
 }
 
+/* A pool that makes its buffers larger than asked. */
+#define LARGER 65536
+
+typedef GstBufferPool LargerPool;
+typedef GstBufferPoolClass LargerPoolClass;
+static GType larger_pool_get_type (void);
+G_DEFINE_TYPE (LargerPool, larger_pool, GST_TYPE_BUFFER_POOL)
+
+static gboolean
+larger_pool_set_config (GstBufferPool *pool, GstStructure *config)
+{
+  GstCaps *caps;
+  guint size, min, max;
+  gboolean as_asked;
+
+  gst_buffer_pool_config_get_params (config, &caps, &size, &min, &max);
+  as_asked = size >= LARGER;
+  gst_buffer_pool_config_set_params (config, caps, LARGER, min, max);
+  return GST_BUFFER_POOL_CLASS (larger_pool_parent_class)
+             ->set_config (pool, config) &&
+         as_asked;
+}
+
+static void
+larger_pool_class_init (LargerPoolClass *klass)
+{
+  klass->set_config = larger_pool_set_config;
+}
+
+static void
+larger_pool_init (LargerPool *pool)
+{
+}
+
+static void
+test_larger_buffers_of_downstream (void)
+{
+  g_autoptr (GstBufferPool) pool = g_object_new (larger_pool_get_type (), NULL);
+  Offer offer = {pool, LARGER, 0};
+  g_autoptr (MelRig) rig = NULL;
+
+  gst_object_ref_sink (pool);
+  rig = rig_new_with_offer (&offer);
+  mel_rig_push (rig, speech, RATE, 0);
+  g_assert_true (
+      GST_BUFFER_CAST (g_queue_peek_tail (&rig->pushed))->pool == pool);
+  mel_rig_check_window (rig, 0, speech, RATE); /* no larger than a window */
+}
+
 static void
 test_buffers_are_aligned_and_used_again (void)
 {
@@ -459,6 +508,8 @@ main (int argc, char **argv)
   ADD ("caps-again-keep-the-audio", test_caps_again_keep_the_audio);
   ADD ("not-linked-is-told-at-eos", test_not_linked);
   ADD ("pool-of-downstream-is-used", test_pool_of_downstream_is_used);
+  ADD ("larger-buffers-of-downstream-are-cut",
+      test_larger_buffers_of_downstream);
   ADD ("buffers-are-aligned-and-used-again",
       test_buffers_are_aligned_and_used_again);
   ADD_DATA ("flush-frees-from-an-empty-pool", FALSE,

@@ -25,11 +25,11 @@ rig_new_started (void)
 }
 
 static void
-send_segment (MelRig *rig, GstFormat format, double rate, guint64 start)
+send_segment (MelRig *rig, double rate, guint64 start)
 {
   GstSegment segment;
 
-  gst_segment_init (&segment, format);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
   segment.rate = rate;
   segment.start = segment.time = start;
   if (rate < 0)
@@ -112,9 +112,6 @@ test_end_drains (gconstpointer type)
       mel_rig_send (
           rig, gst_event_new_segment_done (GST_FORMAT_TIME, GST_SECOND));
       break;
-    case GST_EVENT_STREAM_GROUP_DONE:
-      mel_rig_send (rig, gst_event_new_stream_group_done (1));
-      break;
     case GST_EVENT_STREAM_START:
       mel_rig_send (rig, gst_event_new_stream_start ("next"));
       break;
@@ -122,6 +119,39 @@ test_end_drains (gconstpointer type)
   g_assert_null (mel_rig_pop_event (rig));
   mel_rig_check_window (rig, 0, speech, 5000);
   check_event (rig, GPOINTER_TO_INT (type));
+  mel_rig_send (rig, gst_event_new_eos ());
+  mel_rig_check_no_window (rig); /* once is enough */
+}
+
+/* A resampler's last samples come after it. */
+static void
+test_group_done_does_not_drain (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_send (rig, gst_event_new_stream_group_done (1));
+  mel_rig_check_no_window (rig);
+  check_event (rig, GST_EVENT_STREAM_GROUP_DONE);
+  mel_rig_push (rig, speech + 5000, 32, GST_CLOCK_TIME_NONE);
+  mel_rig_send (rig, gst_event_new_eos ());
+  mel_rig_check_window (rig, 0, speech, 5032);
+}
+
+/* With the same segment, and no timestamps to tell it from the one before. */
+static void
+test_next_stream_starts_anew (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, RATE + 5000, GST_CLOCK_TIME_NONE);
+  mel_rig_send (rig, gst_event_new_stream_start ("next"));
+  send_segment (rig, 1, 0);
+  mel_rig_push (rig, speech + RATE, RATE, GST_CLOCK_TIME_NONE);
+  g_assert_true (GST_BUFFER_IS_DISCONT (g_queue_peek_tail (&rig->pushed)));
+  mel_rig_check_window (rig, 0, speech, RATE);
+  mel_rig_check_window (rig, GST_SECOND, speech + RATE, 5000);
+  mel_rig_check_window (rig, 0, speech + RATE, RATE);
 }
 
 static void
@@ -135,7 +165,7 @@ test_flush_discards (void)
   g_assert_cmpint (
       mel_rig_push (rig, speech, 100, GST_SECOND), ==, GST_FLOW_FLUSHING);
   mel_rig_send (rig, gst_event_new_flush_stop (TRUE));
-  send_segment (rig, GST_FORMAT_TIME, 1, 5 * GST_SECOND);
+  send_segment (rig, 1, 5 * GST_SECOND);
   mel_rig_push (rig, speech + RATE, RATE, 5 * GST_SECOND);
 
   check_event (rig, GST_EVENT_FLUSH_START);
@@ -155,7 +185,7 @@ test_new_segment_drains (void)
   g_autoptr (MelRig) rig = rig_new_started ();
 
   mel_rig_push (rig, speech, 5000, 0);
-  send_segment (rig, GST_FORMAT_TIME, 1, 5 * GST_SECOND);
+  send_segment (rig, 1, 5 * GST_SECOND);
   mel_rig_push (rig, speech + RATE, RATE, GST_CLOCK_TIME_NONE);
   g_assert_null (mel_rig_pop_event (rig));
   mel_rig_check_window (rig, 0, speech, 5000);
@@ -169,7 +199,7 @@ test_same_segment_goes_on (void)
   g_autoptr (MelRig) rig = rig_new_started ();
 
   mel_rig_push (rig, speech, 5000, 0);
-  send_segment (rig, GST_FORMAT_TIME, 1, 0);
+  send_segment (rig, 1, 0);
   mel_rig_push (rig, speech + 5000, RATE - 5000, 5000 * SAMPLE);
   mel_rig_check_window (rig, 0, speech, RATE);
 }
@@ -179,7 +209,7 @@ test_audio_outside_the_segment (void)
 {
   g_autoptr (MelRig) rig = rig_new_started ();
 
-  send_segment (rig, GST_FORMAT_TIME, 1, GST_SECOND / 2);
+  send_segment (rig, 1, GST_SECOND / 2);
   mel_rig_push (rig, speech, 4000, 0);
   mel_rig_push (rig, speech + 4000, 2 * RATE, 4000 * SAMPLE);
   mel_rig_check_window (rig, GST_SECOND / 2, speech + 8000, RATE);
@@ -189,13 +219,21 @@ static void
 test_bytes_become_time (void)
 {
   g_autoptr (MelRig) rig = rig_new_started ();
+  g_autoptr (GstEvent) event = NULL;
   const GstSegment *segment;
+  GstSegment bytes;
+  GstEvent *sent;
+  guint32 seqnum;
 
-  send_segment (rig, GST_FORMAT_BYTES, 1, 0);
-  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
+  gst_segment_init (&bytes, GST_FORMAT_BYTES);
+  sent = gst_event_new_segment (&bytes);
+  seqnum = gst_event_get_seqnum (sent);
+  mel_rig_send (rig, sent);
+  event = mel_rig_pop_event (rig);
   gst_event_parse_segment (event, &segment);
   g_assert_cmpint (segment->format, ==, GST_FORMAT_TIME);
   g_assert_cmpuint (segment->start, ==, 0);
+  g_assert_cmpuint (gst_event_get_seqnum (event), ==, seqnum);
   mel_rig_push (rig, speech, 2 * RATE, GST_CLOCK_TIME_NONE);
   mel_rig_check_window (rig, 0, speech, RATE);
   mel_rig_check_window (rig, GST_SECOND, speech + RATE, RATE);
@@ -209,7 +247,7 @@ test_backwards_is_refused (void)
   g_assert_false (gst_harness_push_upstream_event (
       rig->harness, gst_event_new_seek (-1, GST_FORMAT_TIME, 0,
                         GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_SET, GST_SECOND)));
-  send_segment (rig, GST_FORMAT_TIME, -1, 0);
+  send_segment (rig, -1, 0);
   mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_CORE_ERROR,
       GST_CORE_ERROR_SEEK, "backwards", NULL);
 }
@@ -342,9 +380,9 @@ test_gap_of_hours (void)
   mel_rig_push (rig, speech, RATE, hours);
   mel_rig_check_window (rig, hours, speech, RATE);
 
-  /* One that never ends, and one that begins after it. */
-  mel_rig_send (rig, gst_event_new_gap (hours, G_MAXUINT64 - 1));
-  mel_rig_send (rig, gst_event_new_gap (G_MAXUINT64 - 5, 4));
+  /* The longest there is counts as 146 years. */
+  mel_rig_send (rig, gst_event_new_gap (hours + GST_SECOND, G_MAXUINT64 - 1));
+  check_gap (rig, hours + GST_SECOND, 4611686018 * GST_SECOND);
 }
 
 static void
@@ -377,6 +415,13 @@ test_gap_in_what_is_left_out (void)
   check_gap (rig, 0, 4 * GST_SECOND); /* no window begins before */
   mel_rig_push (rig, speech, 3 * RATE, 3 * GST_SECOND);
   mel_rig_check_window (rig, 4 * GST_SECOND, speech + RATE, RATE);
+
+  mel_rig_send (rig, gst_event_new_gap (6 * GST_SECOND, 2 * GST_SECOND));
+  check_gap (rig, 6 * GST_SECOND, 2 * GST_SECOND);
+  mel_rig_push (rig, speech, RATE, 8 * GST_SECOND);
+  mel_rig_check_window (rig, 8 * GST_SECOND, speech, RATE);
+  mel_rig_send (rig, gst_event_new_gap (9 * GST_SECOND, 2 * GST_SECOND));
+  check_gap (rig, 10 * GST_SECOND, 2 * GST_SECOND);
 }
 
 static void
@@ -474,7 +519,7 @@ test_no_caps (void)
 {
   g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
 
-  send_segment (rig, GST_FORMAT_TIME, 1, 0);
+  send_segment (rig, 1, 0);
   g_assert_cmpint (
       mel_rig_push (rig, speech, RATE, 0), ==, GST_FLOW_NOT_NEGOTIATED);
   mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_CORE_ERROR,
@@ -518,25 +563,42 @@ test_refusal_goes_upstream (gconstpointer flow)
       GPOINTER_TO_INT (flow));
 }
 
+static GstPadProbeReturn
+answer_latency (GstPad *pad, GstPadProbeInfo *info, gpointer max)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_PAD_PROBE_OK;
+  gst_query_set_latency (query, TRUE, 7 * GST_MSECOND, *(GstClockTime *) max);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+static void
+check_latency (GstClockTime hop, GstClockTime upstream, GstClockTime expected)
+{
+  g_autoptr (MelRig) rig = mel_rig_new ("hop", hop, NULL);
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
+  GstClockTime min, max;
+  gboolean live;
+
+  gst_pad_add_probe (rig->harness->srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM,
+      answer_latency, &upstream, NULL);
+  g_assert_true (gst_pad_query (pad, query));
+  gst_query_parse_latency (query, &live, &min, &max);
+  g_assert_true (live);
+  g_assert_cmpuint (min, ==, GST_SECOND + 7 * GST_MSECOND);
+  g_assert_cmpuint (max, ==, expected);
+}
+
 static void
 test_latency (void)
 {
-  static const GstClockTime hops[] = {
-      0, GST_SECOND / 4, GST_SECOND, 3 * GST_SECOND};
-
-  for (guint i = 0; i < G_N_ELEMENTS (hops); i++) {
-    g_autoptr (MelRig) rig = mel_rig_new ("hop", hops[i], NULL);
-    g_autoptr (GstQuery) query = gst_query_new_latency ();
-    g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
-    GstClockTime min, max;
-    gboolean live;
-
-    gst_harness_set_upstream_latency (rig->harness, 7 * GST_MSECOND);
-    g_assert_true (gst_pad_query (pad, query));
-    gst_query_parse_latency (query, &live, &min, &max);
-    g_assert_cmpuint (min, ==, GST_SECOND + 7 * GST_MSECOND);
-    g_assert_true (max == GST_CLOCK_TIME_NONE || max >= min);
-  }
+  check_latency (0, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE);
+  check_latency (0, GST_SECOND, 2 * GST_SECOND);
+  check_latency (GST_SECOND / 4, GST_SECOND, 2 * GST_SECOND);
+  check_latency (3 * GST_SECOND, GST_SECOND, 2 * GST_SECOND);
 }
 
 #define EVENTS "/whispermel/events/"
@@ -558,9 +620,9 @@ main (int argc, char **argv)
   ADD ("eos-before-audio", test_eos_before_audio);
   ADD_DATA ("eos-drains", GST_EVENT_EOS, test_end_drains);
   ADD_DATA ("segment-done-drains", GST_EVENT_SEGMENT_DONE, test_end_drains);
-  ADD_DATA (
-      "stream-group-done-drains", GST_EVENT_STREAM_GROUP_DONE, test_end_drains);
+  ADD ("stream-group-done-does-not-drain", test_group_done_does_not_drain);
   ADD_DATA ("next-stream-drains", GST_EVENT_STREAM_START, test_end_drains);
+  ADD ("next-stream-starts-anew", test_next_stream_starts_anew);
   ADD ("flush-discards", test_flush_discards);
   ADD ("new-segment-drains", test_new_segment_drains);
   ADD ("same-segment-goes-on", test_same_segment_goes_on);

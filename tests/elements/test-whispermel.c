@@ -348,6 +348,7 @@ test_jump_forward_and_back (void)
   mel_rig_push (rig, speech, 5000, 0);
   mel_rig_push (rig, speech + RATE, 6000, 5 * GST_SECOND);
   mel_rig_push (rig, speech + 2 * RATE, RATE, 2 * GST_SECOND);
+  check_discont (rig, TRUE);
   mel_rig_check_window (rig, 0, speech, 5000);
   mel_rig_check_window (rig, 5 * GST_SECOND, speech + RATE, 6000);
   mel_rig_check_window (rig, 2 * GST_SECOND, speech + 2 * RATE, RATE);
