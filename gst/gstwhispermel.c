@@ -393,10 +393,11 @@ gst_whisper_mel_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       return handle_gap (self, event);
     case GST_EVENT_EOS:
     case GST_EVENT_SEGMENT_DONE:
-    case GST_EVENT_STREAM_GROUP_DONE:
       end (self);
       break;
     default:
+      /* STREAM_GROUP_DONE among them: audioresample lets it pass and has its
+       * last samples come after it, at EOS. */
       /* At once: an event belongs before the audio that follows it, and that
        * may share a window with the audio that is held. */
       break;
