@@ -396,10 +396,9 @@ gst_whisper_mel_sink_event (GstPad *pad, GstObject *parent, GstEvent *event)
       end (self);
       break;
     default:
-      /* STREAM_GROUP_DONE among them: audioresample lets it pass and has its
-       * last samples come after it, at EOS. */
       /* At once: an event belongs before the audio that follows it, and that
-       * may share a window with the audio that is held. */
+       * may share a window with the audio that is held. STREAM_GROUP_DONE is
+       * one of them: audioresample has its last samples come after it. */
       break;
   }
   return gst_pad_event_default (pad, parent, event);

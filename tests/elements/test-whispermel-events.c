@@ -137,6 +137,20 @@ test_group_done_does_not_drain (void)
   mel_rig_check_window (rig, 0, speech, 5032);
 }
 
+/* Some elements upstream hand out their last samples at EOS only. */
+static void
+test_audio_comes_after_stream_group_done (void)
+{
+  g_autoptr (MelRig) rig = rig_new_started ();
+
+  mel_rig_push (rig, speech, 5000, 0);
+  mel_rig_send (rig, gst_event_new_stream_group_done (1));
+  check_event (rig, GST_EVENT_STREAM_GROUP_DONE);
+  mel_rig_push (rig, speech + 5000, 100, 5000 * SAMPLE);
+  mel_rig_send (rig, gst_event_new_eos ());
+  mel_rig_check_window (rig, 0, speech, 5100);
+}
+
 /* With the same segment, and no timestamps to tell it from the one before. */
 static void
 test_next_stream_starts_anew (void)
