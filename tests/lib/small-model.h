@@ -12,9 +12,8 @@ G_BEGIN_DECLS
 /**
  * small_model_new:
  * @d: width, a multiple of 64
- * @outlier: 0, or how large a few channels of the residual are (the others are
- *   about 1); those after GELU are a tenth of it. Real models have such
- * channels
+ * @outlier: 0, or how large a few channels of the residual are, and ten times
+ *   what they are after GELU; real models have such channels
  *
  * Random F32 weights that keep the activations' scale, the same for the same
  * arguments; 1500 positions.
