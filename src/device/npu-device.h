@@ -82,11 +82,18 @@ typedef struct {
 
 /* --- device ----------------------------------------------------------- */
 
+/* Called in worker number @worker, from 0, after it computed a tile from @start
+ * to @end: CLOCK_MONOTONIC in ns. From several threads at once. */
+typedef void (*NpuTileObserver) (guint worker, const NpuKernel *kernel,
+    guint tile, guint64 start, guint64 end, gpointer user_data);
+
 typedef struct {
   guint threads;        /* CPU workers; 0 = as many as this process may use */
   guint64 latency;      /* ns added between submission and start of a launch,
                          * to see what depth is worth on hardware that has one */
   const char *overlays; /* directory of overlays, or NULL */
+  NpuTileObserver tile_observer; /* of the CPU device's workers, or NULL */
+  gpointer tile_observer_data;
 } NpuDeviceOptions;
 
 /* A launch: tiles [first_tile, first_tile + n_tiles) of a kernel's output. */

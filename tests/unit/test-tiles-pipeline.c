@@ -183,6 +183,42 @@ test_renumbered (void)
   npu_kernel_free (kernel);
 }
 
+/* --- workers ----------------------------------------------------------- */
+
+typedef struct {
+  gint n_tiles[2];     /* by worker; atomic */
+  gint n_out_of_order; /* spans that end before they start; atomic */
+} Seen;
+
+static void
+note_worker (guint worker, const NpuKernel *kernel, guint tile, guint64 start,
+    guint64 end, gpointer user_data)
+{
+  Seen *seen = user_data;
+
+  g_assert_cmpuint (worker, <, 2);
+  g_assert_cmpuint (tile, <, 2); /* of the slot's batch */
+  g_atomic_int_inc (&seen->n_tiles[worker]);
+  if (end < start)
+    g_atomic_int_inc (&seen->n_out_of_order);
+}
+
+static void
+test_workers (void)
+{
+  Seen seen = {{0}};
+  const NpuDeviceOptions options = {
+      .threads = 2, .tile_observer = note_worker, .tile_observer_data = &seen};
+  g_autoptr (NpuDevice) device = npu_device_open ("cpu", &options, NULL);
+  g_autoptr (List) list = list_new (20, 5);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, NPU_TYPE_F32, NULL);
+  g_autofree float *out = g_new (float, 20 * 64 * 64);
+
+  g_assert_true (npu_tiles_attention (tiles, list->tiles, 20, out, NULL));
+  g_assert_cmpint (seen.n_tiles[0] + seen.n_tiles[1], ==, 20);
+  g_assert_cmpint (seen.n_out_of_order, ==, 0);
+}
+
 /* --- errors ------------------------------------------------------------ */
 
 static void
@@ -291,6 +327,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tiles/lines-tell-batches", test_lines_of_batches);
   g_test_add_func (
       "/tiles/renumbered-launches-keep-their-names", test_renumbered);
+  g_test_add_func ("/tiles/workers-tell-each-tile", test_workers);
   g_test_add_func ("/tiles/options-out-of-range-are-refused", test_options);
   g_test_add_func ("/tiles/bad-tiles-are-refused-by-number", test_bad_tiles);
   g_test_add_func ("/tiles/a-list-can-be-cancelled", test_cancel);

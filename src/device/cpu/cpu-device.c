@@ -70,6 +70,18 @@ run_tile (CpuWorker *worker, const NpuLaunch *launch, guint tile)
   kernel->run_tile (kernel, launch, tile, worker);
 }
 
+/* The same, seen by the device's observer. */
+static void
+run_tile_observed (
+    const CpuDevice *device, CpuWorker *worker, const CpuRun *run, guint tile)
+{
+  const guint64 start = npu_clock_ns ();
+
+  run_tile (worker, &run->launch, tile);
+  device->tile_observer (worker->number, run->launch.kernel, tile, start,
+      npu_clock_ns (), device->tile_observer_data);
+}
+
 static gpointer
 worker_main (gpointer data)
 {
@@ -82,6 +94,7 @@ worker_main (gpointer data)
     prctl (PR_SET_TIMERSLACK, 1000, 0, 0, 0);
 
   g_mutex_lock (&device->lock);
+  worker.number = device->n_begun++;
   while ((run = next_run (device))) {
     const guint tile = run->launch.first_tile + run->next_tile;
 
@@ -91,7 +104,10 @@ worker_main (gpointer data)
       g_queue_pop_head_link (&device->queue);
     g_mutex_unlock (&device->lock);
 
-    run_tile (&worker, &run->launch, tile);
+    if (G_UNLIKELY (device->tile_observer != NULL))
+      run_tile_observed (device, &worker, run, tile);
+    else
+      run_tile (&worker, &run->launch, tile);
 
     g_mutex_lock (&device->lock);
     if (--run->n_unfinished == 0) {
@@ -331,6 +347,8 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->has_vnni =
       (npu_cpu_flags () & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0;
   device->latency = options->latency;
+  device->tile_observer = options->tile_observer;
+  device->tile_observer_data = options->tile_observer_data;
   device->n_workers =
       options->threads ? options->threads : MIN (cpu_count (), MAX_WORKERS);
   device->base.name = g_strdup ("cpu");

@@ -17,15 +17,19 @@ typedef struct {
   guint n_workers;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */
+  NpuTileObserver tile_observer;
+  gpointer tile_observer_data;
 
   GMutex lock;  /* of all below and of the runs */
   GCond work;   /* the queue has changed, or quit */
   GQueue queue; /* of CpuRun with tiles that no worker took, oldest first */
   gboolean quit;
+  guint n_begun; /* workers that have begun, each by its number */
 } CpuDevice;
 
 /* What a worker has for itself. */
 typedef struct {
+  guint number;
   CpuGemmThread *gemm;
   guint8 *scratch; /* 64-byte aligned */
   gsize scratch_size;
