@@ -2,7 +2,7 @@
 
 usage: tally.py LOGS [BROKEN...]
 
-LOGS is a file with the names of testlog*.json files, one a line; each BROKEN
+LOGS is a file with the names of meson's logs in JSON, one a line; each BROKEN
 is a stage that came to no tests and counts as one failure. A program that
 speaks TAP counts by its tests; one that crashed, hung or exited with an error
 of its own counts as one failure more. Exits with 1 unless something passed and
@@ -60,8 +60,8 @@ def main():
         if not counts:
             counts["failed"] = 1  # a run without a test proves nothing
         if len(logs) > 1:
-            stage = log.stem.replace("testlog-", "")
-            print(f"{log.parent.parent.name} {stage}: {line(counts)}")
+            stage = log.stem.split("-")[0]
+            print(f"{log.parent.parent.name}, {stage}: {line(counts)}")
         total += counts
     print(line(total))
     sys.exit(total["failed"] > 0 or total["passed"] == 0)
