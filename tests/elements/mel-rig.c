@@ -124,6 +124,16 @@ mel_rig_pop_event (MelRig *rig)
 }
 
 void
+mel_rig_check_event (MelRig *rig, GstEventType type)
+{
+  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
+
+  g_assert_nonnull (event);
+  g_assert_cmpstr (
+      GST_EVENT_TYPE_NAME (event), ==, gst_event_type_get_name (type));
+}
+
+void
 mel_rig_forget (MelRig *rig)
 {
   g_queue_clear_full (&rig->pushed, (GDestroyNotify) gst_mini_object_unref);

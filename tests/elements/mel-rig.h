@@ -50,6 +50,9 @@ GstBuffer *mel_rig_pop_window (MelRig *rig);
 /* (transfer full): what was pushed next, a %NULL event if that is a window. */
 GstEvent *mel_rig_pop_event (MelRig *rig);
 
+/* Fails the test unless an event of @type was pushed next. */
+void mel_rig_check_event (MelRig *rig, GstEventType type);
+
 /* Forgets what was pushed so far. */
 void mel_rig_forget (MelRig *rig);
 

@@ -1,4 +1,4 @@
-/* What whispermel makes of events, gaps, bad buffers and refusals downstream.
+/* What whispermel makes of events, bad buffers and refusals downstream.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,8 +10,7 @@
 
 #define N_SAMPLES (10 * RATE)
 
-static float *speech;  /* [N_SAMPLES] */
-static float *silence; /* [N_SAMPLES] */
+static float *speech; /* [N_SAMPLES] */
 
 /* Past those events that every stream begins with. */
 static MelRig *
@@ -37,29 +36,6 @@ send_segment (MelRig *rig, double rate, guint64 start)
   mel_rig_send (rig, gst_event_new_segment (&segment));
 }
 
-static void
-check_event (MelRig *rig, GstEventType type)
-{
-  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
-
-  g_assert_nonnull (event);
-  g_assert_cmpstr (
-      GST_EVENT_TYPE_NAME (event), ==, gst_event_type_get_name (type));
-}
-
-static void
-check_gap (MelRig *rig, GstClockTime pts, GstClockTime duration)
-{
-  g_autoptr (GstEvent) event = mel_rig_pop_event (rig);
-  GstClockTime event_pts, event_duration;
-
-  g_assert_nonnull (event);
-  g_assert_cmpint (GST_EVENT_TYPE (event), ==, GST_EVENT_GAP);
-  gst_event_parse_gap (event, &event_pts, &event_duration);
-  g_assert_cmpuint (event_pts, ==, pts);
-  g_assert_cmpuint (event_duration, ==, duration);
-}
-
 /* --- start, end, flush --- */
 
 static void
@@ -69,9 +45,9 @@ test_stream_begins_in_order (void)
 
   mel_rig_start (rig);
   mel_rig_push (rig, speech, RATE, 0);
-  check_event (rig, GST_EVENT_STREAM_START);
-  check_event (rig, GST_EVENT_CAPS);
-  check_event (rig, GST_EVENT_SEGMENT);
+  mel_rig_check_event (rig, GST_EVENT_STREAM_START);
+  mel_rig_check_event (rig, GST_EVENT_CAPS);
+  mel_rig_check_event (rig, GST_EVENT_SEGMENT);
   g_assert_null (mel_rig_pop_event (rig));
   mel_rig_check_window (rig, 0, speech, RATE);
 }
@@ -82,8 +58,8 @@ test_eos_before_caps (void)
   g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
 
   g_assert_true (mel_rig_send (rig, gst_event_new_eos ()));
-  check_event (rig, GST_EVENT_STREAM_START);
-  check_event (rig, GST_EVENT_EOS);
+  mel_rig_check_event (rig, GST_EVENT_STREAM_START);
+  mel_rig_check_event (rig, GST_EVENT_EOS);
   mel_rig_check_no_window (rig);
 }
 
@@ -93,7 +69,7 @@ test_eos_before_audio (void)
   g_autoptr (MelRig) rig = rig_new_started ();
 
   g_assert_true (mel_rig_send (rig, gst_event_new_eos ()));
-  check_event (rig, GST_EVENT_EOS);
+  mel_rig_check_event (rig, GST_EVENT_EOS);
   mel_rig_check_no_window (rig);
 }
 
@@ -118,7 +94,7 @@ test_end_drains (gconstpointer type)
   }
   g_assert_null (mel_rig_pop_event (rig));
   mel_rig_check_window (rig, 0, speech, 5000);
-  check_event (rig, GPOINTER_TO_INT (type));
+  mel_rig_check_event (rig, GPOINTER_TO_INT (type));
   mel_rig_send (rig, gst_event_new_eos ());
   mel_rig_check_no_window (rig); /* once is enough */
 }
@@ -131,24 +107,10 @@ test_group_done_does_not_drain (void)
 
   mel_rig_push (rig, speech, 5000, 0);
   mel_rig_send (rig, gst_event_new_stream_group_done (1));
-  check_event (rig, GST_EVENT_STREAM_GROUP_DONE);
+  mel_rig_check_event (rig, GST_EVENT_STREAM_GROUP_DONE);
   mel_rig_push (rig, speech + 5000, 32, GST_CLOCK_TIME_NONE);
   mel_rig_send (rig, gst_event_new_eos ());
   mel_rig_check_window (rig, 0, speech, 5032);
-}
-
-/* Some elements upstream hand out their last samples at EOS only. */
-static void
-test_audio_comes_after_stream_group_done (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-
-  mel_rig_push (rig, speech, 5000, 0);
-  mel_rig_send (rig, gst_event_new_stream_group_done (1));
-  check_event (rig, GST_EVENT_STREAM_GROUP_DONE);
-  mel_rig_push (rig, speech + 5000, 100, 5000 * SAMPLE);
-  mel_rig_send (rig, gst_event_new_eos ());
-  mel_rig_check_window (rig, 0, speech, 5100);
 }
 
 /* With the same segment, and no timestamps to tell it from the one before. */
@@ -181,9 +143,9 @@ test_flush_discards (void)
   send_segment (rig, 1, 5 * GST_SECOND);
   mel_rig_push (rig, speech + RATE, RATE, 5 * GST_SECOND);
 
-  check_event (rig, GST_EVENT_FLUSH_START);
-  check_event (rig, GST_EVENT_FLUSH_STOP);
-  check_event (rig, GST_EVENT_SEGMENT);
+  mel_rig_check_event (rig, GST_EVENT_FLUSH_START);
+  mel_rig_check_event (rig, GST_EVENT_FLUSH_STOP);
+  mel_rig_check_event (rig, GST_EVENT_SEGMENT);
   g_assert_true (GST_BUFFER_IS_DISCONT (g_queue_peek_head (&rig->pushed)));
   mel_rig_check_window (rig, 5 * GST_SECOND, speech + RATE, RATE);
   mel_rig_send (rig, gst_event_new_eos ());
@@ -202,7 +164,7 @@ test_new_segment_drains (void)
   mel_rig_push (rig, speech + RATE, RATE, GST_CLOCK_TIME_NONE);
   g_assert_null (mel_rig_pop_event (rig));
   mel_rig_check_window (rig, 0, speech, 5000);
-  check_event (rig, GST_EVENT_SEGMENT);
+  mel_rig_check_event (rig, GST_EVENT_SEGMENT);
   mel_rig_check_window (rig, 5 * GST_SECOND, speech + RATE, RATE);
 }
 
@@ -323,173 +285,9 @@ test_tags_come_before_audio_that_follows (void)
 
   g_assert_null (mel_rig_pop_event (rig));
   mel_rig_check_window (rig, 0, speech, RATE);
-  check_event (rig, GST_EVENT_TAG);
-  check_event (rig, GST_EVENT_CUSTOM_DOWNSTREAM);
+  mel_rig_check_event (rig, GST_EVENT_TAG);
+  mel_rig_check_event (rig, GST_EVENT_CUSTOM_DOWNSTREAM);
   mel_rig_check_window (rig, GST_SECOND, speech + RATE, RATE);
-}
-
-/* --- gaps --- */
-
-/* [5000, 9000) of a window. */
-static void
-test_gap_event_is_silence (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-  g_autofree float *expected = g_memdup2 (speech, RATE * sizeof (float));
-
-  memset (expected + 5000, 0, 4000 * sizeof (float));
-  mel_rig_push (rig, speech, 5000, 0);
-  mel_rig_send (rig, gst_event_new_gap (5000 * SAMPLE, 4000 * SAMPLE));
-  mel_rig_push (rig, speech + 9000, RATE - 9000, 9000 * SAMPLE);
-  g_assert_false (GST_BUFFER_FLAG_IS_SET (
-      g_queue_peek_head (&rig->pushed), GST_BUFFER_FLAG_GAP));
-  mel_rig_check_window (rig, 0, expected, RATE);
-}
-
-/* From the middle of one window into the middle of the fourth. */
-static void
-test_long_gap_event (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-  g_autofree float *first = g_memdup2 (silence, RATE * sizeof (float));
-  g_autofree float *last = g_memdup2 (silence, RATE * sizeof (float));
-
-  memcpy (first, speech, 5000 * sizeof (float));
-  memcpy (last + 3000, speech, (RATE - 3000) * sizeof (float));
-  mel_rig_push (rig, speech, 5000, 0);
-  mel_rig_send (
-      rig, gst_event_new_gap (5000 * SAMPLE, (3 * RATE - 2000) * SAMPLE));
-  mel_rig_push (rig, speech, RATE - 3000, 3 * GST_SECOND + 3000 * SAMPLE);
-
-  mel_rig_check_window (rig, 0, first, RATE);
-  check_gap (rig, GST_SECOND, 2 * GST_SECOND);
-  mel_rig_check_window (rig, 3 * GST_SECOND, last, RATE);
-}
-
-static void
-test_small_gap_events_make_one_a_window (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-
-  for (int i = 0; i < 150; i++)
-    mel_rig_send (
-        rig, gst_event_new_gap (i * 20 * GST_MSECOND, 20 * GST_MSECOND));
-  for (int i = 0; i < 3; i++)
-    check_gap (rig, i * GST_SECOND, GST_SECOND);
-  mel_rig_send (rig, gst_event_new_gap (3 * GST_SECOND, GST_SECOND / 4));
-  mel_rig_send (rig, gst_event_new_eos ());
-  check_gap (rig, 3 * GST_SECOND, GST_SECOND / 4);
-  check_event (rig, GST_EVENT_EOS);
-}
-
-static void
-test_gap_of_hours (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-  const GstClockTime hours = 10000 * 3600 * GST_SECOND;
-
-  mel_rig_send (rig, gst_event_new_gap (0, hours));
-  check_gap (rig, 0, hours);
-  mel_rig_push (rig, speech, RATE, hours);
-  mel_rig_check_window (rig, hours, speech, RATE);
-
-  /* The longest there is counts as 146 years. */
-  mel_rig_send (rig, gst_event_new_gap (hours + GST_SECOND, G_MAXUINT64 - 1));
-  check_gap (rig, hours + GST_SECOND, 4611686018 * GST_SECOND);
-}
-
-static void
-test_gap_with_overlap (void)
-{
-  g_autoptr (MelRig) rig = mel_rig_new ("hop", GST_SECOND / 2, NULL);
-  g_autofree float *half = g_memdup2 (silence, RATE * sizeof (float));
-
-  mel_rig_start (rig);
-  mel_rig_forget (rig);
-  memcpy (half, speech + RATE / 2, RATE / 2 * sizeof (float));
-  mel_rig_push (rig, speech, RATE, 0);
-  mel_rig_send (rig, gst_event_new_gap (GST_SECOND, 3 * GST_SECOND));
-  mel_rig_check_window (rig, 0, speech, RATE);
-  mel_rig_check_window (rig, GST_SECOND / 2, half, RATE);
-  /* Windows at 1, 1.5, 2, 2.5 and 3 s. */
-  check_gap (rig, GST_SECOND, 5 * GST_SECOND / 2);
-  mel_rig_send (rig, gst_event_new_eos ());
-  check_event (rig, GST_EVENT_EOS);
-}
-
-static void
-test_gap_in_what_is_left_out (void)
-{
-  g_autoptr (MelRig) rig = mel_rig_new ("hop", 2 * GST_SECOND, NULL);
-
-  mel_rig_start (rig);
-  mel_rig_forget (rig);
-  mel_rig_send (rig, gst_event_new_gap (0, 3 * GST_SECOND));
-  check_gap (rig, 0, 4 * GST_SECOND); /* no window begins before */
-  mel_rig_push (rig, speech, 3 * RATE, 3 * GST_SECOND);
-  mel_rig_check_window (rig, 4 * GST_SECOND, speech + RATE, RATE);
-
-  mel_rig_send (rig, gst_event_new_gap (6 * GST_SECOND, 2 * GST_SECOND));
-  check_gap (rig, 6 * GST_SECOND, 2 * GST_SECOND);
-  mel_rig_push (rig, speech, RATE, 8 * GST_SECOND);
-  mel_rig_check_window (rig, 8 * GST_SECOND, speech, RATE);
-  mel_rig_send (rig, gst_event_new_gap (9 * GST_SECOND, 2 * GST_SECOND));
-  check_gap (rig, 10 * GST_SECOND, 2 * GST_SECOND);
-}
-
-static void
-test_gap_after_a_jump (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-
-  mel_rig_push (rig, speech, 5000, 0);
-  mel_rig_send (rig, gst_event_new_gap (5 * GST_SECOND, GST_SECOND));
-  mel_rig_check_window (rig, 0, speech, 5000);
-  check_gap (rig, 5 * GST_SECOND, GST_SECOND);
-}
-
-static void
-test_gap_without_duration (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-
-  mel_rig_send (rig, gst_event_new_gap (0, GST_CLOCK_TIME_NONE));
-  check_gap (rig, 0, GST_CLOCK_TIME_NONE);
-  mel_rig_push (rig, speech, 5000, 0);
-  mel_rig_send (rig, gst_event_new_gap (5000 * SAMPLE, GST_CLOCK_TIME_NONE));
-  mel_rig_push (rig, speech + 5000, RATE - 5000, 5000 * SAMPLE);
-  g_assert_null (mel_rig_pop_event (rig));
-  mel_rig_check_window (rig, 0, speech, RATE);
-}
-
-static void
-push_gap_buffer (MelRig *rig, gsize n, GstClockTime pts)
-{
-  GstBuffer *buffer = mel_buffer_new (speech, n, pts);
-
-  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_GAP);
-  gst_harness_push (rig->harness, buffer);
-}
-
-static void
-test_gap_buffers_are_silence (void)
-{
-  g_autoptr (MelRig) rig = rig_new_started ();
-  g_autofree float *expected = g_memdup2 (speech, RATE * sizeof (float));
-  GstBuffer *window;
-
-  memset (expected + 5000, 0, 4000 * sizeof (float));
-  mel_rig_push (rig, speech, 5000, 0);
-  push_gap_buffer (rig, 4000, 5000 * SAMPLE);
-  mel_rig_push (rig, speech + 9000, RATE - 9000, 9000 * SAMPLE);
-  window = g_queue_peek_head (&rig->pushed);
-  g_assert_false (GST_BUFFER_FLAG_IS_SET (window, GST_BUFFER_FLAG_GAP));
-  mel_rig_check_window (rig, 0, expected, RATE);
-
-  push_gap_buffer (rig, RATE, GST_SECOND);
-  window = g_queue_peek_head (&rig->pushed);
-  g_assert_true (GST_BUFFER_FLAG_IS_SET (window, GST_BUFFER_FLAG_GAP));
-  mel_rig_check_window (rig, GST_SECOND, silence, RATE);
 }
 
 /* --- bad audio and refusals --- */
@@ -626,7 +424,6 @@ main (int argc, char **argv)
 
   mel_test_init (&argc, &argv);
   speech = test_audio_new_speech (N_SAMPLES, 2);
-  silence = g_new0 (float, N_SAMPLES);
 
   ADD ("stream-begins-in-order", test_stream_begins_in_order);
   ADD ("eos-before-caps", test_eos_before_caps);
@@ -645,16 +442,6 @@ main (int argc, char **argv)
   ADD ("seek-in-a-pipeline", test_seek_in_a_pipeline);
   ADD ("tags-come-before-audio-that-follows",
       test_tags_come_before_audio_that_follows);
-  ADD ("gap-event-is-silence-in-a-window", test_gap_event_is_silence);
-  ADD ("windows-of-nothing-are-a-gap-event", test_long_gap_event);
-  ADD ("small-gap-events-make-one-a-window",
-      test_small_gap_events_make_one_a_window);
-  ADD ("gap-of-hours-takes-no-time", test_gap_of_hours);
-  ADD ("gap-with-overlap", test_gap_with_overlap);
-  ADD ("gap-in-what-is-left-out", test_gap_in_what_is_left_out);
-  ADD ("gap-after-a-jump-cuts", test_gap_after_a_jump);
-  ADD ("gap-without-duration", test_gap_without_duration);
-  ADD ("gap-buffers-are-silence", test_gap_buffers_are_silence);
   ADD ("invalid-samples-are-silence-and-warned-of-once", test_invalid_samples);
   ADD ("partial-sample-is-an-error", test_partial_sample);
   ADD ("audio-without-caps-is-an-error", test_no_caps);
@@ -665,6 +452,5 @@ main (int argc, char **argv)
 
   result = g_test_run ();
   g_free (speech);
-  g_free (silence);
   return result;
 }
