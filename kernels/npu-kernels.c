@@ -17,6 +17,11 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   npu_rows_init_avx512 (kernels);
   npu_epilogue_init_avx512 (kernels);
 
+  if (!(cpu_flags & NPU_CPU_AVX512_VNNI))
+    return;
+  kernels->name = "avx512vnni";
+  npu_attention_init_avx512vnni (kernels);
+
   if (!(cpu_flags & NPU_CPU_AVX512_BF16))
     return;
   kernels->name = "avx512bf16";

@@ -7,6 +7,11 @@
  *
  * The int8 variant keeps its integers as floats: sums of 64 products of
  * int8 are exact in them, and float loops are what every compiler vectorises.
+ * Queries and keys are rotated first by a Hadamard transform, which leaves
+ * their products as they are and spreads large columns over all, so that the
+ * int8 steps are finer. Keys are quantised relative to the mean of their
+ * tile, which moves all of the tile's scores of a query by the same amount:
+ * that is added back from the exact query.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -192,18 +197,37 @@ pack_rows (
 }
 
 static void
-pack_columns (float (*out)[ROWS], const float *x, ptrdiff_t stride, int rows)
+transpose (float (*out)[ROWS], const float (*x)[DIM])
 {
-  memset (out, 0, DIM * sizeof *out);
-  for (int i = 0; i < rows; i++)
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < ROWS; i++)
+      out[d][i] = x[i][d];
+}
+
+/* x H / 8 for each row, where H is the Hadamard matrix. */
+static void
+rotate (float (*x)[DIM], int rows)
+{
+  for (int i = 0; i < rows; i++) {
+    for (int step = 1; step < DIM; step *= 2)
+      for (int j = 0; j < DIM; j += 2 * step)
+        for (int d = j; d < j + step; d++) {
+          const float a = x[i][d], b = x[i][d + step];
+          x[i][d] = a + b;
+          x[i][d + step] = a - b;
+        }
     for (int d = 0; d < DIM; d++)
-      out[d][i] = npu_clamp (x[i * stride + d], NPU_QK_LIMIT);
+      x[i][d] *= 0.125f;
+  }
 }
 
 static void
 pack_q_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
-  pack_columns (((QTile *) tile)->x, x, stride, rows);
+  float by_row[ROWS][DIM];
+
+  pack_rows (by_row, x, stride, rows, NPU_QK_LIMIT);
+  transpose (((QTile *) tile)->x, (const float (*)[DIM]) by_row);
 }
 
 static void
@@ -222,9 +246,11 @@ static void
 pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   QTile *q = tile;
-  float inverse[ROWS];
+  float by_row[ROWS][DIM], inverse[ROWS];
 
-  pack_columns (q->exact, x, stride, rows);
+  pack_rows (by_row, x, stride, rows, NPU_QK_LIMIT);
+  rotate (by_row, rows);
+  transpose (q->exact, (const float (*)[DIM]) by_row);
   memset (q->scale, 0, sizeof q->scale);
   for (int d = 0; d < DIM; d++)
     for (int i = 0; i < ROWS; i++) {
@@ -247,6 +273,7 @@ pack_k_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
   float max = 0.0f, inverse;
 
   pack_rows (k->x, x, stride, rows, NPU_QK_LIMIT);
+  rotate (k->x, rows);
   memset (k->mean, 0, sizeof k->mean);
   for (int i = 0; i < rows; i++)
     for (int d = 0; d < DIM; d++)

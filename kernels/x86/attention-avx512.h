@@ -22,23 +22,21 @@
 
 #define RAISE 30 /* NPU_V_LIMIT 2^RAISE kv_rows must stay below FLT_MAX */
 
-/* 16 rows of a tile from x[rows][64], transposed: out[64][16], row stride of
- * out in floats; missing rows become zeros. */
+/* x[rows][64], 16 rows at most, transposed into 16 columns of a tile; missing
+ * rows become zeros. */
 NPU_INLINE void
-npu_load_columns (float *out, ptrdiff_t out_stride, const float *x,
-    ptrdiff_t stride, int rows)
+npu_load_columns (float *out, const float *x, ptrdiff_t stride, int rows)
 {
-  for (int d = 0; d < DIM; d += 16) {
-    __m512 t[16];
+  for (int d = 0; d < DIM; d += LANES) {
+    __m512 t[LANES];
 
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < LANES; i++)
       t[i] = i < rows ? npu_clamp_avx512 (
                             _mm512_loadu_ps (x + i * stride + d), NPU_QK_LIMIT)
                       : _mm512_setzero_ps ();
     npu_transpose_avx512 (t);
-    NPU_UNROLL
-    for (int i = 0; i < 16; i++)
-      _mm512_store_ps (out + (d + i) * out_stride, t[i]);
+    for (int i = 0; i < LANES; i++)
+      _mm512_store_ps (out + (d + i) * ROWS, t[i]);
   }
 }
 
@@ -55,7 +53,6 @@ npu_store_rows (float *out, ptrdiff_t stride, const float (*o)[ROWS],
     for (int d = 0; d < DIM; d += 16) {
       __m512 t[16];
 
-      NPU_UNROLL
       for (int i = 0; i < 16; i++)
         t[i] = _mm512_mul_ps (_mm512_load_ps (&o[d + i][first]), inverse);
       npu_transpose_avx512 (t);

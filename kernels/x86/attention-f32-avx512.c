@@ -34,12 +34,10 @@ multiply (__m512 acc[8][GROUPS], const float *y, ptrdiff_t y_stride,
   const int block = BLOCK_OF (groups);
 
   for (int j = 0; j < n; j++, y += y_step, x += ROWS)
-    NPU_UNROLL
-  for (int i = 0; i < block; i++)
-    NPU_UNROLL
-  for (int g = 0; g < groups; g++)
-    acc[i][g] = _mm512_fmadd_ps (_mm512_set1_ps (y[i * y_stride]),
-        _mm512_load_ps (x + g * LANES), acc[i][g]);
+    for (int i = 0; i < block; i++)
+      for (int g = 0; g < groups; g++)
+        acc[i][g] = _mm512_fmadd_ps (_mm512_set1_ps (y[i * y_stride]),
+            _mm512_load_ps (x + g * LANES), acc[i][g]);
 }
 
 /* The weights of the tile's first n_keys keys, and their sums; true if a sum
@@ -52,17 +50,14 @@ weigh (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
   __m512 sum[GROUPS];
   int high = 0;
 
-  NPU_UNROLL
   for (int g = 0; g < groups; g++)
     sum[g] = _mm512_setzero_ps ();
   for (int key = 0; key < n_keys; key += block) {
     __m512 acc[8][GROUPS];
 
-    NPU_UNROLL
     for (int i = 0; i < block; i++)
-      NPU_UNROLL
-    for (int g = 0; g < groups; g++)
-      acc[i][g] = _mm512_setzero_ps ();
+      for (int g = 0; g < groups; g++)
+        acc[i][g] = _mm512_setzero_ps ();
     multiply (acc, k->x[key], DIM, 1, q->x[0], DIM, groups);
     NPU_UNROLL
     for (int i = 0; i < block; i++) {
@@ -83,7 +78,6 @@ weigh (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
       }
     }
   }
-  NPU_UNROLL
   for (int g = 0; g < groups; g++) {
     _mm512_store_ps (&scratch->tile_sum[g * LANES], sum[g]);
     high |=
@@ -135,17 +129,13 @@ add_values (Scratch *scratch, const KvTile *v, int n_keys, const int groups)
   for (int d = 0; d < DIM; d += block) {
     __m512 acc[8][GROUPS];
 
-    NPU_UNROLL
     for (int i = 0; i < block; i++)
-      NPU_UNROLL
-    for (int g = 0; g < groups; g++)
-      acc[i][g] = _mm512_load_ps (&scratch->o[d + i][g * LANES]);
+      for (int g = 0; g < groups; g++)
+        acc[i][g] = _mm512_load_ps (&scratch->o[d + i][g * LANES]);
     multiply (acc, &v->x[0][d], 1, DIM, scratch->p[0], n_keys, groups);
-    NPU_UNROLL
     for (int i = 0; i < block; i++)
-      NPU_UNROLL
-    for (int g = 0; g < groups; g++)
-      _mm512_store_ps (&scratch->o[d + i][g * LANES], acc[i][g]);
+      for (int g = 0; g < groups; g++)
+        _mm512_store_ps (&scratch->o[d + i][g * LANES], acc[i][g]);
   }
 }
 
@@ -196,7 +186,7 @@ pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
 
   for (int first = 0; first < ROWS; first += LANES)
     npu_load_columns (
-        &q->x[0][first], ROWS, x + first * stride, stride, rows - first);
+        &q->x[0][first], x + first * stride, stride, rows - first);
 }
 
 NPU_INLINE void

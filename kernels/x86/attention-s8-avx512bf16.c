@@ -41,7 +41,6 @@ weigh_pair (uint32_t *p, const __m512i s[2], const float *factor,
 {
   __m512 w[2] = {_mm512_setzero_ps (), _mm512_setzero_ps ()};
 
-  NPU_UNROLL
   for (int i = 0; i < n_live; i++) {
     __m512 x = _mm512_fmadd_ps (_mm512_cvtepi32_ps (s[i]),
         _mm512_load_ps (factor), _mm512_load_ps (offset));
@@ -61,23 +60,18 @@ score_pair (__m512i s[GROUPS][2], uint32_t *p, const QTile *q, const KTile *k,
 {
   __m512i acc[GROUPS][2];
 
-  NPU_UNROLL
   for (int g = 0; g < groups; g++)
-    NPU_UNROLL
-  for (int i = 0; i < 2; i++)
-    acc[g][i] = _mm512_set1_epi32 (k->correction[key + i]);
+    for (int i = 0; i < 2; i++)
+      acc[g][i] = _mm512_set1_epi32 (k->correction[key + i]);
   NPU_UNROLL
   for (int d = 0; d < DIM / 4; d++) {
     const int g_before = d / 4;
     __m512i x[GROUPS];
 
-    NPU_UNROLL
     for (int g = 0; g < groups; g++)
       x[g] = _mm512_load_si512 (q->x[d][g * LANES]);
-    NPU_UNROLL
     for (int i = 0; i < 2; i++) {
       const __m512i y = npu_broadcast_4 (&k->x[key + i][d * 4]);
-      NPU_UNROLL
       for (int g = 0; g < groups; g++)
         acc[g][i] = _mm512_dpbusd_epi32 (acc[g][i], x[g], y);
     }
@@ -86,11 +80,9 @@ score_pair (__m512i s[GROUPS][2], uint32_t *p, const QTile *q, const KTile *k,
           &scratch->factor[g_before * LANES],
           &scratch->offset[g_before * LANES], 2);
   }
-  NPU_UNROLL
   for (int g = 0; g < groups; g++)
-    NPU_UNROLL
-  for (int i = 0; i < 2; i++)
-    s[g][i] = acc[g][i];
+    for (int i = 0; i < 2; i++)
+      s[g][i] = acc[g][i];
 }
 
 /* The weights of the tile's first n_keys keys. */
@@ -104,7 +96,6 @@ weigh (Scratch *scratch, const QTile *q, const KTile *k, int n_keys,
   score_pair (s, NULL, q, k, 0, scratch, groups);
   for (int key = 2; key < n_keys; key += 2, p += ROWS)
     score_pair (s, p, q, k, key, scratch, groups);
-  NPU_UNROLL
   for (int g = 0; g < groups; g++) {
     const float *factor = &scratch->factor[g * LANES];
     const float *offset = &scratch->offset[g * LANES];
@@ -186,24 +177,18 @@ add_values (Scratch *scratch, const VTile *v, int n_pairs, const int groups)
     float *o = scratch->o[d];
     __m512 acc[8][GROUPS];
 
-    NPU_UNROLL
     for (int i = 0; i < block; i++)
-      NPU_UNROLL
-    for (int g = 0; g < groups; g++)
-      acc[i][g] = _mm512_load_ps (o + i * ROWS + g * LANES);
+      for (int g = 0; g < groups; g++)
+        acc[i][g] = _mm512_load_ps (o + i * ROWS + g * LANES);
     for (int pair = 0; pair < n_pairs; pair++, x += ROWS, y += DIM)
-      NPU_UNROLL
+      for (int i = 0; i < block; i++)
+        for (int g = 0; g < groups; g++)
+          acc[i][g] = _mm512_dpbf16_ps (acc[i][g],
+              (__m512bh) _mm512_load_si512 (x + g * LANES),
+              (__m512bh) _mm512_set1_epi32 ((int) y[i]));
     for (int i = 0; i < block; i++)
-      NPU_UNROLL
-    for (int g = 0; g < groups; g++)
-      acc[i][g] = _mm512_dpbf16_ps (acc[i][g],
-          (__m512bh) _mm512_load_si512 (x + g * LANES),
-          (__m512bh) _mm512_set1_epi32 ((int) y[i]));
-    NPU_UNROLL
-    for (int i = 0; i < block; i++)
-      NPU_UNROLL
-    for (int g = 0; g < groups; g++)
-      _mm512_store_ps (o + i * ROWS + g * LANES, acc[i][g]);
+      for (int g = 0; g < groups; g++)
+        _mm512_store_ps (o + i * ROWS + g * LANES, acc[i][g]);
   }
 }
 

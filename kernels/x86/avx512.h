@@ -18,6 +18,10 @@
 #define NPU_UNROLL _Pragma ("GCC unroll 16")
 #endif
 
+/* 16 lanes of 32 bits. GCC copies an accumulator of type __m512i, which it
+ * takes for 64-bit lanes, in every step of a loop. */
+typedef int32_t NpuInts __attribute__ ((vector_size (64)));
+
 /* Mask of the first n of 16 lanes. */
 NPU_INLINE __mmask16
 npu_first_lanes (int n)
@@ -98,12 +102,10 @@ npu_transpose_avx512 (__m512 x[16])
 {
   __m512 t[16];
 
-  NPU_UNROLL
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_ps (x[i], x[i + 1]);
     t[i + 1] = _mm512_unpackhi_ps (x[i], x[i + 1]);
   }
-  NPU_UNROLL
   for (int i = 0; i < 16; i += 4) {
     const __m512d a = _mm512_castps_pd (t[i]), b = _mm512_castps_pd (t[i + 2]);
     const __m512d c = _mm512_castps_pd (t[i + 1]);
@@ -116,7 +118,6 @@ npu_transpose_avx512 (__m512 x[16])
   }
   /* x[4 j + i] holds, in its 128-bit lane l, column 4 l + i of rows 4 j to
    * 4 j + 3: transpose the 4 x 4 lanes of each i. */
-  NPU_UNROLL
   for (int i = 0; i < 4; i++) {
     const __m512 a = _mm512_shuffle_f32x4 (x[i], x[i + 4], 0x44);
     const __m512 b = _mm512_shuffle_f32x4 (x[i], x[i + 4], 0xee);
@@ -128,7 +129,6 @@ npu_transpose_avx512 (__m512 x[16])
     t[i + 8] = _mm512_shuffle_f32x4 (b, d, 0x88);
     t[i + 12] = _mm512_shuffle_f32x4 (b, d, 0xdd);
   }
-  NPU_UNROLL
   for (int i = 0; i < 16; i++)
     x[i] = t[i];
 }

@@ -20,28 +20,26 @@ moments (const float *x, int d, float eps, __m512 *mean, __m512 *inverse_std)
   for (int i = 0; i < 4; i++)
     sums[i] = squares[i] = _mm512_setzero_ps ();
   for (int j = 0; j < d; j += 4 * LANES)
-    NPU_UNROLL
-  for (int i = 0; i < 4; i++) {
-    const int left = d - j - i * LANES;
-    if (left > 0)
-      sums[i] = _mm512_add_ps (sums[i],
-          _mm512_maskz_loadu_ps (npu_first_lanes (left), x + j + i * LANES));
-  }
+    for (int i = 0; i < 4; i++) {
+      const int left = d - j - i * LANES;
+      if (left > 0)
+        sums[i] = _mm512_add_ps (sums[i],
+            _mm512_maskz_loadu_ps (npu_first_lanes (left), x + j + i * LANES));
+    }
   sums[0] = _mm512_add_ps (
       _mm512_add_ps (sums[0], sums[1]), _mm512_add_ps (sums[2], sums[3]));
   *mean = _mm512_set1_ps (_mm512_reduce_add_ps (sums[0]) * weight);
 
   for (int j = 0; j < d; j += 4 * LANES)
-    NPU_UNROLL
-  for (int i = 0; i < 4; i++) {
-    const int left = d - j - i * LANES;
-    if (left > 0) {
-      const __mmask16 lanes = npu_first_lanes (left);
-      const __m512 t = _mm512_maskz_sub_ps (
-          lanes, _mm512_maskz_loadu_ps (lanes, x + j + i * LANES), *mean);
-      squares[i] = _mm512_fmadd_ps (t, t, squares[i]);
+    for (int i = 0; i < 4; i++) {
+      const int left = d - j - i * LANES;
+      if (left > 0) {
+        const __mmask16 lanes = npu_first_lanes (left);
+        const __m512 t = _mm512_maskz_sub_ps (
+            lanes, _mm512_maskz_loadu_ps (lanes, x + j + i * LANES), *mean);
+        squares[i] = _mm512_fmadd_ps (t, t, squares[i]);
+      }
     }
-  }
   squares[0] = _mm512_add_ps (_mm512_add_ps (squares[0], squares[1]),
       _mm512_add_ps (squares[2], squares[3]));
   *inverse_std = _mm512_set1_ps (
@@ -96,19 +94,15 @@ hadamard_pass (float *x, int n, int apart, const int radix)
     for (int j = i; j < i + apart; j += LANES) {
       __m512 t[8];
 
-      NPU_UNROLL
       for (int k = 0; k < radix; k++)
         t[k] = _mm512_load_ps (x + j + k * apart);
-      NPU_UNROLL
       for (int step = 1; step < radix; step *= 2)
-        NPU_UNROLL
-      for (int k = 0; k < radix; k++)
-        if (!(k & step)) {
-          const __m512 a = t[k], b = t[k + step];
-          t[k] = _mm512_add_ps (a, b);
-          t[k + step] = _mm512_sub_ps (a, b);
-        }
-      NPU_UNROLL
+        for (int k = 0; k < radix; k++)
+          if (!(k & step)) {
+            const __m512 a = t[k], b = t[k + step];
+            t[k] = _mm512_add_ps (a, b);
+            t[k + step] = _mm512_sub_ps (a, b);
+          }
       for (int k = 0; k < radix; k++)
         _mm512_store_ps (x + j + k * apart, t[k]);
     }
