@@ -31,6 +31,11 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
         options->batch_size, NPU_EXECUTOR_MAX_BATCH);
     return FALSE;
   }
+  if ((guint) options->precision > NPU_PRECISION_F32) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "precision is %d; it must be auto, int8 or f32", options->precision);
+    return FALSE;
+  }
   return TRUE; /* the executor checks depth and timeout */
 }
 
