@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "encoder-plan.h"
+#include "encoder-probe.h"
 #include "npu-kernels.h"
 
 struct _NpuEncoder {
@@ -39,12 +40,54 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
   return TRUE; /* the executor checks depth and timeout */
 }
 
+static gboolean
+open_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
+    gboolean int8, GError **error)
+{
+  const PlanOptions options = {.int8 = int8, .depth = encoder->depth};
+
+  encoder_plan_free (encoder->plan);
+  encoder->int8 = int8;
+  encoder->plan = encoder_plan_new (model, device, &options, error);
+  if (!encoder->plan)
+    return FALSE;
+  g_free (encoder->stages);
+  encoder->stages = g_new0 (NpuStage, encoder->plan->stages->len);
+  return TRUE;
+}
+
+/* Opens the int8 plan where a probe says that it keeps the states of the
+ * float plan, else the float plan. */
+static gboolean
+open_best_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
+    GError **error)
+{
+  const gsize n_states = (gsize) ENCODER_PROBE_POSITIONS * model->d;
+  g_autofree float *mel =
+      g_new (float, (gsize) model->n_mels *ENCODER_PROBE_FRAMES);
+  g_autofree float *exact = g_new (float, n_states);
+  g_autofree float *approximate = g_new (float, n_states);
+
+  encoder_probe_fill (mel, model->n_mels);
+  if (!open_plan (encoder, model, device, FALSE, error) ||
+      !npu_encoder_encode (
+          encoder, mel, ENCODER_PROBE_FRAMES, exact, NULL, error))
+    return FALSE;
+  if (!open_plan (encoder, model, device, TRUE, error) ||
+      !npu_encoder_encode (
+          encoder, mel, ENCODER_PROBE_FRAMES, approximate, NULL, error))
+    return FALSE;
+  npu_executor_reset_stats (encoder->executor);
+  return encoder_probe_holds (exact, approximate, model->d) ||
+         open_plan (encoder, model, device, FALSE, error);
+}
+
 NpuEncoder *
 npu_encoder_new (const NpuModel *model, NpuDevice *device,
     const NpuEncoderOptions *options, GError **error)
 {
   g_autoptr (NpuEncoder) encoder = NULL;
-  PlanOptions plan_options;
+  gboolean opened;
 
   if (!options_are_valid (options, error))
     return NULL;
@@ -52,7 +95,6 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
   encoder = g_new0 (NpuEncoder, 1);
   encoder->depth = options->depth;
   encoder->batch_size = options->batch_size;
-  encoder->int8 = options->precision != NPU_PRECISION_F32;
   encoder->n_mels = model->n_mels;
   encoder->d = model->d;
   encoder->executor =
@@ -60,13 +102,12 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
   if (!encoder->executor)
     return NULL;
 
-  plan_options.int8 = encoder->int8;
-  plan_options.depth = options->depth;
-  encoder->plan = encoder_plan_new (model, device, &plan_options, error);
-  if (!encoder->plan)
-    return NULL;
-  encoder->stages = g_new0 (NpuStage, encoder->plan->stages->len);
-  return g_steal_pointer (&encoder);
+  if (options->precision == NPU_PRECISION_AUTO)
+    opened = open_best_plan (encoder, model, device, error);
+  else
+    opened = open_plan (encoder, model, device,
+        options->precision == NPU_PRECISION_INT8, error);
+  return opened ? g_steal_pointer (&encoder) : NULL;
 }
 
 void

@@ -35,6 +35,8 @@ typedef struct {
  * @device: must outlive the encoder
  *
  * Opens the kernels of every stage, which packs the weights.
+ * NPU_PRECISION_AUTO encodes a short made-up window in float and in int8 and
+ * takes int8 where 98 of 100 positions keep a cosine of 0.98.
  *
  * Returns: (transfer full): an encoder, or %NULL with @error set.
  */
