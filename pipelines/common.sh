@@ -63,16 +63,17 @@ done
 
 # --- the plugin
 
-# The plugin of ./build comes after what GST_PLUGIN_PATH names and before what
-# is installed.
+# The plugin of ./build comes after what the environment names and before what
+# is installed. GStreamer ignores GST_PLUGIN_PATH where there is the other one.
 find_plugin ()
 {
   command -v gst-launch-1.0 >/dev/null ||
     die "there is no gst-launch-1.0; install gstreamer1.0-tools, or run" \
       "$root/pipelines/quickstart.sh, which does."
   if [ -d "$root/build/gst" ]; then
-    GST_PLUGIN_PATH=${GST_PLUGIN_PATH:+$GST_PLUGIN_PATH:}$root/build/gst
-    export GST_PLUGIN_PATH
+    named=${GST_PLUGIN_PATH_1_0:-${GST_PLUGIN_PATH:-}}
+    GST_PLUGIN_PATH_1_0=${named:+$named:}$root/build/gst
+    export GST_PLUGIN_PATH_1_0
   fi
   gst-inspect-1.0 npuencoder >/dev/null 2>&1 ||
     die "GStreamer finds no npuencoder; build it first:" \

@@ -40,7 +40,7 @@ say "--- Building in $build"
 [ -e "$build/build.ninja" ] ||
   quietly meson setup "$build" "$root" -Dtests=false
 quietly ninja -C "$build"
-GST_PLUGIN_PATH=$build/gst
+GST_PLUGIN_PATH_1_0=$build/gst
 find_plugin
 
 say "--- Model"

@@ -244,6 +244,12 @@ def no_root(folder):
 
 # --- quickstart
 
+def not_source(folder, names):
+    """Of names in folder, those that a checkout does not have."""
+    return [name for name in names if name in (".git", "models")
+            or pathlib.Path(folder, name, "meson-private").exists()]
+
+
 def quickstart(folder):
     missing = tap.command("sh", "-euc", f'''
         . {PIPELINES}/packages.sh
@@ -251,8 +257,7 @@ def quickstart(folder):
     if missing:
         raise tap.Skip(f"not installed: {' '.join(missing.split())}")
     tree = folder / "tree"
-    shutil.copytree(tap.ROOT, tree, ignore=shutil.ignore_patterns(
-        ".git", "build*", "models"))
+    shutil.copytree(tap.ROOT, tree, ignore=not_source)
     env = {**SYNTHETIC, "GST_PLUGIN_PATH_1_0": "", "GST_PLUGIN_PATH": "",
            "GST_REGISTRY_1_0": str(folder / "registry")}
 
