@@ -83,6 +83,9 @@ typedef struct {
   void (*quantize_q8) (uint8_t *y, float *scale, const float *x,
       ptrdiff_t x_stride, const float *column_scale, int rows, int k);
 
+  /* y[n] = x[n] rounded to bfloat16, ties to even. */
+  void (*convert_bf16) (uint16_t *y, const float *x, size_t n);
+
   /* y[rows][n] = epilogue (acc), strides in floats; y may be acc. */
   void (*epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
       ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n);

@@ -124,6 +124,13 @@ quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
   }
 }
 
+static void
+convert_bf16 (uint16_t *y, const float *x, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    y[i] = (uint16_t) (npu_bits_of_float (npu_round_bf16 (x[i])) >> 16);
+}
+
 void
 npu_rotation_signs (float *signs, int n)
 {
@@ -152,4 +159,5 @@ npu_rows_init_c (NpuKernels *kernels)
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->quantize_q8 = quantize_q8;
+  kernels->convert_bf16 = convert_bf16;
 }

@@ -26,9 +26,10 @@ typedef struct _NpuRun NpuRun;
 /* --- operations ------------------------------------------------------- */
 
 typedef enum {
-  NPU_TYPE_F32, /* row tiles past the last valid row hold anything finite */
-  NPU_TYPE_Q8,  /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
-                 * per output column, attention tiles device-packed */
+  NPU_TYPE_F32,  /* row tiles past the last valid row hold anything finite */
+  NPU_TYPE_Q8,   /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
+                  * per output column, attention tiles device-packed */
+  NPU_TYPE_BF16, /* weights only: A is rounded to bfloat16 as it is read */
 } NpuType;
 
 typedef enum {

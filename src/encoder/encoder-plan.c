@@ -43,6 +43,26 @@ typedef struct {
   GError *error;
 } PlanBuilder;
 
+/* Opens the kernel of an operation; where the device has no bfloat16 products,
+ * in float. */
+static NpuKernel *
+open_kernel (NpuDevice *device, NpuOp op, GError **error)
+{
+  g_autoptr (GError) refused = NULL;
+  NpuKernel *kernel;
+
+  if (op.b_type != NPU_TYPE_BF16)
+    return npu_kernel_open (device, &op, error);
+  kernel = npu_kernel_open (device, &op, &refused);
+  if (!kernel && g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED)) {
+    op.b_type = NPU_TYPE_F32;
+    return npu_kernel_open (device, &op, error);
+  }
+  if (!kernel)
+    g_propagate_error (error, g_steal_pointer (&refused));
+  return kernel;
+}
+
 /* Adds a stage, opening its kernel. */
 static void
 add_stage (PlanBuilder *builder, char *name, const NpuOp *op, guint n_args,
@@ -51,13 +71,13 @@ add_stage (PlanBuilder *builder, char *name, const NpuOp *op, guint n_args,
   EncoderPlan *plan = builder->plan;
   PlanStage stage = {
       .name = name,
-      .over_frames = op->rows == NPU_MAX_FRAMES,
+      .over_frames = args->buffer[0] == PLAN_MEL,
       .groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1,
       .needs = needs,
   };
 
   if (!builder->error) {
-    stage.kernel = npu_kernel_open (plan->device, op, &builder->error);
+    stage.kernel = open_kernel (plan->device, *op, &builder->error);
     if (builder->error)
       g_prefix_error (&builder->error, "%s: ", name);
   }
@@ -142,16 +162,28 @@ add_layernorm (PlanBuilder *builder, char *name, const NpuTensor *weight,
 #define READ(builder, what, from)                                              \
   ((builder)->error ? NULL : encoder_weights_##what (from, &(builder)->error))
 
+/* The weights' type where int8 would cost too much: in the convolutions, whose
+ * rows overlap, and in the first block's attention. There a few positions turn
+ * into those with huge channels, or do not, by very little: with int8 more of
+ * them tip over than with float16 in the whole encoder. */
+static NpuType
+careful_type (const PlanBuilder *builder)
+{
+  return builder->options.int8 ? NPU_TYPE_BF16 : NPU_TYPE_F32;
+}
+
 static void
 add_stem (PlanBuilder *builder)
 {
   const NpuModel *model = builder->model;
   const guint d = model->d;
+  const NpuType type = careful_type (builder);
   const LinearShape conv1 = {
-      .rows = NPU_MAX_FRAMES,
+      .rows = 2 * model->n_positions,
       .k = 3 * model->n_mels,
       .n = d,
       .a_stride = model->n_mels,
+      .b_type = type,
       .gelu = TRUE,
   };
   const LinearShape conv2 = {
@@ -159,6 +191,7 @@ add_stem (PlanBuilder *builder)
       .k = 3 * d,
       .n = d,
       .a_stride = 2 * d,
+      .b_type = type,
       .gelu = TRUE,
       .residual = TRUE,
   };
@@ -180,18 +213,20 @@ static void
 add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
   const NpuType type = builder->options.int8 ? NPU_TYPE_Q8 : NPU_TYPE_F32;
+  const NpuType weight_type = layer == 0 ? careful_type (builder) : type;
+  const NpuType norm_type = layer == 0 ? NPU_TYPE_F32 : type;
   const guint d = builder->plan->d, rows = builder->model->n_positions;
   const LinearShape qkv = {
       .rows = rows,
       .k = d,
       .n = 3 * d,
-      .a_type = type,
-      .b_type = type,
+      .a_type = norm_type,
+      .b_type = weight_type,
       .c_type = type,
       .c_layout = NPU_LAYOUT_QKV_TILES,
   };
   const LinearShape out = {
-      .rows = rows, .k = d, .n = d, .b_type = type, .residual = TRUE};
+      .rows = rows, .k = d, .n = d, .b_type = weight_type, .residual = TRUE};
   const NpuOp attention = {
       .kind = NPU_OP_ATTENTION,
       .rows = rows,
@@ -202,7 +237,7 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
   };
 
   add_layernorm (builder, g_strdup_printf ("block %u attention norm", layer),
-      block->attn_ln_weight, block->attn_ln_bias, type, PLAN_NORM);
+      block->attn_ln_weight, block->attn_ln_bias, norm_type, PLAN_NORM);
   add_linear (builder, g_strdup_printf ("block %u qkv", layer), &qkv,
       READ (builder, qkv, block), READ (builder, qkv_bias, block), 4,
       &ARGS (PLAN_NORM, PLAN_Q, PLAN_K, PLAN_V), NPU_NEEDS_SAME_ROWS);

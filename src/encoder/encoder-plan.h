@@ -11,8 +11,8 @@
 G_BEGIN_DECLS
 
 /* Activations of one window. Rows are frames or positions, f32 unless said
- * otherwise; a convolution's input has a row of zeros before its first row
- * and after its last. */
+ * otherwise. The convolutions read a row of zeros before the first frame; the
+ * first, which does not skip every other row, reads one after the last too. */
 typedef enum {
   PLAN_MEL,        /* [1 + frames + 1][n_mels] */
   PLAN_CONV1,      /* [1 + frames + 1][d] */

@@ -13,7 +13,7 @@ struct _NpuEncoder {
   NpuStage *stages; /* [plan->stages->len], filled for each window */
   guint depth, batch_size;
   gboolean int8;
-  guint n_mels, d;
+  guint n_mels, d, max_frames;
 
   /* The window that is being encoded. */
   const float *mel; /* [n_mels][n_frames] */
@@ -97,6 +97,7 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
   encoder->batch_size = options->batch_size;
   encoder->n_mels = model->n_mels;
   encoder->d = model->d;
+  encoder->max_frames = 2 * model->n_positions;
   encoder->executor =
       npu_executor_new (device, options->depth, options->timeout, error);
   if (!encoder->executor)
@@ -183,7 +184,7 @@ transpose_frames (NpuEncoder *encoder, guint first, guint end)
   }
 }
 
-/* Zeroes a row of a convolution's input, [1 + frames + 1][columns]. */
+/* Zeroes a row of [rows][columns]. */
 static gboolean
 zero_row (NpuBuffer *buffer, guint row, guint columns, GError **error)
 {
@@ -210,9 +211,7 @@ write_frames (const NpuStage *stage, guint slot, NpuLaunch *launch,
   const guint end = MIN (tile_end + 1, n_frames);
 
   if (launch->first_tile == 0 &&
-      (!zero_row (buffer, n_frames + 1, encoder->n_mels, error) ||
-          !zero_row (encoder->plan->buffers[PLAN_CONV1], n_frames + 1,
-              encoder->d, error)))
+      !zero_row (buffer, n_frames + 1, encoder->n_mels, error))
     return FALSE;
   if (first >= end)
     return TRUE;
@@ -247,11 +246,11 @@ npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
   NpuStage *stages = encoder->stages;
   gboolean done;
 
-  if (n_frames < 2 || n_frames > NPU_MAX_FRAMES || n_frames % 2) {
+  if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
         "a window of %u frames cannot be encoded; it must have an even "
-        "number from 2 to %d",
-        n_frames, NPU_MAX_FRAMES);
+        "number from 2 to %u",
+        n_frames, encoder->max_frames);
     return FALSE;
   }
 

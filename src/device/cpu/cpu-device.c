@@ -150,7 +150,9 @@ cpu_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   run->in_flight = TRUE;
   run->ready_time = device->latency ? npu_clock_ns () + device->latency : 0;
   g_queue_push_tail_link (&device->queue, &run->link);
-  if (launch->n_tiles > 1)
+  /* With a latency one signal might wake a worker that waits for an older
+   * launch's time, and leave idle ones asleep. */
+  if (launch->n_tiles > 1 || device->latency)
     g_cond_broadcast (&device->work);
   else
     g_cond_signal (&device->work);
@@ -344,8 +346,8 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device = g_new0 (CpuDevice, 1);
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
-  device->has_vnni =
-      (npu_cpu_flags () & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0;
+  device->s8_is_exact = cpu_gemm_s8_is_exact ();
+  device->has_bf16 = (flags & NPU_CPU_AVX512_BF16) != 0;
   device->latency = options->latency;
   device->tile_observer = options->tile_observer;
   device->tile_observer_data = options->tile_observer_data;

@@ -12,8 +12,9 @@ G_BEGIN_DECLS
 
 typedef struct {
   NpuDevice base;
-  NpuKernels kernels; /* the table for this CPU */
-  gboolean has_vnni;  /* int8 products do not saturate */
+  NpuKernels kernels;   /* the table for this CPU */
+  gboolean s8_is_exact; /* cpu_gemm_s8_is_exact() */
+  gboolean has_bf16;    /* products of bfloat16 are faster than float's */
   guint n_workers;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */

@@ -3,6 +3,7 @@
 
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "npu-error.h"
 #include "npu-kernels.h"
@@ -273,6 +274,66 @@ CpuGemm *
 cpu_gemm_new_s8 (const gint8 *weight, guint n, guint k, GError **error)
 {
   return gemm_new (weight, n, k, dnnl_u8, dnnl_s8, dnnl_s32, error);
+}
+
+/* Whether oneDNN took its plain reference code, which is for checking only. */
+static gboolean
+is_reference (const CpuGemm *gemm)
+{
+  const char *name = "";
+
+  dnnl_primitive_desc_query (gemm->desc, dnnl_query_impl_info_str, 0, &name);
+  return g_str_has_prefix (name, "ref");
+}
+
+CpuGemm *
+cpu_gemm_new_bf16 (const guint16 *weight, guint n, guint k, GError **error)
+{
+  g_autoptr (GError) refused = NULL;
+  CpuGemm *gemm =
+      gemm_new (weight, n, k, dnnl_bf16, dnnl_bf16, dnnl_f32, &refused);
+
+  if (gemm && !is_reference (gemm))
+    return gemm;
+  cpu_gemm_free (gemm);
+  g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+      "oneDNN %d.%d has no bfloat16 products for this CPU", DNNL_VERSION_MAJOR,
+      DNNL_VERSION_MINOR);
+  return NULL;
+}
+
+gboolean
+cpu_gemm_s8_is_exact (void)
+{
+  enum { N = 64 };
+  static gint8 weight[N * N];
+  static guint8 a[NPU_TILE_ROWS * N] __attribute__ ((aligned (64)));
+  static gint32 c[NPU_TILE_ROWS * N] __attribute__ ((aligned (64)));
+  static gsize answer; /* 1: no, 2: yes */
+
+  if (g_once_init_enter (&answer)) {
+    const int threads = omp_get_max_threads ();
+    CpuGemmThread *thread;
+    CpuGemm *gemm;
+    gboolean exact = FALSE;
+
+    memset (weight, 127, sizeof weight);
+    memset (a, 255, sizeof a);
+    gemm = cpu_gemm_new_s8 (weight, N, N, NULL);
+    thread = cpu_gemm_thread_new ();
+    if (gemm) {
+      g_autofree guint8 *scratch = g_malloc (gemm->scratch_size + 64);
+
+      cpu_gemm_run (gemm, thread, 0, a, c,
+          (gpointer) (((gsize) scratch + 63) & ~(gsize) 63));
+      exact = c[0] == N * 127 * 255;
+    }
+    cpu_gemm_free (gemm);
+    cpu_gemm_thread_free (thread);
+    omp_set_num_threads (threads);
+    g_once_init_leave (&answer, exact ? 2 : 1);
+  }
+  return answer == 2;
 }
 
 void

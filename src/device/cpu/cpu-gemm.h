@@ -31,7 +31,15 @@ CpuGemm *cpu_gemm_new_f32 (
 /* The same from u8 A and s8 weights to int32 C. */
 CpuGemm *cpu_gemm_new_s8 (
     const gint8 *weight, guint n, guint k, GError **error);
+/* The same from bfloat16 A and weights to float C; UNSUPPORTED where oneDNN
+ * has no fast product of that type for this CPU. */
+CpuGemm *cpu_gemm_new_bf16 (
+    const guint16 *weight, guint n, guint k, GError **error);
 void cpu_gemm_free (CpuGemm *gemm);
+
+/* Whether int8 products are exact for weights up to 127. Without VNNI oneDNN
+ * adds pairs of products in 16 bits, which saturate. */
+gboolean cpu_gemm_s8_is_exact (void);
 
 /* C is computed in blocks of columns that stay in a core's cache. */
 guint cpu_gemm_block_columns (const CpuGemm *gemm);

@@ -12,10 +12,10 @@
 #define PADDED_ROWS(rows) ((gsize) N_TILES (rows) * NPU_TILE_ROWS)
 #define ALIGNED(size) (((size) + 63) & ~(gsize) 63)
 
-/* Without VNNI, oneDNN adds pairs of products in 16 bits: only weights of
- * seven bits cannot saturate them. */
-#define MAX_WEIGHT_VNNI 127
-#define MAX_WEIGHT_SSE 63
+/* Levels of int8 weights, and those that never saturate 16 bits when a pair of
+ * products is added there. */
+#define MAX_WEIGHT 127
+#define MAX_WEIGHT_16_BITS 63
 
 static inline guint8 *
 arg (const NpuLaunch *launch, guint i)
@@ -92,6 +92,12 @@ linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     kernel->kernels->quantize_q8 (
         scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
     *row_scale = scale;
+    return scratch->a;
+  }
+  if (op->b_type == NPU_TYPE_BF16) {
+    for (guint i = 0; i < rows; i++)
+      kernel->kernels->convert_bf16 ((guint16 *) scratch->a + (gsize) i * op->k,
+          x + (gsize) i * op->a_stride, op->k);
     return scratch->a;
   }
   if (op->a_stride == op->k)
@@ -259,6 +265,24 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
   return kernel->gemm != NULL;
 }
 
+static gboolean
+pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
+{
+  const gsize n = (gsize) kernel->op.n * kernel->op.k;
+  g_autofree guint16 *rounded = g_new (guint16, n);
+
+  kernel->kernels->convert_bf16 (rounded, weight, n);
+  kernel->gemm = cpu_gemm_new_bf16 (rounded, kernel->op.n, kernel->op.k, error);
+  return kernel->gemm != NULL;
+}
+
+static gboolean
+pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
+{
+  kernel->gemm = cpu_gemm_new_f32 (weight, kernel->op.n, kernel->op.k, error);
+  return kernel->gemm != NULL;
+}
+
 static float *
 copy_floats (const float *x, gsize n)
 {
@@ -267,20 +291,20 @@ copy_floats (const float *x, gsize n)
 
 static gboolean
 open_linear (
-    CpuKernel *kernel, const NpuOp *op, gboolean has_vnni, GError **error)
+    CpuKernel *kernel, const NpuOp *op, gboolean s8_is_exact, GError **error)
 {
   NpuKernel *base = &kernel->base;
   const gsize tiles = N_TILES (op->rows);
   gboolean packed;
 
   kernel->run_tile = run_linear;
-  if (op->b_type == NPU_TYPE_Q8) {
-    packed = pack_q8_weight (
-        kernel, op->weight, has_vnni ? MAX_WEIGHT_VNNI : MAX_WEIGHT_SSE, error);
-  } else {
-    kernel->gemm = cpu_gemm_new_f32 (op->weight, op->n, op->k, error);
-    packed = kernel->gemm != NULL;
-  }
+  if (op->b_type == NPU_TYPE_Q8)
+    packed = pack_q8_weight (kernel, op->weight,
+        s8_is_exact ? MAX_WEIGHT : MAX_WEIGHT_16_BITS, error);
+  else if (op->b_type == NPU_TYPE_BF16)
+    packed = pack_bf16_weight (kernel, op->weight, error);
+  else
+    packed = pack_f32_weight (kernel, op->weight, error);
   if (!packed)
     return FALSE;
   kernel->bias = copy_floats (op->bias, op->n);
@@ -420,7 +444,7 @@ is_q8_columns (guint n)
 
 /* Whether the types of @op go together on this device. */
 static gboolean
-op_is_supported (const NpuOp *op)
+op_is_supported (const NpuOp *op, gboolean has_bf16)
 {
   switch (op->kind) {
     case NPU_OP_LINEAR:
@@ -429,6 +453,8 @@ op_is_supported (const NpuOp *op)
       if (op->a_type == NPU_TYPE_Q8 && op->b_type != NPU_TYPE_Q8)
         return FALSE;
       if (op->b_type == NPU_TYPE_Q8 && !is_q8_columns (op->k))
+        return FALSE;
+      if (op->b_type == NPU_TYPE_BF16 && !has_bf16)
         return FALSE;
       if (op->a_type == NPU_TYPE_Q8 && op->a_stride && op->a_stride != op->k)
         return FALSE;
@@ -457,7 +483,7 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
       op->kind == NPU_OP_ATTENTION ? op->a_type : op->c_type;
   CpuKernel *kernel;
 
-  if (!op_is_supported (op)) {
+  if (!op_is_supported (op, device->has_bf16)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
         "the CPU device does not do operation %d with %u columns and types "
         "%d, %d, %d",
@@ -480,7 +506,7 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
 
   switch (op->kind) {
     case NPU_OP_LINEAR:
-      if (!open_linear (kernel, op, device->has_vnni, error)) {
+      if (!open_linear (kernel, op, device->s8_is_exact, error)) {
         cpu_kernel_free (&kernel->base);
         return NULL;
       }
