@@ -101,11 +101,34 @@ npu_run_free (NpuRun *run)
     run->device->klass->run_free (run);
 }
 
+/* A launch beyond its buffers would write over other memory. */
+static gboolean
+launch_fits (const NpuLaunch *launch, GError **error)
+{
+  const NpuKernel *kernel = launch->kernel;
+
+  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
+    const NpuBuffer *buffer = launch->args[i];
+    const gsize size = kernel->arg_size[i], offset = launch->offset[i];
+
+    if (size == 0 ||
+        (buffer && offset <= buffer->size && size <= buffer->size - offset))
+      continue;
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "argument %u of a launch needs %" G_GSIZE_FORMAT
+        " bytes from byte %" G_GSIZE_FORMAT " of a buffer of %" G_GSIZE_FORMAT,
+        i, size, offset, buffer ? buffer->size : 0);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
 {
   g_return_val_if_fail (launch->n_tiles > 0, FALSE);
-  return run->device->klass->submit (run, launch, error);
+  return launch_fits (launch, error) &&
+         run->device->klass->submit (run, launch, error);
 }
 
 gboolean

@@ -214,7 +214,8 @@ NPU_API void npu_run_free (NpuRun *run);
 
 /* Queues @launch and returns at once, unless the device has as many in flight
  * as it takes. The run must not be in flight; kernel and buffers must stay
- * until it has completed. */
+ * until it has completed. SETTINGS where a buffer is smaller than what its
+ * argument needs. */
 NPU_API gboolean npu_run_submit (
     NpuRun *run, const NpuLaunch *launch, GError **error);
 

@@ -126,7 +126,7 @@ test_short_windows (gconstpointer name)
     compare_check (
         f32_what, f32_states, expected, n / 2, D, 0.9999999, 0.999999, NULL);
     compare_check (
-        int8_what, int8_states, expected, n / 2, D, 0.998, 0.98, NULL);
+        int8_what, int8_states, expected, n / 2, D, 0.999, 0.98, NULL);
   }
 }
 
