@@ -206,7 +206,7 @@ note_worker (guint worker, const NpuKernel *kernel, guint tile, guint64 start,
 static void
 test_workers (void)
 {
-  Seen seen = {{0}};
+  Seen seen = {.n_out_of_order = 0};
   const NpuDeviceOptions options = {
       .threads = 2, .tile_observer = note_worker, .tile_observer_data = &seen};
   g_autoptr (NpuDevice) device = npu_device_open ("cpu", &options, NULL);

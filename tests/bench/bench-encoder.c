@@ -1,0 +1,377 @@
+/* Whole windows of a model: time, realtime factor, and what each operation
+ * takes, with its share of the machine's peak.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define N_FRAMES NPU_MAX_FRAMES
+#define WINDOW_SECONDS (N_FRAMES / 100.0)
+#define TIMEOUT ((guint64) 60000000000)
+
+/* The operations in the order of a window; blocks are summed. */
+static const char *const stage_names[] = {"conv1", "conv2", "attention norm",
+    "qkv", "attention", "out", "mlp norm", "fc1", "fc2", "final norm"};
+#define N_STAGES G_N_ELEMENTS (stage_names)
+G_STATIC_ASSERT (N_STAGES <= BENCH_MAX_STAGES);
+
+typedef struct {
+  guint n_mels, d, n_heads, n_layers;
+  float *mel, *states;
+  gsize n_states; /* floats */
+} Window;
+
+/* What an encoder's observer adds up: ns of each operation, window after
+ * window. */
+typedef struct {
+  Window *window;
+  GArray *times; /* of guint64[N_STAGES] */
+  gboolean verbose;
+} Observed;
+
+typedef guint64 StageTimes[N_STAGES];
+
+static guint
+stage_index (const char *name)
+{
+  guint layer;
+  int length = 0;
+
+  if (sscanf (name, "block %u %n", &layer, &length) == 1)
+    name += length;
+  for (guint i = 0; i < N_STAGES; i++)
+    if (strcmp (name, stage_names[i]) == 0)
+      return i;
+  return N_STAGES;
+}
+
+static void
+observe (const NpuStage *stage, NpuExecutorEvent event,
+    const NpuExecutorEventInfo *info, gpointer user_data)
+{
+  Observed *seen = user_data;
+  const guint index = stage_index (stage->name);
+
+  if (event != NPU_EVENT_STAGE_DONE || index == N_STAGES)
+    return;
+  if (seen->times->len > 0)
+    g_array_index (seen->times, StageTimes, seen->times->len - 1)[index] +=
+        info->stats->total_time;
+  if (seen->verbose)
+    g_print ("  %-24s %4u tiles in %3u launches, %u stalls, %8.3f ms\n",
+        stage->name, (guint) info->stats->tiles, (guint) info->stats->launches,
+        (guint) info->stats->stalls, (double) info->stats->total_time / 1e6);
+}
+
+static gboolean
+run_config (BenchConfig *config, NpuStats *stats, GError **error)
+{
+  Observed *seen = config->user_data;
+  StageTimes none = {0};
+
+  g_array_append_val (seen->times, none);
+  return npu_encoder_encode (config->object, seen->window->mel, N_FRAMES,
+      seen->window->states, stats, error);
+}
+
+/* --- the operations ---------------------------------------------------- */
+
+/* Multiply-adds count two; norms are bound by memory and are not counted. */
+static double
+stage_gflop (const Window *window, guint stage)
+{
+  const double d = window->d, layers = window->n_layers;
+  const double rows = N_FRAMES / 2.0;
+  const double linear = 2e-9 * rows * d * d * layers;
+
+  switch (stage) {
+    case 0:
+      return 2e-9 * N_FRAMES * 3 * window->n_mels * d;
+    case 1:
+      return 2e-9 * rows * 3 * d * d;
+    case 3:
+      return 3 * linear;
+    case 4:
+      return 4e-9 * rows * rows * d * layers;
+    case 5:
+      return linear;
+    case 7:
+    case 8:
+      return 4 * linear;
+    default:
+      return NAN;
+  }
+}
+
+/* Of the windows [first, first + n) that were observed. */
+static double
+median_stage_ms (const Observed *seen, guint first, guint n, guint stage)
+{
+  g_autofree double *values = g_new (double, n);
+
+  for (guint i = 0; i < n; i++)
+    values[i] =
+        (double) g_array_index (seen->times, StageTimes, first + i)[stage] /
+        1e6;
+  return bench_median (values, n);
+}
+
+/* Fills the breakdown, and the share of the whole. */
+static void
+add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
+    BenchResult *result)
+{
+  double time_at_peak = 0;
+
+  for (guint i = 0; i < N_STAGES; i++) {
+    BenchStage *stage = &result->stages[i];
+    const gboolean is_conv = i < 2; /* they compute in float */
+    const gboolean is_int8 = !is_conv && strcmp (bench->precision, "int8") == 0;
+
+    g_strlcpy (stage->name, stage_names[i], sizeof stage->name);
+    stage->ms = median_stage_ms (seen, first, n, i);
+    stage->time_percent = 100 * stage->ms / result->window_ms;
+    stage->gflop = stage_gflop (seen->window, i);
+    stage->peak_share = NAN;
+    if (isnan (stage->gflop))
+      continue;
+    stage->peak = is_int8 ? "int8" : "f32";
+    if (bench->has_peaks) {
+      const double peak =
+          is_int8 ? bench->peaks.int8_all : bench->peaks.f32_all;
+
+      stage->peak_share = stage->gflop / (stage->ms / 1e3) / peak;
+      time_at_peak += stage->gflop / peak * 1e3;
+    }
+  }
+  result->n_stages = N_STAGES;
+  if (bench->has_peaks)
+    result->peak_share = time_at_peak / result->window_ms;
+}
+
+/* --- the mode ---------------------------------------------------------- */
+
+static Window *
+window_new (const NpuModel *model)
+{
+  Window *window = g_new0 (Window, 1);
+  GRand *rand = g_rand_new_with_seed (1);
+
+  window->n_mels = model->n_mels;
+  window->d = model->d;
+  window->n_heads = model->n_heads;
+  window->n_layers = model->n_layers;
+  window->mel = g_new (float, (gsize) model->n_mels *N_FRAMES);
+  for (guint i = 0; i < model->n_mels * N_FRAMES; i++)
+    window->mel[i] = (float) g_rand_double_range (rand, -1, 1.5);
+  window->n_states = (gsize) N_FRAMES / 2 * model->d;
+  window->states = g_new0 (float, window->n_states);
+  g_rand_free (rand);
+  return window;
+}
+
+static void
+window_free (Window *window)
+{
+  g_free (window->mel);
+  g_free (window->states);
+  g_free (window);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Window, window_free)
+
+static NpuEncoder *
+open_encoder (const Bench *bench, const NpuModel *model, NpuDevice *device,
+    guint depth, guint batch, GError **error)
+{
+  const NpuEncoderOptions options = {
+      .depth = depth,
+      .batch_size = batch,
+      .precision = bench->options.precision,
+      .timeout = TIMEOUT,
+  };
+
+  return npu_encoder_new (model, device, &options, error);
+}
+
+/* Adds the results of configurations of one batch; the first has depth 1. */
+static gboolean
+add_results (Bench *bench, BenchConfig *configs, guint n_configs,
+    const float *reference, GError **error)
+{
+  double sequential_ms = 0;
+
+  for (guint i = 0; i < n_configs; i++) {
+    Observed *seen = configs[i].user_data;
+    const guint n = configs[i].samples->len * configs[i].n_lists;
+    NpuStats median, stats;
+    BenchResult result;
+
+    bench_config_median (&configs[i], &median);
+    bench_result_init (&result, BENCH_ENCODER, &configs[i], &median);
+    result.model = bench->model_name;
+    result.window_ms = result.list_ms;
+    result.realtime_factor = WINDOW_SECONDS / (result.window_ms / 1e3);
+    if (i == 0)
+      sequential_ms = result.window_ms;
+    result.speedup = sequential_ms / result.window_ms;
+    add_stages (bench, seen, BENCH_WARM_UP, n, &result);
+
+    memset (
+        seen->window->states, 0xff, seen->window->n_states * sizeof (float));
+    if (!configs[i].run (&configs[i], &stats, error))
+      return FALSE;
+    result.correlation = bench_correlation (
+        seen->window->states, reference, seen->window->n_states);
+    g_array_append_val (bench->results, result);
+  }
+  return TRUE;
+}
+
+static gboolean
+measure (Bench *bench, BenchConfig *configs, guint n_configs, GError **error)
+{
+  const guint n_depths = bench->options.depths->len;
+  const Observed *seen = configs[0].user_data;
+  g_autofree float *reference = g_new (float, seen->window->n_states);
+  gboolean done = bench_measure (bench, "windows", configs, n_configs, error);
+  NpuStats stats;
+
+  if (done && (done = configs[0].run (&configs[0], &stats, error)))
+    memcpy (reference, seen->window->states,
+        seen->window->n_states * sizeof (float));
+  for (guint i = 0; done && i < n_configs; i += n_depths)
+    done = add_results (bench, configs + i, n_depths, reference, error);
+  for (guint i = 0; done && bench->options.verbose && i < n_configs; i++) {
+    g_print ("depth %u, batch %u:\n", configs[i].depth, configs[i].batch);
+    ((Observed *) configs[i].user_data)->verbose = TRUE;
+    done = configs[i].run (&configs[i], &stats, error);
+  }
+  return done;
+}
+
+/* --roofline's own result: that of the fastest. */
+static void
+add_roofline (Bench *bench, guint first)
+{
+  const BenchResult *best = NULL;
+
+  for (guint i = first; i < bench->results->len; i++) {
+    const BenchResult *result = &g_array_index (bench->results, BenchResult, i);
+
+    if (best == NULL || result->window_ms < best->window_ms)
+      best = result;
+  }
+  if (best != NULL && bench->has_peaks) {
+    BenchResult result = *best;
+
+    result.mode = BENCH_ROOFLINE;
+    g_array_append_val (bench->results, result);
+  }
+}
+
+gboolean
+bench_run_encoder (Bench *bench, GError **error)
+{
+  static const guint all_batches[] = {1, 2, 4, 8, 24}, own_batch[] = {0};
+  const gboolean is_batch = bench->options.batch_analysis;
+  const guint *batches = is_batch ? all_batches : own_batch;
+  const GArray *depths = bench->options.depths;
+  const guint n_configs =
+      depths->len * (is_batch ? G_N_ELEMENTS (all_batches) : 1);
+  g_autoptr (NpuModel) model = npu_model_open (bench->options.model, error);
+  g_autoptr (Window) window = NULL;
+  g_autofree BenchConfig *configs = g_new0 (BenchConfig, n_configs);
+  g_autofree Observed *seen = g_new0 (Observed, n_configs);
+  const guint first = bench->results->len;
+  guint n_open = 0;
+  gboolean done = model != NULL;
+
+  if (!done)
+    return FALSE;
+  bench->model_name = g_strdup (model->name);
+  window = window_new (model);
+  for (; done && n_open < n_configs; n_open += done ? 1 : 0) {
+    BenchConfig *config = &configs[n_open];
+
+    config->depth = g_array_index (depths, guint, n_open % depths->len);
+    config->batch = n_open % depths->len > 0 ? configs[n_open - 1].batch
+                                             : batches[n_open / depths->len];
+    config->run = run_config;
+    config->object = open_encoder (
+        bench, model, bench->device, config->depth, config->batch, error);
+    done = config->object != NULL;
+    if (!done)
+      break;
+    config->batch = npu_encoder_get_batch_size (config->object);
+    seen[n_open].window = window;
+    seen[n_open].times = g_array_new (FALSE, FALSE, sizeof (StageTimes));
+    config->user_data = &seen[n_open];
+    npu_executor_set_observer (
+        npu_encoder_get_executor (config->object), observe, &seen[n_open]);
+  }
+
+  done = done && measure (bench, configs, n_configs, error);
+  if (done)
+    add_roofline (bench, first);
+  for (guint i = 0; i < n_open; i++) {
+    npu_encoder_free (configs[i].object);
+    g_array_unref (seen[i].times);
+    bench_config_clear (&configs[i]);
+  }
+  return done;
+}
+
+/* --- a run to be traced ------------------------------------------------ */
+
+typedef struct {
+  NpuEncoder *encoder;
+  Window *window;
+} Traced;
+
+static gboolean
+traced_run (gpointer object, GError **error)
+{
+  Traced *traced = object;
+
+  return npu_encoder_encode (traced->encoder, traced->window->mel, N_FRAMES,
+      traced->window->states, NULL, error);
+}
+
+static void
+traced_free (gpointer object)
+{
+  Traced *traced = object;
+
+  npu_encoder_free (traced->encoder);
+  window_free (traced->window);
+  g_free (traced);
+}
+
+gboolean
+bench_encoder_traced (Bench *bench, NpuDevice *device, guint depth, guint batch,
+    BenchTraced *traced, GError **error)
+{
+  g_autoptr (NpuModel) model = npu_model_open (bench->options.model, error);
+  Traced *object;
+
+  if (model == NULL)
+    return FALSE;
+  object = g_new0 (Traced, 1);
+  object->window = window_new (model);
+  object->encoder = open_encoder (bench, model, device, depth, batch, error);
+  if (object->encoder == NULL) {
+    traced_free (object);
+    return FALSE;
+  }
+  *traced = (BenchTraced){
+      .executor = npu_encoder_get_executor (object->encoder),
+      .run = traced_run,
+      .free = traced_free,
+      .object = object,
+  };
+  return TRUE;
+}

@@ -1,0 +1,189 @@
+/* Every figure as JSON: docs/npuenc-bench.schema.json says what is there.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <math.h>
+#include <string.h>
+
+#include "bench.h"
+
+char *
+bench_cpu_name (void)
+{
+  g_autofree char *text = NULL;
+  const char *line, *end;
+
+  if (!g_file_get_contents ("/proc/cpuinfo", &text, NULL, NULL))
+    return g_strdup ("unknown");
+  line = strstr (text, "model name");
+  line = line != NULL ? strchr (line, ':') : NULL;
+  if (line == NULL)
+    return g_strdup ("unknown");
+  end = strchr (line, '\n');
+  return g_strstrip (
+      g_strndup (line + 1, end != NULL ? (gsize) (end - line - 1) : 0));
+}
+
+/* --- writing ----------------------------------------------------------- */
+
+/* A comma, unless it begins an object or array, and the key. */
+static void
+add_key (GString *out, const char *key)
+{
+  const char last = out->str[out->len - 1];
+
+  if (last != '{' && last != '[')
+    g_string_append (out, ", ");
+  if (key != NULL)
+    g_string_append_printf (out, "\"%s\": ", key);
+}
+
+static void
+add_text (GString *out, const char *key, const char *text)
+{
+  g_autofree char *valid = NULL;
+
+  if (text == NULL)
+    return;
+  valid = g_utf8_make_valid (text, -1);
+  add_key (out, key);
+  g_string_append_c (out, '"');
+  for (const char *c = valid; *c != '\0'; c++) {
+    if ((guchar) *c < 0x20)
+      g_string_append_printf (out, "\\u%04x", (guint) *c);
+    else if (*c == '"' || *c == '\\')
+      g_string_append_printf (out, "\\%c", *c);
+    else
+      g_string_append_c (out, *c);
+  }
+  g_string_append_c (out, '"');
+}
+
+static void
+add_number (GString *out, const char *key, double number)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  if (isnan (number) || isinf (number))
+    return; /* not measured */
+  add_key (out, key);
+  g_string_append (out, g_ascii_formatd (text, sizeof text, "%.9g", number));
+}
+
+static void
+add_count (GString *out, const char *key, guint64 count)
+{
+  add_key (out, key);
+  g_string_append_printf (out, "%" G_GUINT64_FORMAT, count);
+}
+
+static void
+add_peaks (GString *out, const BenchPeaks *peaks)
+{
+  add_key (out, "peak");
+  g_string_append_c (out, '{');
+  add_count (out, "threads", peaks->threads);
+  add_number (out, "f32_gflops_one", peaks->f32_one);
+  add_number (out, "f32_gflops_all", peaks->f32_all);
+  add_text (out, "f32_code", peaks->f32_code);
+  add_number (out, "int8_gops_one", peaks->int8_one);
+  add_number (out, "int8_gops_all", peaks->int8_all);
+  add_text (out, "int8_code", peaks->int8_code);
+  g_string_append_c (out, '}');
+}
+
+static void
+add_machine (GString *out, const Bench *bench)
+{
+  g_autofree char *cpu = bench_cpu_name ();
+
+  add_key (out, "machine");
+  g_string_append_c (out, '{');
+  add_text (out, "cpu", cpu);
+  add_count (out, "cores", g_get_num_processors ());
+  add_text (out, "device_description", bench->device->description);
+  add_number (out, "executor_us_per_launch", bench->own_cost_us);
+  add_number (out, "empty_launch_us", bench->launch_cost_us);
+  if (bench->has_peaks)
+    add_peaks (out, &bench->peaks);
+  g_string_append_c (out, '}');
+}
+
+static void
+add_stages (GString *out, const BenchResult *result)
+{
+  add_key (out, "stages");
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < result->n_stages; i++) {
+    const BenchStage *stage = &result->stages[i];
+
+    add_key (out, NULL);
+    g_string_append_c (out, '{');
+    add_text (out, "name", stage->name);
+    add_number (out, "ms", stage->ms);
+    add_number (out, "time_percent", stage->time_percent);
+    add_number (out, "gflop", stage->gflop);
+    add_text (out, "peak", stage->peak);
+    add_number (out, "peak_share", stage->peak_share);
+    g_string_append_c (out, '}');
+  }
+  g_string_append_c (out, ']');
+}
+
+static void
+add_result (GString *out, const Bench *bench, const BenchResult *result)
+{
+  const BenchOptions *options = &bench->options;
+  const gboolean is_cpu = strcmp (bench->device->name, "cpu") == 0;
+
+  add_key (out, NULL);
+  g_string_append (out, "\n  {");
+  add_text (out, "mode", result->mode);
+  add_text (out, "workload", result->workload);
+  add_text (out, "model", result->model);
+  add_text (out, "device", bench->device->name);
+  add_text (out, "precision", bench->precision);
+  if (is_cpu)
+    add_count (out, "threads",
+        options->threads ? options->threads : g_get_num_processors ());
+  add_count (out, "depth", result->depth);
+  add_count (out, "batch_size", result->batch);
+  add_count (out, "latency_us", options->latency_us);
+  add_count (out, "repeat", options->repeat);
+  add_count (out, "tiles", result->tiles);
+  add_count (out, "launches", result->launches);
+  add_count (out, "stalls", result->stalls);
+  add_number (out, "tile_ms", result->tile_ms);
+  if (result->model == NULL)
+    add_number (out, "list_ms", result->list_ms);
+  add_number (out, "window_ms", result->window_ms);
+  add_number (out, "speedup", result->speedup);
+  add_number (out, "dma_write_ms", result->dma_write_ms);
+  add_number (out, "compute_ms", result->compute_ms);
+  add_number (out, "dma_read_ms", result->dma_read_ms);
+  add_number (out, "dma_overhead_percent", result->dma_overhead_percent);
+  add_number (out, "realtime_factor", result->realtime_factor);
+  add_number (out, "correlation", result->correlation);
+  if (result->memory_size > 0)
+    add_count (out, "memory_bytes", result->memory_size);
+  add_number (out, "peak_share", result->peak_share);
+  if (result->n_stages > 0)
+    add_stages (out, result);
+  g_string_append_c (out, '}');
+}
+
+gboolean
+bench_write_json (const Bench *bench, GError **error)
+{
+  g_autoptr (GString) out = g_string_new ("{");
+
+  add_count (out, "version", 1);
+  add_machine (out, bench);
+  add_key (out, "results");
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < bench->results->len; i++)
+    add_result (out, bench, &g_array_index (bench->results, BenchResult, i));
+  g_string_append (out, "\n]}\n");
+  return g_file_set_contents (
+      bench->options.json, out->str, (gssize) out->len, error);
+}

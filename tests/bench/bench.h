@@ -1,0 +1,139 @@
+/* npuenc-bench: what its modes share. A mode makes configurations, has them
+ * measured in turn, and adds a result for each; the results are printed,
+ * written as JSON, and the best is named.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <npuenc.h>
+
+#include "bench-peak.h"
+
+G_BEGIN_DECLS
+
+/* Modes, as they are named in JSON. */
+#define BENCH_PIPELINED "pipelined"
+#define BENCH_BATCH "batch"
+#define BENCH_ENCODER "encoder"
+#define BENCH_ROOFLINE "roofline"
+
+typedef struct {
+  char *device, *model, *json, *trace, *svg;
+  guint n_tiles;
+  GArray *depths; /* of guint, ascending, 1 first: what others compare with */
+  guint threads, repeat, latency_us;
+  NpuPrecision precision;
+  gboolean batch_analysis, pipelined, encoder, roofline, verbose;
+} BenchOptions;
+
+/* Part of a window's time: one operation, summed over the blocks. */
+typedef struct {
+  char name[24];
+  double ms, time_percent;
+  double gflop; /* NAN: not counted */
+  double peak_share;
+  const char *peak; /* "f32", "int8", or NULL */
+} BenchStage;
+
+#define BENCH_MAX_STAGES 16
+
+/* Runs of each configuration before any that counts. */
+#define BENCH_WARM_UP 2
+
+/* Medians; what a mode does not measure is NAN, or NULL. */
+typedef struct {
+  const char *mode;
+  const char *workload; /* "attention", "block" or NULL */
+  const char *model;
+  guint depth, batch;
+  guint64 tiles, launches, stalls;
+  double tile_ms, list_ms, window_ms;
+  double dma_write_ms, compute_ms, dma_read_ms, dma_overhead_percent;
+  double speedup, correlation, realtime_factor, peak_share;
+  gsize memory_size; /* 0: not measured */
+  guint n_stages;
+  BenchStage stages[BENCH_MAX_STAGES];
+} BenchResult;
+
+typedef struct {
+  BenchOptions options;
+  NpuDevice *device;
+  const char *precision; /* "f32" or "int8" */
+  char *model_name;      /* of the model that was measured, or NULL */
+  GArray *results;       /* of BenchResult */
+  gboolean has_peaks;
+  BenchPeaks peaks;
+  double own_cost_us, launch_cost_us;
+} Bench;
+
+/* One configuration: an object and how it runs once. */
+typedef struct _BenchConfig BenchConfig;
+struct _BenchConfig {
+  guint depth, batch;
+  gpointer object;
+  gboolean (*run) (BenchConfig *config, NpuStats *stats, GError **error);
+  gpointer user_data;
+  GArray *samples; /* of NpuStats, each of n_lists runs */
+  guint n_lists;
+};
+
+/* --- bench-options.c */
+gboolean bench_options_parse (
+    BenchOptions *options, int *argc, char ***argv, GError **error);
+void bench_options_clear (BenchOptions *options);
+
+/* --- bench-measure.c */
+/* Warms all up, then runs each in turn, options.repeat times; a sample has as
+ * many runs as make it long enough for the clock. */
+gboolean bench_measure (const Bench *bench, const char *what,
+    BenchConfig *configs, guint n_configs, GError **error);
+/* The median of each field, of one run. */
+void bench_config_median (const BenchConfig *config, NpuStats *median);
+void bench_config_clear (BenchConfig *config);
+double bench_median (double *values, guint n);
+/* 1 where the two are the same in every bit, else Pearson's. */
+double bench_correlation (const float *a, const float *b, gsize n);
+/* A result with what statistics tell. */
+void bench_result_init (BenchResult *result, const char *mode,
+    const BenchConfig *config, const NpuStats *median);
+
+/* --- the modes */
+gboolean bench_run_tiles (
+    Bench *bench, const char *mode, const char *workload, GError **error);
+gboolean bench_run_encoder (Bench *bench, GError **error);
+gboolean bench_run_launch (Bench *bench, GError **error);
+
+/* --- bench-trace.c */
+/* Runs the deepest configuration of the richest workload once more with a
+ * trace, and draws it. */
+gboolean bench_trace (Bench *bench, GError **error);
+
+/* --- for bench-trace.c: one configuration, to be run by its executor */
+typedef struct {
+  NpuExecutor *executor;
+  gboolean (*run) (gpointer object, GError **error);
+  void (*free) (gpointer object);
+  gpointer object;
+} BenchTraced;
+
+gboolean bench_tiles_traced (Bench *bench, NpuDevice *device, guint depth,
+    guint batch, BenchTraced *traced, GError **error);
+gboolean bench_encoder_traced (Bench *bench, NpuDevice *device, guint depth,
+    guint batch, BenchTraced *traced, GError **error);
+
+/* --- bench-report.c */
+void bench_print_header (const Bench *bench);
+void bench_print_results (
+    const Bench *bench, const char *title, guint first_result);
+void bench_print_best (
+    const Bench *bench, const char *what, guint first_result);
+void bench_print_peaks (const Bench *bench);
+void bench_print_launch_cost (const Bench *bench);
+
+/* --- bench-json.c */
+gboolean bench_write_json (const Bench *bench, GError **error);
+/* "AMD EPYC", or "unknown". Free with g_free(). */
+char *bench_cpu_name (void);
+
+G_END_DECLS

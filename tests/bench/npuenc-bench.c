@@ -1,0 +1,108 @@
+/* npuenc-bench: what the ring of launches is worth on a machine.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+static gboolean
+open_device (Bench *bench, GError **error)
+{
+  const BenchOptions *options = &bench->options;
+  const NpuDeviceOptions device_options = {
+      .threads = options->threads,
+      .latency = options->latency_us * (guint64) 1000,
+  };
+
+  bench->device = npu_device_open (options->device, &device_options, error);
+  bench->precision = options->precision == NPU_PRECISION_F32 ? "f32" : "int8";
+  return bench->device != NULL;
+}
+
+/* A mode on loose tiles, for attention and for the whole block. */
+static gboolean
+run_tiles (Bench *bench, const char *mode, const char *title, GError **error)
+{
+  static const char *const workloads[] = {"attention", "block"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (workloads); i++) {
+    const guint first = bench->results->len;
+    g_autofree char *name = g_strdup_printf ("%s of loose tiles", workloads[i]);
+    g_autofree char *full = g_strdup_printf (
+        "%s, %s: %u tiles", title, name, bench->options.n_tiles);
+
+    if (!bench_run_tiles (bench, mode, workloads[i], error))
+      return FALSE;
+    bench_print_results (bench, full, first);
+    bench_print_best (bench, name, first);
+  }
+  return TRUE;
+}
+
+static gboolean
+run_encoder (Bench *bench, GError **error)
+{
+  const guint first = bench->results->len;
+  g_autofree char *title = NULL;
+
+  if (bench->options.roofline) {
+    bench_peaks_measure (bench->options.threads ? bench->options.threads
+                                                : g_get_num_processors (),
+        &bench->peaks);
+    bench->has_peaks = TRUE;
+    bench_print_peaks (bench);
+  }
+  if (!bench_run_encoder (bench, error))
+    return FALSE;
+  title = g_strdup_printf ("windows of 30 s of %s", bench->model_name);
+  bench_print_results (bench, title, first);
+  bench_print_best (bench, "windows", first);
+  return TRUE;
+}
+
+static gboolean
+run (Bench *bench, GError **error)
+{
+  const BenchOptions *options = &bench->options;
+
+  if (!open_device (bench, error))
+    return FALSE;
+  bench_print_header (bench);
+  if (!bench_run_launch (bench, error))
+    return FALSE;
+  bench_print_launch_cost (bench);
+
+  if (options->pipelined &&
+      !run_tiles (bench, BENCH_PIPELINED, "pipelined", error))
+    return FALSE;
+  if (options->batch_analysis &&
+      !run_tiles (bench, BENCH_BATCH, "batch analysis", error))
+    return FALSE;
+  if (options->encoder && !run_encoder (bench, error))
+    return FALSE;
+  if (options->json != NULL && !bench_write_json (bench, error))
+    return FALSE;
+  if (options->trace != NULL || options->svg != NULL)
+    return bench_trace (bench, error);
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  Bench bench = {.results = g_array_new (FALSE, FALSE, sizeof (BenchResult))};
+  g_autoptr (GError) error = NULL;
+  const gboolean done =
+      bench_options_parse (&bench.options, &argc, &argv, &error) &&
+      run (&bench, &error);
+
+  if (!done)
+    g_printerr ("npuenc-bench: %s\n", error->message);
+  g_array_unref (bench.results);
+  g_free (bench.model_name);
+  npu_device_free (bench.device);
+  bench_options_clear (&bench.options);
+  return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,204 @@
+"""npuenc-bench: every mode runs on a small case, every figure is there, the
+JSON is as its schema says, and the pictures show the lanes. No absolute times.
+
+usage: bench.py NPUENC-BENCH
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import json
+import pathlib
+import re
+import sys
+import xml.etree.ElementTree
+
+import tap
+
+BENCH = sys.argv[1]
+SCHEMA = json.loads(
+    (tap.ROOT / "docs/npuenc-bench.schema.json").read_text())
+TYPES = {"object": dict, "array": list, "string": str,
+         "integer": int, "number": (int, float)}
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def check(value, schema, path="$"):
+    """The keywords that the schema uses, and no others."""
+    known = {"$schema", "title", "description", "type", "required", "enum",
+             "properties", "additionalProperties", "items", "minimum",
+             "maximum"}
+    assert not set(schema) - known, f"{path}: unknown {set(schema) - known}"
+    assert isinstance(value, TYPES[schema["type"]]), f"{path}: {value!r}"
+    assert not isinstance(value, bool), f"{path}: {value!r}"
+    if "enum" in schema:
+        assert value in schema["enum"], f"{path}: {value!r}"
+    if "minimum" in schema:
+        assert value >= schema["minimum"], f"{path}: {value!r}"
+    if "maximum" in schema:
+        assert value <= schema["maximum"], f"{path}: {value!r}"
+    if schema["type"] == "object":
+        missing = set(schema.get("required", ())) - set(value)
+        assert not missing, f"{path}: no {missing}"
+        assert schema["additionalProperties"] is False
+        for key, item in value.items():
+            assert key in schema["properties"], f"{path}: no such key {key}"
+            check(item, schema["properties"][key], f"{path}.{key}")
+    if schema["type"] == "array":
+        for i, item in enumerate(value):
+            check(item, schema["items"], f"{path}[{i}]")
+
+
+def bench(folder, *args):
+    """What it prints, and the results it writes."""
+    path = folder / "out.json"
+    text = tap.command(BENCH, "--repeat", "1", "--json", path, *args)
+    found = json.loads(path.read_text())
+    check(found, SCHEMA)
+    try:
+        import jsonschema
+        jsonschema.validate(found, SCHEMA)
+    except ImportError:
+        pass
+    return text, found
+
+
+def pipelined(folder):
+    text, found = bench(folder, "--tiles", "7", "--depths", "2,3")
+    tap.expect(text, "executor's own cost per launch", "medians of 1",
+               "best for attention of loose tiles: depth ",
+               "best for block of loose tiles: depth ", "why: ")
+    results = found["results"]
+    assert [(r["workload"], r["depth"]) for r in results] == [
+        (w, d) for w in ("attention", "block") for d in (1, 2, 3)], results
+    for r in results:
+        assert r["mode"] == "pipelined" and r["device"] == "cpu", r
+        assert r["correlation"] == 1, r
+        assert r["tiles"] == (7 if r["workload"] == "attention" else 28), r
+        assert r["speedup"] == 1 or r["depth"] > 1, r
+    sizes = [r["memory_bytes"] for r in results[:3]]
+    assert sizes[1] == 2 * sizes[0] and sizes[2] == 3 * sizes[0], sizes
+
+
+def batches(folder):
+    text, found = bench(folder, "--tiles", "30", "--depths", "1,4",
+                        "--batch-analysis", "--precision", "f32",
+                        "--threads", "1")
+    attention = [r for r in found["results"] if r["workload"] == "attention"]
+    assert [(r["batch_size"], r["depth"]) for r in attention] == [
+        (b, d) for b in (1, 2, 4, 8, 24) for d in (1, 4)], attention
+    for r in attention:
+        assert r["mode"] == "batch" and r["precision"] == "f32", r
+        assert r["launches"] == -(-30 // r["batch_size"]), r
+        assert r["correlation"] == 1 and r["threads"] == 1, r
+        if r["depth"] == 1:  # every launch but the first
+            assert r["stalls"] == r["launches"] - 1, r
+    tap.expect(text, "1 workers", "f32")
+
+
+def windows(folder):
+    text, found = bench(folder, "--encoder", "--roofline", "--depths", "1,3",
+                        "--model", "synthetic:tiny")
+    tap.expect(text, "peak of this machine", "conv1", "fc2", "of peak",
+               "best for windows")
+    peak = found["machine"]["peak"]
+    assert min(peak["f32_gflops_one"], peak["int8_gops_one"]) > 0.1, peak
+    assert [r["mode"] for r in found["results"]] == [
+        "encoder", "encoder", "roofline"]
+    for r in found["results"]:
+        assert r["model"] == "synthetic:tiny" and r["correlation"] == 1, r
+        assert abs(r["realtime_factor"] - 30e3 / r["window_ms"]) < 0.1, r
+        # conv1's 47 tiles, conv2's 24, six stages of 24 rows and one of 144
+        # heads' in four blocks, the last norm
+        assert r["tiles"] == 47 + 24 + 4 * (6 * 24 + 6 * 24) + 24, r
+        total = sum(s["ms"] for s in r["stages"])
+        assert abs(total / r["window_ms"] - 1) < 0.05, (total, r)
+        gflop = sum(s.get("gflop", 0) for s in r["stages"])
+        assert abs(gflop - 36.9) < 0.1, gflop
+        assert r["peak_share"] > 0, r
+
+
+def pictures(folder):
+    trace, svg = folder / "t.json", folder / "t.svg"
+    bench(folder, "--tiles", "9", "--depths", "1,3", "--threads", "2",
+          "--trace", trace, "--svg", svg)
+    events = json.loads(trace.read_text())
+    lanes = {e["args"]["name"] for e in events
+             if e.get("name") == "thread_name"}
+    wanted = {"host", "slot 0", "slot 1", "slot 2", "worker 0", "worker 1"}
+    assert lanes == wanted, lanes
+    numbers = {e["tid"]: e["args"]["name"] for e in events
+               if e.get("name") == "thread_name"}
+    tiles = [e for e in events if e.get("ph") == "X"
+             and numbers[e["tid"]].startswith("worker")]
+    assert len(tiles) == 4 * 9, len(tiles)
+    assert {e["args"]["stage"] for e in tiles} == {
+        "attention", "layernorm", "matmul", "gelu"}, tiles
+
+    root = xml.etree.ElementTree.parse(svg).getroot()
+    texts = {t.text for t in root.iter(SVG + "text")}
+    assert wanted <= texts and "dma-write" in texts, texts
+    titles = [t.text for t in root.iter(SVG + "title")]
+    spans = [e for e in events if e.get("ph") == "X"]
+    marks = [e for e in events if e.get("ph") == "i"]
+    assert len(titles) == len(spans) + len(marks), len(titles)
+    assert sum("dma-write: attention" in t for t in titles) > 0
+    assert sum("compute: gelu, tiles 8 to 8" in t for t in titles) > 0
+    assert len(marks) == sum(t.startswith("stall: ") for t in titles)
+
+
+def window_picture(folder):
+    svg = folder / "w.svg"
+    bench(folder, "--encoder", "--depths", "2", "--svg", svg)
+    tap.expect(svg.read_text(), "block 3 fc2", "synthetic:tiny, depth 2")
+
+
+def verbose(folder):
+    text, _ = bench(folder, "--tiles", "4", "--depths", "1,2", "--verbose",
+                    "--latency-us", "200")
+    tap.expect(text, "[fill]   attention, slot 0: ", "launched (no wait)",
+               "[drain]  gelu, slot ", "latency 200 us")
+
+
+def errors(folder):
+    for args, answer in (
+            (["--depths", "0"], "--depths is '0'"),
+            (["--depths", "1,x"], "--depths is '1,x'"),
+            (["--tiles", "0"], "--tiles is 0"),
+            (["--repeat", "0"], "--repeat is 0"),
+            (["--precision", "int4"], "--precision is 'int4'"),
+            (["--device", "npu"], "device 'npu'"),
+            (["--encoder", "--model", "/no/such"], "/no/such"),
+            (["--json", "/no/such/file"], "/no/such/file"),
+            (["--trace", "/no/such/file"], "/no/such/file"),
+            (["extra"], "'extra'"),
+            (["--bogus"], "--bogus")):
+        text = tap.command(BENCH, "--tiles", "1", "--repeat", "1", *args,
+                           status=1)
+        tap.expect(text, "npuenc-bench: ", answer)
+
+
+def documented(folder):
+    """--help names each option, and so does the page."""
+    page = (tap.ROOT / "docs/npuenc-bench.md").read_text()
+    for option in re.findall(r"^ +(--[a-z-]+)", tap.command(BENCH, "--help"),
+                             re.M):
+        assert f"`{option}" in page, f"no {option} in npuenc-bench.md"
+
+
+def in_folder(test):
+    def run():
+        with tap.folder() as name:
+            test(pathlib.Path(name))
+    return run
+
+
+tap.run([
+    ("pipelined: each depth beside depth 1", in_folder(pipelined)),
+    ("batch analysis: five batches at each depth", in_folder(batches)),
+    ("windows: by operation, with shares of the peak", in_folder(windows)),
+    ("pictures: a lane per slot and worker", in_folder(pictures)),
+    ("a window can be drawn", in_folder(window_picture)),
+    ("verbose: lines for each launch", in_folder(verbose)),
+    ("wrong options are refused by name", in_folder(errors)),
+    ("its page names every option", in_folder(documented)),
+])
