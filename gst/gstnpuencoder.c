@@ -46,9 +46,9 @@
  * filesink location=states.f32
  * ]| Encode a file; the output is raw floats, [1500][384] a window.
  * |[
- * gst-launch-1.0 -m autoaudiosrc ! audioconvert ! audioresample ! whispermel
- * window=5000000000 ! npuencoder model=synthetic:tiny ! fakesink
- * ]| Encode a microphone in windows of 5 s, with random weights, and print the
+ * gst-launch-1.0 -m autoaudiosrc ! audioconvert ! audioresample !
+ * whispermel window=1000000000 ! npuencoder model=synthetic:tiny ! fakesink
+ * ]| Encode a microphone in windows of 1 s, with random weights, and print the
  * statistics.
  *
  * Since: 1.0
