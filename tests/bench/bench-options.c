@@ -124,7 +124,7 @@ bench_options_parse (
           "Write a timeline of one run for ui.perfetto.dev", "FILE"},
       {"svg", 0, 0, G_OPTION_ARG_FILENAME, &options->svg,
           "Draw that timeline, for a browser", "FILE"},
-      {NULL},
+      G_OPTION_ENTRY_NULL,
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
 
