@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <string.h>
+
 #include "encoder-rig.h"
 
 #define LONG_FRAMES 1000 /* long enough to be caught in the middle */
@@ -196,6 +198,24 @@ test_whole_pipeline_reaches_eos (void)
   }
 }
 
+/* The error is that nothing is linked, not one of caps. */
+static void
+test_nothing_downstream (void)
+{
+  g_autoptr (GstElement) pipeline = new_pipeline (
+      SPEECH (2) "whispermel window=1000000000 ! npuencoder model=" TINY);
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  g_autoptr (GstMessage) message = NULL;
+  g_autofree char *details = NULL;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = encoder_pop_message (bus, GST_MESSAGE_ERROR, 60 * GST_SECOND);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, NULL, &details);
+  g_assert_nonnull (strstr (details, "not-linked"));
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+}
+
 static void
 test_any_state_change_at_any_time (void)
 {
@@ -378,6 +398,8 @@ main (int argc, char **argv)
       test_pad_deactivated_in_the_middle);
   g_test_add_func ("/npuencoder/states/pipeline-reaches-eos-and-restarts",
       test_whole_pipeline_reaches_eos);
+  g_test_add_func (
+      "/npuencoder/states/nothing-downstream", test_nothing_downstream);
   g_test_add_func ("/npuencoder/states/any-change-at-any-time",
       test_any_state_change_at_any_time);
   g_test_add_func ("/npuencoder/states/playing-to-null-in-the-middle",
