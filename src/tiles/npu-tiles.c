@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "dequantise.h"
 #include "tiles-private.h"
 
 #define DEFAULT_TIMEOUT ((guint64) 10000000000)
@@ -132,8 +133,7 @@ pack (const NpuTiles *tiles, guint arg, NpuBuffer *buffer, guint index,
 {
   float x[TILE_ELEMENTS];
 
-  for (guint i = 0; i < TILE_ELEMENTS; i++)
-    x[i] = (float) tile->data[i] * tile->scale;
+  tiles_dequantise (x, tile->data, tile->scale);
   npu_kernel_pack_tile (
       tiles->attention, arg, buffer->data, index, x, TILE_COLUMNS, TILE_ROWS);
 }
