@@ -27,6 +27,18 @@ bench_print_launch_cost (const Bench *bench)
       bench->own_cost_us, bench->launch_cost_us);
 }
 
+/* Below this, others are no excuse. */
+#define QUIET_PERCENT 5
+
+void
+bench_print_others (const Bench *bench)
+{
+  if (bench->others_percent > QUIET_PERCENT)
+    g_print ("\nOther programs used %.0f %% of the processors meanwhile: "
+             "these figures are worse than a quiet machine's.\n",
+        bench->others_percent);
+}
+
 void
 bench_print_peaks (const Bench *bench)
 {

@@ -65,6 +65,7 @@ typedef struct {
   gboolean has_peaks;
   BenchPeaks peaks;
   double own_cost_us, launch_cost_us;
+  double others_percent; /* of the processors, used by other programs; or NAN */
 } Bench;
 
 /* One configuration: an object and how it runs once. */
@@ -130,6 +131,7 @@ void bench_print_best (
     const Bench *bench, const char *what, guint first_result);
 void bench_print_peaks (const Bench *bench);
 void bench_print_launch_cost (const Bench *bench);
+void bench_print_others (const Bench *bench);
 
 /* --- bench-json.c */
 gboolean bench_write_json (const Bench *bench, GError **error);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench-load.h"
 #include "bench.h"
 
 static gboolean
@@ -66,9 +67,11 @@ static gboolean
 run (Bench *bench, GError **error)
 {
   const BenchOptions *options = &bench->options;
+  BenchLoad start;
 
   if (!open_device (bench, error))
     return FALSE;
+  bench_load_now (&start);
   bench_print_header (bench);
   if (!bench_run_launch (bench, error))
     return FALSE;
@@ -82,6 +85,8 @@ run (Bench *bench, GError **error)
     return FALSE;
   if (options->encoder && !run_encoder (bench, error))
     return FALSE;
+  bench->others_percent = bench_load_others (&start);
+  bench_print_others (bench);
   if (options->json != NULL && !bench_write_json (bench, error))
     return FALSE;
   if (options->trace != NULL || options->svg != NULL)
