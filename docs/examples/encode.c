@@ -169,7 +169,7 @@ main (int argc, char **argv)
   const GOptionEntry options[] = {
       {"model", 'm', 0, G_OPTION_ARG_FILENAME, &model,
           "A Whisper model, or synthetic:tiny for a try", "MODEL"},
-      {NULL},
+      G_OPTION_ENTRY_NULL,
   };
   GOptionContext *context = g_option_context_new ("AUDIO");
   GError *error = NULL;
