@@ -120,6 +120,41 @@ median_stage_ms (const Observed *seen, guint first, guint n, guint stage)
   return bench_median (values, n);
 }
 
+/* How much of an operation is in bfloat16 where the encoder is in int8: the
+ * convolutions, and the projections of the first block's attention. Where the
+ * CPU has no such products, that part is in float. */
+static double
+bf16_part (const Window *window, guint stage)
+{
+  if (stage < 2)
+    return 1;
+  return stage == 3 || stage == 5 ? 1.0 / window->n_layers : 0;
+}
+
+/* Of most of the operation. */
+static const char *
+main_peak (const Bench *bench, guint stage)
+{
+  if (strcmp (bench->precision, "int8") != 0)
+    return "f32";
+  if (stage >= 2)
+    return "int8";
+  return bench->has_peaks && bench->peaks.bf16_all == 0 ? "f32" : "bf16";
+}
+
+static double
+ms_at_peak (const Bench *bench, const Window *window, guint stage)
+{
+  const BenchPeaks *peaks = &bench->peaks;
+  const double ms = 1e3 * stage_gflop (window, stage);
+  const double careful = peaks->bf16_all > 0 ? peaks->bf16_all : peaks->f32_all;
+  const double part = bf16_part (window, stage);
+
+  if (strcmp (bench->precision, "int8") != 0)
+    return ms / peaks->f32_all;
+  return ms * part / careful + ms * (1 - part) / peaks->int8_all;
+}
+
 /* Fills the breakdown, and the share of the whole. */
 static void
 add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
@@ -129,8 +164,6 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
 
   for (guint i = 0; i < N_STAGES; i++) {
     BenchStage *stage = &result->stages[i];
-    const gboolean is_conv = i < 2; /* they compute in float */
-    const gboolean is_int8 = !is_conv && strcmp (bench->precision, "int8") == 0;
 
     g_strlcpy (stage->name, stage_names[i], sizeof stage->name);
     stage->ms = median_stage_ms (seen, first, n, i);
@@ -139,13 +172,12 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
     stage->peak_share = NAN;
     if (isnan (stage->gflop))
       continue;
-    stage->peak = is_int8 ? "int8" : "f32";
+    stage->peak = main_peak (bench, i);
     if (bench->has_peaks) {
-      const double peak =
-          is_int8 ? bench->peaks.int8_all : bench->peaks.f32_all;
+      const double ms = ms_at_peak (bench, seen->window, i);
 
-      stage->peak_share = stage->gflop / (stage->ms / 1e3) / peak;
-      time_at_peak += stage->gflop / peak * 1e3;
+      stage->peak_share = ms / stage->ms;
+      time_at_peak += ms;
     }
   }
   result->n_stages = N_STAGES;

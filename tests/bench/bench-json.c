@@ -86,6 +86,8 @@ add_peaks (GString *out, const BenchPeaks *peaks)
   add_number (out, "f32_gflops_one", peaks->f32_one);
   add_number (out, "f32_gflops_all", peaks->f32_all);
   add_text (out, "f32_code", peaks->f32_code);
+  add_number (out, "bf16_gflops_one", peaks->bf16_one);
+  add_number (out, "bf16_gflops_all", peaks->bf16_all);
   add_number (out, "int8_gops_one", peaks->int8_one);
   add_number (out, "int8_gops_all", peaks->int8_all);
   add_text (out, "int8_code", peaks->int8_code);

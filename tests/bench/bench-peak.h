@@ -13,6 +13,7 @@ typedef struct {
   guint threads;             /* N */
   double f32_one, f32_all;   /* with 1 and with N threads */
   double int8_one, int8_all; /* u8 x s8 sums in 32 bits */
+  double bf16_one, bf16_all; /* 0: no such instructions */
   const char *f32_code;      /* which instructions: "avx512 fma" */
   const char *int8_code;
 } BenchPeaks;

@@ -46,9 +46,11 @@ bench_print_peaks (const Bench *bench)
 
   g_print ("\npeak of this machine: 1 thread, %u threads\n"
            "  f32   %8.1f %8.1f GFLOP/s (%s)\n"
+           "  bf16  %8.1f %8.1f GFLOP/s\n"
            "  int8  %8.1f %8.1f GOP/s (%s)\n",
       peaks->threads, peaks->f32_one, peaks->f32_all, peaks->f32_code,
-      peaks->int8_one, peaks->int8_all, peaks->int8_code);
+      peaks->bf16_one, peaks->bf16_all, peaks->int8_one, peaks->int8_all,
+      peaks->int8_code);
 }
 
 /* --- tables ------------------------------------------------------------ */
