@@ -10,22 +10,38 @@
 static void
 init_x86 (NpuKernels *kernels, unsigned cpu_flags)
 {
+  if (!(cpu_flags & NPU_CPU_AVX2))
+    return;
+  kernels->name = "avx2";
+  npu_attention_init_f32_avx2 (kernels);
+  npu_attention_init_s8_avx2 (kernels);
+  npu_rows_init_avx2 (kernels);
+  npu_epilogue_init_avx2 (kernels);
+
+  if (cpu_flags & NPU_CPU_AVX_VNNI) {
+    kernels->name = "avxvnni";
+    npu_attention_init_s8_avxvnni (kernels);
+  }
+
   if (!(cpu_flags & NPU_CPU_AVX512))
     return;
   kernels->name = "avx512";
-  npu_attention_init_avx512 (kernels);
+  npu_attention_init_f32_avx512 (kernels);
   npu_rows_init_avx512 (kernels);
   npu_epilogue_init_avx512 (kernels);
+  /* As fast as int8 in AVX2, and exact. */
+  if (!(cpu_flags & NPU_CPU_AVX_VNNI))
+    kernels->attention_s8 = kernels->attention_f32;
 
   if (!(cpu_flags & NPU_CPU_AVX512_VNNI))
     return;
   kernels->name = "avx512vnni";
-  npu_attention_init_avx512vnni (kernels);
+  npu_attention_init_s8_avx512vnni (kernels);
 
   if (!(cpu_flags & NPU_CPU_AVX512_BF16))
     return;
   kernels->name = "avx512bf16";
-  npu_attention_init_avx512bf16 (kernels);
+  npu_attention_init_s8_avx512bf16 (kernels);
 }
 #endif
 

@@ -213,7 +213,7 @@ pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 void
-npu_attention_init_avx512 (NpuKernels *kernels)
+npu_attention_init_f32_avx512 (NpuKernels *kernels)
 {
   kernels->attention_f32 = (NpuAttentionKernel){
       .q_tile_size = sizeof (QTile),

@@ -33,6 +33,14 @@ pair_bf16 (__m512 a, __m512 b)
       interleave, (__m512i) _mm512_cvtne2ps_pbh (b, a));
 }
 
+NPU_INLINE __m512
+weight_of (__m512 x)
+{
+  x = _mm512_min_ps (x, _mm512_set1_ps (RAISE + 1));
+  x = _mm512_max_ps (x, _mm512_set1_ps (NPU_EXP2_MIN));
+  return npu_exp2_short_avx512 (x);
+}
+
 /* Weights p of the pair of keys whose scores are s, for one register of
  * queries; keys that are not live get none. */
 NPU_INLINE void
@@ -41,13 +49,9 @@ weigh_pair (uint32_t *p, const __m512i s[2], const float *factor,
 {
   __m512 w[2] = {_mm512_setzero_ps (), _mm512_setzero_ps ()};
 
-  for (int i = 0; i < n_live; i++) {
-    __m512 x = _mm512_fmadd_ps (_mm512_cvtepi32_ps (s[i]),
-        _mm512_load_ps (factor), _mm512_load_ps (offset));
-    x = _mm512_min_ps (x, _mm512_set1_ps (RAISE + 1));
-    x = _mm512_max_ps (x, _mm512_set1_ps (NPU_EXP2_MIN));
-    w[i] = npu_exp2_short_avx512 (x);
-  }
+  for (int i = 0; i < n_live; i++)
+    w[i] = weight_of (_mm512_fmadd_ps (_mm512_cvtepi32_ps (s[i]),
+        _mm512_load_ps (factor), _mm512_load_ps (offset)));
   _mm512_store_si512 (p, pair_bf16 (w[0], w[1]));
 }
 
@@ -136,7 +140,9 @@ sum_weights (Scratch *scratch, int n_pairs, const int groups)
 }
 
 /* Raises the reference of queries whose weights are too large to the largest
- * score of this tile. Rare, and so only as fast as it happens to be. */
+ * score of this tile, and makes their weights again, from the distance to that
+ * score in whole steps: however large scores are, the largest one's weight is
+ * exactly 1. */
 static __attribute__ ((noinline)) void
 raise_reference (
     Scratch *scratch, const QTile *q, const KTile *k, int n_keys, int groups)
@@ -146,23 +152,46 @@ raise_reference (
     const __mmask16 raised =
         _mm512_cmp_ps_mask (_mm512_load_ps (&scratch->tile_sum[lane]),
             _mm512_set1_ps (1u << RAISE), _CMP_GT_OQ);
+    const __m512 factor = _mm512_load_ps (&scratch->factor[lane]);
     const __m512 offset = _mm512_load_ps (&scratch->offset[lane]);
-    __m512i max = _mm512_set1_epi32 (INT32_MIN);
+    __m512i s[ROWS], max = _mm512_set1_epi32 (INT32_MIN);
     __m512 by;
 
-    for (int key = 0; key < n_keys; key++) {
-      __m512i acc = _mm512_set1_epi32 (k->correction[key]);
+    for (int key = 0; key < ROWS; key += 4) {
+      NpuInts acc[4];
+
+      for (int i = 0; i < 4; i++)
+        acc[i] = (NpuInts) _mm512_set1_epi32 (k->correction[key + i]);
       for (int d = 0; d < DIM / 4; d++)
-        acc = _mm512_dpbusd_epi32 (acc, _mm512_load_si512 (q->x[d][lane]),
-            npu_broadcast_4 (&k->x[key][d * 4]));
-      max = _mm512_max_epi32 (max, acc);
+        for (int i = 0; i < 4; i++)
+          acc[i] = npu_dpbusd (acc[i], _mm512_load_si512 (q->x[d][lane]),
+              npu_broadcast_4 (&k->x[key + i][d * 4]));
+      for (int i = 0; i < 4; i++) {
+        s[key + i] = (__m512i) acc[i];
+        if (key + i < n_keys)
+          max = _mm512_max_epi32 (max, s[key + i]);
+      }
     }
-    by = _mm512_maskz_fmadd_ps (raised, _mm512_cvtepi32_ps (max),
-        _mm512_load_ps (&scratch->factor[lane]), offset);
-    _mm512_store_ps (&scratch->offset[lane], _mm512_sub_ps (offset, by));
+
+    by = _mm512_maskz_fmadd_ps (
+        raised, _mm512_cvtepi32_ps (max), factor, offset);
     _mm512_store_ps (&scratch->reference[lane],
         _mm512_add_ps (_mm512_load_ps (&scratch->reference[lane]), by));
     npu_shrink (scratch->o, scratch->sum, g, raised, by);
+
+    for (int key = 0; key < n_keys; key += 2) {
+      __m512 w[2] = {_mm512_setzero_ps (), _mm512_setzero_ps ()};
+
+      for (int i = 0; i < 2 && key + i < n_keys; i++) {
+        const __m512i below = _mm512_sub_epi32 (s[key + i], max);
+        const __m512 x =
+            _mm512_fmadd_ps (_mm512_cvtepi32_ps (s[key + i]), factor, offset);
+
+        w[i] = weight_of (
+            _mm512_mask_mul_ps (x, raised, _mm512_cvtepi32_ps (below), factor));
+      }
+      _mm512_store_si512 (&scratch->p[key / 2][lane], pair_bf16 (w[0], w[1]));
+    }
   }
 }
 
@@ -218,11 +247,10 @@ run_groups (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
               _mm512_load_ps (&scratch->reference[lane])));
     }
 
-    for (int raised = 0;; raised = 1) {
-      weigh (scratch, q, k, n_keys, groups);
-      if (!sum_weights (scratch, n_pairs, groups) || raised)
-        break;
+    weigh (scratch, q, k, n_keys, groups);
+    if (sum_weights (scratch, n_pairs, groups)) {
       raise_reference (scratch, q, k, n_keys, groups);
+      sum_weights (scratch, n_pairs, groups);
     }
     for (int lane = 0; lane < groups * LANES; lane += LANES)
       _mm512_store_ps (&scratch->sum[lane],
@@ -265,7 +293,7 @@ pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 void
-npu_attention_init_avx512bf16 (NpuKernels *kernels)
+npu_attention_init_s8_avx512bf16 (NpuKernels *kernels)
 {
   kernels->attention_s8 = (NpuAttentionKernel){
       .q_tile_size = sizeof (QTile),

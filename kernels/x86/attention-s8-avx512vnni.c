@@ -247,7 +247,7 @@ pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 void
-npu_attention_init_avx512vnni (NpuKernels *kernels)
+npu_attention_init_s8_avx512vnni (NpuKernels *kernels)
 {
   kernels->attention_s8 = (NpuAttentionKernel){
       .q_tile_size = sizeof (QTile),

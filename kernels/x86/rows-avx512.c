@@ -188,10 +188,40 @@ quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
   }
 }
 
+/* 16 floats rounded to bfloat16, ties to even, in 32 bits each. */
+NPU_INLINE __m512i
+round_bf16 (__m512 x)
+{
+  const __m512i bits = _mm512_castps_si512 (x);
+  const __m512i odd =
+      _mm512_and_si512 (_mm512_srli_epi32 (bits, 16), _mm512_set1_epi32 (1));
+
+  return _mm512_srli_epi32 (
+      _mm512_add_epi32 (
+          _mm512_add_epi32 (bits, _mm512_set1_epi32 (0x7fff)), odd),
+      16);
+}
+
+static void
+convert_bf16 (uint16_t *y, const float *x, size_t n)
+{
+  size_t i = 0;
+
+  for (; i + LANES <= n; i += LANES)
+    _mm256_storeu_si256 ((__m256i *) (y + i),
+        _mm512_cvtepi32_epi16 (round_bf16 (_mm512_loadu_ps (x + i))));
+  if (i < n) {
+    const __mmask16 rest = npu_first_lanes ((int) (n - i));
+    _mm512_mask_cvtepi32_storeu_epi16 (
+        y + i, rest, round_bf16 (_mm512_maskz_loadu_ps (rest, x + i)));
+  }
+}
+
 void
 npu_rows_init_avx512 (NpuKernels *kernels)
 {
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->quantize_q8 = quantize_q8;
+  kernels->convert_bf16 = convert_bf16;
 }

@@ -1,0 +1,266 @@
+/* int8 attention with AVX2: what follows the integer scores. Compiled twice,
+ * with AVX-VNNI and without; the file that includes this one defines QTile and
+ * KTile with `exact`, `scale` and `mean`, their packing, and score().
+ *
+ * Weighted values are products of 16 bits: weights of 13 bits, relative to the
+ * largest score of their tile, and values of 12. What the tile adds to the
+ * sums is then scaled to the reference.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "x86/attention-avx2.h"
+
+#include <string.h>
+
+/* 64 products of a weight and a value stay below 2^30. */
+#define WEIGHT_BITS 13
+#define MAX_VALUE 2047.0f
+
+#define MEANS 4 /* tiles whose mean scores are computed together */
+
+/* 8 lanes of 32 bits. GCC copies an accumulator of type __m256i, which it
+ * takes for 64-bit lanes, in every step of a loop. */
+typedef int32_t NpuInts __attribute__ ((vector_size (32)));
+
+typedef struct {
+  uint32_t x[ROWS / 2][DIM]; /* two keys' int16, the first one low */
+  float scale[16];           /* one, padded */
+} VTile;
+
+typedef struct {
+  int32_t s[ROWS][PANEL];      /* scores: [key][query] */
+  uint32_t p[ROWS / 2][PANEL]; /* weights, in pairs like VTile */
+  float o[DIM][ROWS];          /* sums of weighted values */
+  float sum[ROWS];             /* of weights */
+  float reference[ROWS];       /* score whose weight is 1 */
+  float mean[MEANS][ROWS];     /* mean scores of some tiles */
+  float factor[ROWS];          /* a score's unit, in powers of two */
+  float weight[ROWS];          /* of the tile's largest score */
+} Scratch;
+
+/* The integer scores of n_keys keys for the queries from `lane` on. */
+static void score (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
+    const KTile *k, int lane, int n_keys);
+
+/* acc + x[0] y[0] + x[1] y[1] in each lane, of 16 bits. */
+NPU_INLINE NpuInts
+dot_s16 (NpuInts acc, __m256i x, __m256i y)
+{
+#ifdef __AVXVNNI__
+  return (NpuInts) _mm256_dpwssd_avx_epi32 ((__m256i) acc, x, y);
+#else
+  return acc + (NpuInts) _mm256_madd_epi16 (x, y);
+#endif
+}
+
+/* 32 bits of a tile to all lanes. */
+NPU_INLINE __m256i
+broadcast_32 (const void *x)
+{
+  int32_t bits;
+
+  memcpy (&bits, x, sizeof bits);
+  return _mm256_set1_epi32 (bits);
+}
+
+/* The scale of a largest magnitude in `steps`; *inverse is 1 / scale. */
+NPU_INLINE float
+scale_of (float max, float steps, __m256 *inverse)
+{
+  *inverse = _mm256_set1_ps (max < NPU_Q8_SMALLEST ? 0.0f : steps / max);
+  return max / steps;
+}
+
+/* mean[i][query] = scale * q k[i].mean for the next n tiles, MEANS at most. */
+NPU_INLINE void
+mean_scores (Scratch *scratch, const QTile *q, const KTile *k, int lane, int n,
+    float scale)
+{
+  __m256 acc[MEANS][GROUPS];
+
+  for (int i = 0; i < MEANS; i++)
+    for (int g = 0; g < GROUPS; g++)
+      acc[i][g] = _mm256_setzero_ps ();
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < MEANS; i++) {
+      const __m256 y = _mm256_set1_ps (k[npu_min_int (i, n - 1)].mean[d]);
+      for (int g = 0; g < GROUPS; g++)
+        acc[i][g] = _mm256_fmadd_ps (
+            _mm256_load_ps (&q->exact[d][lane + g * LANES]), y, acc[i][g]);
+    }
+  for (int i = 0; i < MEANS; i++)
+    for (int g = 0; g < GROUPS; g++)
+      _mm256_store_ps (&scratch->mean[i][lane + g * LANES],
+          _mm256_mul_ps (acc[i][g], _mm256_set1_ps (scale)));
+}
+
+/* 2^((s - max) factor) in units of 2^-WEIGHT_BITS. */
+NPU_INLINE __m256i
+weigh_one (const int32_t *s, __m256i max, __m256 factor)
+{
+  const __m256i below =
+      _mm256_sub_epi32 (_mm256_load_si256 ((const __m256i *) s), max);
+  const __m256 x = _mm256_max_ps (_mm256_set1_ps (-WEIGHT_BITS - 2.0f),
+      _mm256_mul_ps (_mm256_cvtepi32_ps (below), factor));
+
+  return _mm256_cvtps_epi32 (_mm256_mul_ps (
+      npu_exp2_short_avx2 (x), _mm256_set1_ps (1 << WEIGHT_BITS)));
+}
+
+/* Turns the scores into weights, and adds their sum to what was summed. */
+NPU_INLINE void
+weigh (Scratch *scratch, const __m256i max[GROUPS], int lane, int n_keys)
+{
+  for (int g = 0; g < GROUPS; g++) {
+    const __m256 factor = _mm256_load_ps (&scratch->factor[lane + g * LANES]);
+    const __m256 unit =
+        _mm256_mul_ps (_mm256_load_ps (&scratch->weight[lane + g * LANES]),
+            _mm256_set1_ps (1.0f / (1 << WEIGHT_BITS)));
+    float *total = &scratch->sum[lane + g * LANES];
+    NpuInts sum = {0};
+
+    for (int key = 0; key < n_keys; key += 2) {
+      __m256i pair = weigh_one (&scratch->s[key][g * LANES], max[g], factor);
+
+      if (key + 1 < n_keys)
+        pair = _mm256_or_si256 (pair,
+            _mm256_slli_epi32 (
+                weigh_one (&scratch->s[key + 1][g * LANES], max[g], factor),
+                16));
+      sum = dot_s16 (sum, pair, _mm256_set1_epi16 (1));
+      _mm256_store_si256 ((__m256i *) &scratch->p[key / 2][g * LANES], pair);
+    }
+    _mm256_store_ps (total, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) sum),
+                                unit, _mm256_load_ps (total)));
+  }
+}
+
+/* Adds the values of n_pairs pairs of keys, weighted. */
+NPU_INLINE void
+add_values (Scratch *scratch, const VTile *v, int lane, int n_pairs)
+{
+  const __m256 scale =
+      _mm256_set1_ps (v->scale[0] * (1.0f / (1 << WEIGHT_BITS)));
+
+  for (int d = 0; d < DIM; d += BLOCK) {
+    const uint32_t *x = scratch->p[0], *y = &v->x[0][d];
+    NpuInts acc[BLOCK][GROUPS];
+
+    memset (acc, 0, sizeof acc);
+    for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
+      for (int i = 0; i < BLOCK; i++)
+        for (int g = 0; g < GROUPS; g++)
+          acc[i][g] = dot_s16 (acc[i][g],
+              _mm256_load_si256 ((const __m256i *) (x + g * LANES)),
+              _mm256_set1_epi32 ((int) y[i]));
+    for (int g = 0; g < GROUPS; g++) {
+      const __m256 unit = _mm256_mul_ps (
+          _mm256_load_ps (&scratch->weight[lane + g * LANES]), scale);
+      for (int i = 0; i < BLOCK; i++) {
+        float *o = &scratch->o[d + i][lane + g * LANES];
+        _mm256_store_ps (
+            o, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) acc[i][g]), unit,
+                   _mm256_load_ps (o)));
+      }
+    }
+  }
+}
+
+/* The weight of the tile's largest scores, whose distance to the reference is
+ * `above`; raises the reference where they are too large. */
+NPU_INLINE void
+weigh_tile (Scratch *scratch, __m256 above, int lane)
+{
+  float *reference = &scratch->reference[lane];
+  const __m256 raised =
+      _mm256_cmp_ps (above, _mm256_set1_ps (RAISE), _CMP_GT_OQ);
+
+  if (__builtin_expect (_mm256_movemask_ps (raised), 0)) {
+    const __m256 by = _mm256_and_ps (raised, above);
+
+    _mm256_store_ps (reference, _mm256_add_ps (_mm256_load_ps (reference), by));
+    npu_shrink (scratch->o, scratch->sum, lane, raised, by);
+    above = _mm256_sub_ps (above, by);
+  }
+  above = _mm256_max_ps (_mm256_set1_ps (NPU_EXP2_MIN), above);
+  _mm256_store_ps (&scratch->weight[lane], npu_exp2_avx2 (above));
+}
+
+static void
+run_tile (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
+    int tile, int lane, int rest, float scale)
+{
+  const int n_keys = npu_min_int (rest, ROWS);
+  __m256i max[GROUPS];
+
+  if (tile % MEANS == 0)
+    mean_scores (scratch, q, k, lane, (rest + ROWS - 1) / ROWS, scale);
+  if (tile == 0)
+    memcpy (&scratch->reference[lane], &scratch->mean[0][lane],
+        PANEL * sizeof (float));
+
+  score (scratch, max, q, k, lane, n_keys);
+  for (int g = 0; g < GROUPS; g++) {
+    const int i = lane + g * LANES;
+    const __m256 factor = _mm256_mul_ps (
+        _mm256_load_ps (&q->scale[i]), _mm256_set1_ps (k->scale[0] * scale));
+    const __m256 offset =
+        _mm256_sub_ps (_mm256_load_ps (&scratch->mean[tile % MEANS][i]),
+            _mm256_load_ps (&scratch->reference[i]));
+
+    _mm256_store_ps (&scratch->factor[i], factor);
+    weigh_tile (scratch,
+        _mm256_fmadd_ps (_mm256_cvtepi32_ps (max[g]), factor, offset), i);
+  }
+  weigh (scratch, max, lane, n_keys);
+  add_values (scratch, v, lane, (n_keys + 1) / 2);
+}
+
+static void
+run (float *o, ptrdiff_t o_stride, const void *q, const void *k_tiles,
+    const void *v_tiles, int q_rows, int kv_rows, float scale, void *scratch_)
+{
+  const KTile *k = k_tiles;
+  const VTile *v = v_tiles;
+  Scratch *scratch = scratch_;
+
+  memset (scratch->o, 0, sizeof scratch->o);
+  memset (scratch->sum, 0, sizeof scratch->sum);
+  for (int tile = 0; tile * ROWS < kv_rows; tile++, k++, v++)
+    for (int lane = 0; lane < q_rows; lane += PANEL)
+      run_tile (scratch, q, k, v, tile, lane, kv_rows - tile * ROWS,
+          scale * NPU_LOG2E);
+  npu_store_rows (
+      o, o_stride, (const float (*)[ROWS]) scratch->o, scratch->sum, q_rows);
+}
+
+static void
+pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  VTile *v = tile;
+  __m256 max = _mm256_setzero_ps (), inverse;
+
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d += LANES)
+      max = _mm256_max_ps (
+          max, npu_abs_avx2 (npu_clamp_avx2 (
+                   _mm256_loadu_ps (x + i * stride + d), NPU_V_LIMIT)));
+  memset (v->scale, 0, sizeof v->scale);
+  v->scale[0] = scale_of (npu_reduce_max_avx2 (max), MAX_VALUE, &inverse);
+
+  memset (v->x, 0, sizeof v->x);
+  for (int i = 0; i < rows; i += 2)
+    for (int d = 0; d < DIM; d += LANES) {
+      __m256i pair[2] = {_mm256_setzero_si256 (), _mm256_setzero_si256 ()};
+
+      for (int j = 0; j < 2 && i + j < rows; j++)
+        pair[j] = _mm256_cvtps_epi32 (_mm256_mul_ps (
+            npu_clamp_avx2 (
+                _mm256_loadu_ps (x + (i + j) * stride + d), NPU_V_LIMIT),
+            inverse));
+      _mm256_store_si256 ((__m256i *) &v->x[i / 2][d],
+          _mm256_blend_epi16 (pair[0], _mm256_slli_epi32 (pair[1], 16), 0xaa));
+    }
+}

@@ -1,0 +1,280 @@
+/* Throughput of every kernel of every instruction set.
+ *
+ * All levels are measured in turn, round after round, so that what else the
+ * machine does hits them alike; medians are printed.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "checkasm.h"
+#include "peak.h"
+
+#include <string.h>
+
+#define MAX_LEVELS 8
+#define ROUNDS 31
+#define ROWS NPU_TILE_ROWS
+#define DIM NPU_HEAD_DIM
+#define KV_ROWS 1500
+#define KV_TILES ((KV_ROWS + ROWS - 1) / ROWS)
+#define WIDTH 512 /* base */
+#define HIDDEN 2048
+
+typedef struct {
+  const Level *level;
+  float *x, *y, *o, *columns;
+  guint8 *bytes;
+  gint32 *acc, *sums;
+  guint8 *q[2], *k[2], *v[2], *scratch; /* f32 and int8 tiles */
+} Fixture;
+
+typedef struct {
+  const char *name;
+  void (*run) (Fixture *fixture);
+  double work;      /* of one run, in units */
+  const char *unit; /* G of it a second are printed */
+  gboolean is_int8; /* what its peak is */
+} Kernel;
+
+static void
+run_attention (Fixture *f, const NpuAttentionKernel *kernel, guint i)
+{
+  kernel->run (
+      f->o, DIM, f->q[i], f->k[i], f->v[i], ROWS, KV_ROWS, 0.125f, f->scratch);
+}
+
+static void
+run_attention_f32 (Fixture *f)
+{
+  run_attention (f, &f->level->kernels.attention_f32, 0);
+}
+
+static void
+run_attention_s8 (Fixture *f)
+{
+  run_attention (f, &f->level->kernels.attention_s8, 1);
+}
+
+static void
+run_pack (Fixture *f, const NpuAttentionKernel *kernel, guint i)
+{
+  kernel->pack_q (f->q[i], f->x, WIDTH, ROWS);
+  kernel->pack_k (f->k[i], f->x + DIM, WIDTH, ROWS);
+  kernel->pack_v (f->v[i], f->x + 2 * DIM, WIDTH, ROWS);
+}
+
+static void
+run_pack_f32 (Fixture *f)
+{
+  run_pack (f, &f->level->kernels.attention_f32, 0);
+}
+
+static void
+run_pack_s8 (Fixture *f)
+{
+  run_pack (f, &f->level->kernels.attention_s8, 1);
+}
+
+static void
+run_layernorm_f32 (Fixture *f)
+{
+  f->level->kernels.layernorm_f32 (
+      f->y, WIDTH, f->x, WIDTH, f->columns, f->columns, 1e-5f, ROWS, WIDTH);
+}
+
+static void
+run_layernorm_q8 (Fixture *f)
+{
+  f->level->kernels.layernorm_q8 (
+      f->bytes, f->y, f->x, WIDTH, f->columns, f->columns, 1e-5f, ROWS, WIDTH);
+}
+
+static void
+run_quantize_q8 (Fixture *f)
+{
+  f->level->kernels.quantize_q8 (
+      f->bytes, f->y, f->x, HIDDEN, f->columns, ROWS, HIDDEN);
+}
+
+static void
+run_convert_bf16 (Fixture *f)
+{
+  f->level->kernels.convert_bf16 ((guint16 *) f->bytes, f->x, ROWS * HIDDEN);
+}
+
+static void
+run_gelu_f32 (Fixture *f)
+{
+  f->level->kernels.gelu_f32 (f->y, f->x, ROWS * HIDDEN);
+}
+
+static void
+run_epilogue_f32 (Fixture *f)
+{
+  const NpuEpilogue epilogue = {f->columns, 0, f->x, WIDTH};
+
+  f->level->kernels.epilogue_f32 (
+      f->y, WIDTH, f->x, WIDTH, &epilogue, ROWS, WIDTH);
+}
+
+static void
+run_epilogue_s32 (Fixture *f)
+{
+  const NpuEpilogue epilogue = {f->columns, 0, f->x, WIDTH};
+
+  f->level->kernels.epilogue_s32 (f->y, WIDTH, f->acc, WIDTH, f->columns,
+      f->columns, f->sums, &epilogue, ROWS, WIDTH);
+}
+
+static void
+run_epilogue_s32_gelu (Fixture *f)
+{
+  const NpuEpilogue epilogue = {f->columns, 1, NULL, 0};
+
+  f->level->kernels.epilogue_s32 (f->y, HIDDEN, f->acc, HIDDEN, f->columns,
+      f->columns, f->sums, &epilogue, ROWS, HIDDEN);
+}
+
+#define ATTENTION_OPS (4.0 * DIM * ROWS * KV_ROWS)
+
+static const Kernel kernels[] = {
+    {"attention_f32", run_attention_f32, ATTENTION_OPS, "FLOP", FALSE},
+    {"attention_s8", run_attention_s8, ATTENTION_OPS, "OP", TRUE},
+    {"pack q, k, v f32", run_pack_f32, 3.0 * ROWS *DIM, "element", FALSE},
+    {"pack q, k, v s8", run_pack_s8, 3.0 * ROWS *DIM, "element", FALSE},
+    {"layernorm_f32", run_layernorm_f32, ROWS *WIDTH, "element", FALSE},
+    {"layernorm_q8", run_layernorm_q8, ROWS *WIDTH, "element", FALSE},
+    {"convert_bf16", run_convert_bf16, ROWS *HIDDEN, "element", FALSE},
+    {"quantize_q8", run_quantize_q8, ROWS *HIDDEN, "element", FALSE},
+    {"gelu_f32", run_gelu_f32, ROWS *HIDDEN, "element", FALSE},
+    {"epilogue_f32 residual", run_epilogue_f32, ROWS *WIDTH, "element", FALSE},
+    {"epilogue_s32 residual", run_epilogue_s32, ROWS *WIDTH, "element", FALSE},
+    {"epilogue_s32 gelu", run_epilogue_s32_gelu, ROWS *HIDDEN, "element",
+        FALSE},
+};
+
+static guint8 *
+new_tiles (gsize size)
+{
+  return g_aligned_alloc0 (1, size, 64);
+}
+
+static void
+fixture_init (Fixture *f, const Level *level)
+{
+  const NpuAttentionKernel *attention[] = {
+      &level->kernels.attention_f32, &level->kernels.attention_s8};
+
+  f->level = level;
+  f->x = (float *) new_tiles (ROWS * HIDDEN * sizeof (float));
+  f->y = (float *) new_tiles (ROWS * HIDDEN * sizeof (float));
+  f->o = (float *) new_tiles (ROWS * DIM * sizeof (float));
+  f->columns = (float *) new_tiles (HIDDEN * sizeof (float));
+  f->bytes = new_tiles (ROWS * HIDDEN * sizeof (guint16));
+  f->acc = (gint32 *) new_tiles (ROWS * HIDDEN * sizeof (gint32));
+  f->sums = (gint32 *) new_tiles (HIDDEN * sizeof (gint32));
+  fill_normal (f->x, ROWS * HIDDEN, 1.5);
+  fill_normal (f->columns, HIDDEN, 1);
+  f->scratch =
+      new_tiles (MAX (attention[0]->scratch_size, attention[1]->scratch_size));
+  for (guint i = 0; i < G_N_ELEMENTS (attention); i++) {
+    f->q[i] = new_tiles (attention[i]->q_tile_size);
+    f->k[i] = new_tiles (KV_TILES * attention[i]->k_tile_size);
+    f->v[i] = new_tiles (KV_TILES * attention[i]->v_tile_size);
+    attention[i]->pack_q (f->q[i], f->x, WIDTH, ROWS);
+    for (guint tile = 0; tile < KV_TILES; tile++) {
+      const int rows = MIN (KV_ROWS - (int) tile * ROWS, ROWS);
+      g_autofree float *kv = new_normal (2 * ROWS * DIM, 1.5);
+
+      attention[i]->pack_k (
+          f->k[i] + tile * attention[i]->k_tile_size, kv, DIM, rows);
+      attention[i]->pack_v (f->v[i] + tile * attention[i]->v_tile_size,
+          kv + ROWS * DIM, DIM, rows);
+    }
+  }
+}
+
+static void
+fixture_clear (Fixture *f)
+{
+  g_aligned_free (f->x);
+  g_aligned_free (f->y);
+  g_aligned_free (f->o);
+  g_aligned_free (f->columns);
+  g_aligned_free (f->bytes);
+  g_aligned_free (f->acc);
+  g_aligned_free (f->sums);
+  g_aligned_free (f->scratch);
+  for (guint i = 0; i < 2; i++) {
+    g_aligned_free (f->q[i]);
+    g_aligned_free (f->k[i]);
+    g_aligned_free (f->v[i]);
+  }
+}
+
+static int
+compare_doubles (const void *a, const void *b)
+{
+  const double x = *(const double *) a, y = *(const double *) b;
+
+  return (x > y) - (x < y);
+}
+
+static double
+median (double *x, guint n)
+{
+  qsort (x, n, sizeof *x, compare_doubles);
+  return x[n / 2];
+}
+
+/* Microseconds of one run, from as many as take 2 ms. */
+static double
+time_run (const Kernel *kernel, Fixture *fixture)
+{
+  const gint64 start = cpu_time ();
+  gint64 now;
+  guint n = 0;
+
+  do {
+    kernel->run (fixture);
+    n++;
+    now = cpu_time ();
+  } while (now - start < 2000000);
+  return (now - start) / 1e3 / n;
+}
+
+void
+bench_run (const Level *levels, guint n_levels)
+{
+  Fixture fixtures[MAX_LEVELS];
+  double peak[2][ROUNDS];
+
+  g_assert_cmpuint (n_levels, <=, MAX_LEVELS);
+  for (guint i = 0; i < n_levels; i++)
+    fixture_init (&fixtures[i], &levels[i]);
+
+  g_print ("%-22s %-11s %10s\n", "kernel", "level", "us");
+  for (guint n = 0; n < G_N_ELEMENTS (kernels); n++) {
+    const Kernel *kernel = &kernels[n];
+    double us[MAX_LEVELS][ROUNDS];
+
+    for (guint round = 0; round < ROUNDS; round++) {
+      for (guint i = 0; i < n_levels; i++)
+        us[i][round] = time_run (kernel, &fixtures[i]);
+      peak[0][round] = peak_f32_gflops ();
+      peak[1][round] = peak_int8_gops ();
+    }
+    for (guint i = 0; i < n_levels; i++) {
+      const double time = median (us[i], ROUNDS);
+      const double rate = kernel->work / time / 1e3;
+      const double limit = median (peak[kernel->is_int8], ROUNDS);
+
+      g_print ("%-22s %-11s %10.2f %8.2f G%s/s", kernel->name, levels[i].name,
+          time, rate, kernel->unit);
+      if (kernel->run == run_attention_f32 || kernel->is_int8)
+        g_print (", %.0f %% of %.0f", 100 * rate / limit, limit);
+      g_print ("\n");
+    }
+  }
+  for (guint i = 0; i < n_levels; i++)
+    fixture_clear (&fixtures[i]);
+}
