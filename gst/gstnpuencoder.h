@@ -15,4 +15,7 @@ G_DECLARE_FINAL_TYPE (
 
 GST_ELEMENT_REGISTER_DECLARE (npuencoder)
 
+/* The log of all its files. */
+GST_DEBUG_CATEGORY_EXTERN (gst_npu_encoder_debug);
+
 G_END_DECLS

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpuencodererror.h"
 
+#include "gstnpuencoder.h"
 #include "npu-error.h"
+
+#define GST_CAT_DEFAULT gst_npu_encoder_debug
 
 static void
 translate (

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpuencodersession.h"
 
+#include "gstnpuencoder.h"
 #include "gstnpuencodererror.h"
+
+#define GST_CAT_DEFAULT gst_npu_encoder_debug
 
 static NpuModel *
 open_model (GstElement *element, const char *location)
@@ -61,7 +64,7 @@ open_encoder (GstElement *element, const GstNpuEncoderSettings *settings,
 
   if (!encoder)
     gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
-        "properties model, device, precision, depth, batch-size");
+        "properties model, device, precision, depth, batch-size, timeout");
   return encoder;
 }
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpuencoderstats.h"
 
+#include "gstnpuencoder.h"
+
+#define GST_CAT_DEFAULT gst_npu_encoder_debug
+
 #define FRAME_DURATION (10 * GST_MSECOND)
 #define MS(ns) ((double) (ns) / GST_MSECOND)
 
@@ -130,7 +134,7 @@ static void
 stage_done (
     GstNpuEncoderReport *report, const NpuStage *stage, const NpuStats *stats)
 {
-  GST_CAT_INFO_OBJECT (gst_npu_encoder_debug, report->element,
+  GST_INFO_OBJECT (report->element,
       "%s: %" G_GUINT64_FORMAT " tiles in %" G_GUINT64_FORMAT
       " launches, %.3f ms (write %.3f, compute %.3f, read %.3f), "
       "%" G_GUINT64_FORMAT " stalls",
@@ -182,10 +186,9 @@ log_launch (GstNpuEncoderReport *report, const NpuStage *stage,
         info->completed_first_tile,
         info->completed_first_tile + info->completed_n_tiles - 1);
 
-  GST_CAT_INFO_OBJECT (gst_npu_encoder_debug, report->element,
-      "%s: tiles %u-%u in slot %u: %s%s", stage->name, info->first_tile,
-      info->first_tile + info->n_tiles - 1, info->slot, what,
-      info->stalled ? " (stall)" : "");
+  GST_INFO_OBJECT (report->element, "%s: tiles %u-%u in slot %u: %s%s",
+      stage->name, info->first_tile, info->first_tile + info->n_tiles - 1,
+      info->slot, what, info->stalled ? " (stall)" : "");
 }
 
 static void
@@ -235,7 +238,7 @@ gst_npu_encoder_report_finish (GstNpuEncoderReport *report,
     const GstNpuEncoderStats *window, GstStructure *structure)
 {
   if (report->verbosity >= GST_NPU_ENCODER_VERBOSITY_SUMMARY)
-    GST_CAT_INFO_OBJECT (gst_npu_encoder_debug, report->element,
+    GST_INFO_OBJECT (report->element,
         "window %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT
         ": %.2f s of audio in %.3f ms (%.1f x realtime), %" G_GUINT64_FORMAT
         " tiles in %" G_GUINT64_FORMAT " launches, %.3f ms a tile, "

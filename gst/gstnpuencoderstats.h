@@ -11,8 +11,6 @@
 
 G_BEGIN_DECLS
 
-GST_DEBUG_CATEGORY_EXTERN (gst_npu_encoder_debug);
-
 /* What was chosen at the start. */
 typedef struct {
   guint depth, batch_size;

@@ -28,7 +28,8 @@ encoder_rig_new (const char *first_property, ...)
   rig->element = gst_element_factory_make ("npuencoder", NULL);
   rig->bus = gst_bus_new ();
   gst_element_set_bus (rig->element, rig->bus);
-  g_object_set (rig->element, "model", TINY, NULL);
+  /* Nothing is too slow, under valgrind and on busy machines. */
+  g_object_set (rig->element, "model", TINY, "timeout", 600000, NULL);
   if (first_property) {
     va_start (args, first_property);
     g_object_set_valist (G_OBJECT (rig->element), first_property, args);
