@@ -10,7 +10,7 @@
 #define LONG_FRAMES 1000 /* long enough to be caught in the middle */
 
 /* Far above what a launch takes, far below a hang. */
-#define SOON (5 * G_USEC_PER_SEC)
+#define SOON (30 * G_USEC_PER_SEC)
 
 /* One window pushed in a thread of its own. */
 typedef struct {
