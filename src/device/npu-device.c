@@ -124,6 +124,27 @@ launch_fits (const NpuLaunch *launch, GError **error)
 }
 
 gboolean
+npu_device_has_host_work (NpuDevice *device)
+{
+  return device->klass->prepare != NULL;
+}
+
+gboolean
+npu_run_prepare (NpuRun *run, const NpuLaunch *launch, GError **error)
+{
+  return !run->device->klass->prepare ||
+         (launch_fits (launch, error) &&
+             run->device->klass->prepare (run, launch, error));
+}
+
+gboolean
+npu_run_finish (NpuRun *run, const NpuLaunch *launch, GError **error)
+{
+  return !run->device->klass->finish ||
+         run->device->klass->finish (run, launch, error);
+}
+
+gboolean
 npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
 {
   g_return_val_if_fail (launch->n_tiles > 0, FALSE);

@@ -29,7 +29,8 @@ typedef enum {
   NPU_TYPE_F32,  /* row tiles past the last valid row hold anything finite */
   NPU_TYPE_Q8,   /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
                   * per output column, attention tiles device-packed */
-  NPU_TYPE_BF16, /* weights only: A is rounded to bfloat16 as it is read */
+  NPU_TYPE_BF16, /* bfloat16, in rows like F32; weights whose products are
+                  * bfloat16's, where A in F32 is rounded as it is read */
 } NpuType;
 
 typedef enum {
@@ -47,6 +48,10 @@ typedef enum {
   /* args X, Y: rows x n. */
   NPU_OP_LAYERNORM,
   NPU_OP_GELU,
+  /* args IN, OUT: a program of the device by its name, on blocks whose sizes
+   * and content are its own. Tile t is block t of both; rows is how many
+   * blocks there are at most. */
+  NPU_OP_PROGRAM,
 } NpuOpKind;
 
 typedef enum {
@@ -59,6 +64,9 @@ enum { NPU_ARG_A = 0, NPU_ARG_C = 1, NPU_ARG_R = 2 }; /* linear, rows */
 enum { NPU_ARG_QKV_Q = 1, NPU_ARG_QKV_K = 2, NPU_ARG_QKV_V = 3 }; /* tiles */
 enum { NPU_ARG_Q = 0, NPU_ARG_K = 1, NPU_ARG_V = 2, NPU_ARG_O = 3 };
 enum { NPU_ARG_X = 0, NPU_ARG_Y = 1 };
+enum { NPU_ARG_IN = 0, NPU_ARG_OUT = 1 };
+
+#define NPU_ARG_BIT(arg) (1u << (arg))
 
 /* Describes one operation. Pointers need to live only until
  * npu_device_kernel_open() returns: a device packs what it keeps. */
@@ -79,6 +87,10 @@ typedef struct {
   float epsilon;       /* layernorm */
   const float *weight; /* linear: [n][k]; layernorm: gamma [n] */
   const float *bias;   /* linear: [n] or NULL; layernorm: beta [n] */
+  const char *program; /* NPU_OP_PROGRAM: its name */
+  /* NPU_LAYOUT_QKV_TILES: the attention that will read the tiles, which packs
+   * them and must outlive this kernel; NULL is one of the same device. */
+  const NpuKernel *tiles_for;
 } NpuOp;
 
 /* --- device ----------------------------------------------------------- */
@@ -106,6 +118,10 @@ typedef struct {
   guint kv_rows;              /* likewise; 0 means as many as rows */
   guint first_tile;
   guint n_tiles;
+  /* NPU_ARG_BITs of arguments that cross between host and device: inputs that
+   * the host wrote last, outputs that the host reads next. prepare and finish
+   * sync them where the device itself works on them. */
+  guint sync_args;
 } NpuLaunch;
 
 /* When a completed launch ran: CLOCK_MONOTONIC in ns. */
@@ -123,6 +139,9 @@ struct _NpuDevice {
   const NpuDeviceClass *klass;
   char *name;        /* "cpu", "xrt:0" */
   char *description; /* for a log: instruction set, workers, firmware */
+  /* A CPU device that does over this device's buffers what it cannot do
+   * itself; belongs to it. NULL where this device is the CPU. */
+  NpuDevice *host;
 };
 
 /* Memory that the device and the host both see. */
@@ -136,6 +155,13 @@ struct _NpuKernel {
   NpuDevice *device;
   gsize arg_size[NPU_MAX_ARGS]; /* bytes each argument needs for op.rows,
                                  * whole tiles */
+  /* NPU_ARG_BITs of the arguments that the host reads or writes, be it in
+   * prepare, in finish, or because the device is the CPU. Launches on others
+   * need no sync of them. */
+  guint host_args;
+  /* Groups (attention: heads) that every launch must cover whole, whatever
+   * the batch; 0 where a launch may have any tiles of one group. */
+  guint groups_per_launch;
 };
 
 /* The handle of one launch in flight; belongs to one slot of a ring. */
@@ -158,6 +184,9 @@ struct _NpuDeviceClass {
       guint tile, const float *x, gsize stride, guint rows);
   NpuRun *(*run_new) (NpuDevice *device, GError **error);
   void (*run_free) (NpuRun *run);
+  /* Both NULL where a launch has no host work. */
+  gboolean (*prepare) (NpuRun *run, const NpuLaunch *launch, GError **error);
+  gboolean (*finish) (NpuRun *run, const NpuLaunch *launch, GError **error);
   gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
   gboolean (*wait) (
       NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
@@ -211,6 +240,18 @@ NPU_API void npu_kernel_pack_tile (const NpuKernel *kernel, guint arg,
 NPU_API NpuRun *npu_run_new (NpuDevice *device, GError **error);
 /* A run that is in flight is waited for. */
 NPU_API void npu_run_free (NpuRun *run);
+
+/* Whether runs of @device must be prepared and finished. */
+NPU_API gboolean npu_device_has_host_work (NpuDevice *device);
+
+/* The host's part of a launch, where the device has one. prepare makes the
+ * inputs ready (packing, syncs) before npu_run_submit(), with the same launch;
+ * finish makes the outputs ready (syncs, unpacking, what the device leaves to
+ * the host) after npu_run_wait() succeeded. Both in the caller's thread. */
+NPU_API gboolean npu_run_prepare (
+    NpuRun *run, const NpuLaunch *launch, GError **error);
+NPU_API gboolean npu_run_finish (
+    NpuRun *run, const NpuLaunch *launch, GError **error);
 
 /* Queues @launch and returns at once, unless the device has as many in flight
  * as it takes. The run must not be in flight; kernel and buffers must stay

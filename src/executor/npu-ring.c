@@ -80,6 +80,45 @@ notify (NpuExecutor *executor, const NpuSlot *slot, NpuExecutorEvent event,
       &executor->stages[slot->stage], event, &info, executor->observer_data);
 }
 
+/* Whether a launch of @stage has host work before or after it, its stage's or
+ * its device's. */
+static gboolean
+has_prepare (const NpuStage *stage)
+{
+  return stage->prepare != NULL ||
+         npu_device_has_host_work (stage->launch.kernel->device);
+}
+
+static gboolean
+has_finish (const NpuStage *stage)
+{
+  return stage->finish != NULL ||
+         npu_device_has_host_work (stage->launch.kernel->device);
+}
+
+/* The stage's host work first: it may say where the launch's tiles are. */
+static gboolean
+prepare_launch (NpuExecutor *executor, NpuSlot *slot, GError **error)
+{
+  const NpuStage *stage = &executor->stages[slot->stage];
+  const guint index = (guint) (slot - executor->slots);
+
+  return (!stage->prepare || stage->prepare (stage, index, &slot->launch,
+                                 stage->user_data, error)) &&
+         npu_run_prepare (slot->runs[slot->device], &slot->launch, error);
+}
+
+static gboolean
+finish_launch (NpuExecutor *executor, NpuSlot *slot, GError **error)
+{
+  const NpuStage *stage = &executor->stages[slot->stage];
+  const guint index = (guint) (slot - executor->slots);
+
+  return npu_run_finish (slot->runs[slot->device], &slot->launch, error) &&
+         (!stage->finish || stage->finish (stage, index, &slot->launch,
+                                stage->user_data, error));
+}
+
 static void
 trace_launch (NpuExecutor *executor, const NpuSlot *slot,
     const NpuRunTimes *times, guint64 wait_start, guint64 wait_end,
@@ -89,7 +128,7 @@ trace_launch (NpuExecutor *executor, const NpuSlot *slot,
   guint first = slot->first_tile, n = slot->n_tiles;
   NpuTrace *trace = executor->trace;
 
-  if (stage->prepare != NULL)
+  if (has_prepare (stage))
     npu_trace_add (trace, slot->lane, stage->name, "dma-write",
         slot->prepare_start, slot->prepare_end, first, n);
   if (slot->stalled)
@@ -102,7 +141,7 @@ trace_launch (NpuExecutor *executor, const NpuSlot *slot,
   if (times->end > wait_start)
     npu_trace_add (
         trace, "host", stage->name, "wait", wait_start, wait_end, first, n);
-  if (stage->finish != NULL)
+  if (has_finish (stage))
     npu_trace_add (trace, slot->lane, stage->name, "dma-read", wait_end,
         finish_end, first, n);
 }
@@ -163,9 +202,8 @@ complete_oldest (NpuExecutor *executor, GError **error)
   stats->compute_time += npu_busy_time_add (
       &executor->busy, slot->submitted, times.start, times.end);
 
-  if (stage->finish != NULL) {
-    if (!stage->finish (stage, (guint) (slot - executor->slots), &slot->launch,
-            stage->user_data, &cause))
+  if (has_finish (stage)) {
+    if (!finish_launch (executor, slot, &cause))
       return fail_launch (executor, slot, "reading", cause, error);
     finish_end = npu_clock_ns ();
     stats->dma_read_time += finish_end - wait_end;
@@ -256,10 +294,9 @@ submit_next (NpuExecutor *executor, guint stage_index, guint device,
   slot->launch = stage->launch;
   slot->launch.first_tile = first_tile;
   slot->launch.n_tiles = n_tiles;
-  if (stage->prepare != NULL) {
+  if (has_prepare (stage)) {
     slot->prepare_start = npu_clock_ns ();
-    if (!stage->prepare (stage, (guint) (slot - executor->slots), &slot->launch,
-            stage->user_data, &cause))
+    if (!prepare_launch (executor, slot, &cause))
       return fail_launch (executor, slot, "writing", cause, error);
     slot->prepare_end = npu_clock_ns ();
     progress->stats.dma_write_time += slot->prepare_end - slot->prepare_start;

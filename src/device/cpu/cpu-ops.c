@@ -471,6 +471,8 @@ op_is_supported (const NpuOp *op, gboolean has_bf16)
     case NPU_OP_GELU:
       return op->n > 0 && op->a_type == NPU_TYPE_F32 &&
              op->c_type == NPU_TYPE_F32;
+    case NPU_OP_PROGRAM:
+      return FALSE;
   }
   return FALSE;
 }
@@ -493,6 +495,7 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
 
   kernel = g_new0 (CpuKernel, 1);
   kernel->base.device = base;
+  kernel->base.host_args = NPU_ARG_BIT (NPU_MAX_ARGS) - 1;
   kernel->kernels = &device->kernels;
   kernel->attention = tiles_type == NPU_TYPE_Q8
                           ? &device->kernels.attention_s8
@@ -517,6 +520,8 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
     case NPU_OP_LAYERNORM:
     case NPU_OP_GELU:
       open_rows (kernel, op);
+      break;
+    case NPU_OP_PROGRAM: /* refused above */
       break;
   }
   return &kernel->base;
