@@ -20,6 +20,7 @@ translate (
   }
   switch ((NpuError) error->code) {
     case NPU_ERROR_NOT_FOUND:
+    case NPU_ERROR_LOST:
       *code = GST_RESOURCE_ERROR_NOT_FOUND;
       break;
     case NPU_ERROR_OPEN:

@@ -27,6 +27,8 @@ G_BEGIN_DECLS
  * @NPU_ERROR_TIMEOUT: a launch did not complete in time
  * @NPU_ERROR_CANCELLED: npu_executor_cancel() was called
  * @NPU_ERROR_FAILED: anything else, such as a resource limit
+ * @NPU_ERROR_LOST: the device has gone while it was used; nothing more will
+ *   run on it
  */
 typedef enum {
   NPU_ERROR_NOT_FOUND,
@@ -40,6 +42,7 @@ typedef enum {
   NPU_ERROR_TIMEOUT,
   NPU_ERROR_CANCELLED,
   NPU_ERROR_FAILED,
+  NPU_ERROR_LOST,
 } NpuError;
 
 NPU_API GQuark npu_error_quark (void);

@@ -7,6 +7,48 @@
 #include <string.h>
 
 #include "cpu/cpu-device.h"
+#include "npu-device-kinds.h"
+
+/* --- opening ----------------------------------------------------------- */
+
+static NpuDevice *
+no_xrt (const char *name, const NpuDeviceOptions *options, GError **error)
+{
+  g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
+      "device '%s' cannot be opened: this build has no XRT support; "
+      "use device=cpu, or device=auto which takes what there is",
+      name);
+  return NULL;
+}
+
+#define XRT_OPEN no_xrt
+
+static NpuDeviceOpenFunc xrt_open = XRT_OPEN;
+
+void
+npu_device_replace_xrt (NpuDeviceOpenFunc open)
+{
+  xrt_open = open ? open : XRT_OPEN;
+}
+
+static NpuDevice *
+open_best (const NpuDeviceOptions *options, GError **error)
+{
+  g_autoptr (GError) refused = NULL;
+  NpuDevice *device;
+
+  if (options->overlays) {
+    device = xrt_open ("xrt", options, &refused);
+    if (device)
+      return device;
+  }
+  device = cpu_device_open (options, error);
+  /* That there is none is no news. */
+  if (device && refused &&
+      !g_error_matches (refused, NPU_ERROR, NPU_ERROR_NOT_FOUND))
+    device->note = g_strdup (refused->message);
+  return device;
+}
 
 NpuDevice *
 npu_device_open (
@@ -16,19 +58,19 @@ npu_device_open (
 
   if (!options)
     options = &defaults;
-  if (strcmp (name, "cpu") == 0 || strcmp (name, "auto") == 0)
+  if (strcmp (name, "auto") == 0)
+    return open_best (options, error);
+  if (strcmp (name, "cpu") == 0)
     return cpu_device_open (options, error);
-
   if (strcmp (name, "xrt") == 0 || g_str_has_prefix (name, "xrt:"))
-    g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-        "device '%s' cannot be opened: this build has no XRT support; "
-        "use device=cpu, or device=auto which takes what there is",
-        name);
-  else
-    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "device '%s' is not known; it must be auto, cpu, xrt or xrt:N", name);
+    return xrt_open (name, options, error);
+
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "device '%s' is not known; it must be auto, cpu, xrt or xrt:N", name);
   return NULL;
 }
+
+/* --- verbs ------------------------------------------------------------- */
 
 void
 npu_device_free (NpuDevice *device)

@@ -139,6 +139,12 @@ struct _NpuDevice {
   const NpuDeviceClass *klass;
   char *name;        /* "cpu", "xrt:0" */
   char *description; /* for a log: instruction set, workers, firmware */
+  /* Why `auto` took this device and not a better one that is there, a
+   * sentence; or NULL. */
+  char *note;
+  /* The CPU's: products of bfloat16 are faster than float's. Without, they are
+   * float products of rounded values. */
+  gboolean fast_bf16;
   /* A CPU device that does over this device's buffers what it cannot do
    * itself; belongs to it. NULL where this device is the CPU. */
   NpuDevice *host;
@@ -196,6 +202,9 @@ struct _NpuDeviceClass {
 /**
  * npu_device_open:
  * @name: `auto`, `cpu`, `xrt` or `xrt:N`
+ *
+ * `auto` takes an NPU where there is one and overlays are given, else the CPU;
+ * where the NPU is there but cannot be opened, the device's note says why.
  *
  * Returns: (transfer full): a device or %NULL with @error set: SETTINGS for a
  * name that is none of these or options out of range, NOT_FOUND, OPEN, BUSY
@@ -261,7 +270,7 @@ NPU_API gboolean npu_run_submit (
     NpuRun *run, const NpuLaunch *launch, GError **error);
 
 /* Waits until the run's launch has completed, @timeout ns at most. On
- * TIMEOUT the launch may still be in flight; on LAUNCH it is not. */
+ * TIMEOUT the launch may still be in flight; on LAUNCH and LOST it is not. */
 NPU_API gboolean npu_run_wait (
     NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "encoder-weights.h"
-#include "npu-encoder.h"
 #include "npu-kernels.h"
+#include "plan-builder.h"
 
 #define N_TILES(rows) (((rows) + NPU_TILE_ROWS - 1) / NPU_TILE_ROWS)
 
@@ -14,89 +14,16 @@
 #define LAYERNORM_EPSILON 1e-5f
 #define ATTENTION_SCALE 0.125f
 
-/* Where a stage's operands are; in the order of the operation's arguments. */
-typedef struct {
-  PlanBuffer buffer[NPU_MAX_ARGS];
-  gsize offset[NPU_MAX_ARGS];
-} PlanArgs;
-
-#define ARGS(...) ((PlanArgs){.buffer = {__VA_ARGS__}})
-
-static void
-plan_stage_clear (gpointer data)
-{
-  PlanStage *stage = data;
-
-  npu_kernel_free (stage->kernel);
-  g_free (stage->name);
-}
-
 /* --- building ---------------------------------------------------------- */
 
-/* Carries the plan through its making: after a failure every step is left
- * out and @error stays as it is. */
-typedef struct {
-  EncoderPlan *plan;
-  const NpuModel *model;
-  PlanOptions options;
-  gsize sizes[PLAN_N_BUFFERS];
-  GError *error;
-} PlanBuilder;
-
-/* Opens the kernel of an operation; where the device has no bfloat16 products,
- * in float. */
-static NpuKernel *
-open_kernel (NpuDevice *device, NpuOp op, GError **error)
-{
-  g_autoptr (GError) refused = NULL;
-  NpuKernel *kernel;
-
-  if (op.b_type != NPU_TYPE_BF16)
-    return npu_kernel_open (device, &op, error);
-  kernel = npu_kernel_open (device, &op, &refused);
-  if (!kernel && g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED)) {
-    op.b_type = NPU_TYPE_F32;
-    return npu_kernel_open (device, &op, error);
-  }
-  if (!kernel)
-    g_propagate_error (error, g_steal_pointer (&refused));
-  return kernel;
-}
-
-/* Adds a stage, opening its kernel. */
 static void
-add_stage (PlanBuilder *builder, char *name, const NpuOp *op, guint n_args,
+add_op (PlanBuilder *builder, char *name, const NpuOp *op, guint n_args,
     const PlanArgs *args, NpuNeeds needs)
 {
-  EncoderPlan *plan = builder->plan;
-  PlanStage stage = {
-      .name = name,
-      .over_frames = args->buffer[0] == PLAN_MEL,
-      .groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1,
-      .needs = needs,
-  };
+  NpuKernel *kernel =
+      builder->error ? NULL : plan_open_kernel (builder, name, op);
 
-  if (!builder->error) {
-    stage.kernel = open_kernel (plan->device, *op, &builder->error);
-    if (builder->error)
-      g_prefix_error (&builder->error, "%s: ", name);
-  }
-  if (builder->error) {
-    g_free (name);
-    return;
-  }
-
-  stage.batch = npu_device_batch_for (plan->device, op, builder->options.depth);
-  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
-    const PlanBuffer buffer = i < n_args ? args->buffer[i] : PLAN_NO_BUFFER;
-    const gsize size = stage.kernel->arg_size[i] + args->offset[i];
-
-    stage.args[i] = buffer;
-    stage.offset[i] = args->offset[i];
-    if (buffer != PLAN_NO_BUFFER)
-      builder->sizes[buffer] = MAX (builder->sizes[buffer], size);
-  }
-  g_array_append_val (plan->stages, stage);
+  plan_add_stage (builder, name, op, kernel, n_args, args, needs);
 }
 
 /* What differs between the linear maps. */
@@ -105,15 +32,14 @@ typedef struct {
   NpuType a_type, b_type, c_type;
   NpuLayout c_layout;
   gboolean gelu, residual;
+  const NpuKernel *tiles_for;
 } LinearShape;
 
-/* Takes @weight and @bias, NULL where they could not be read. */
-static void
-add_linear (PlanBuilder *builder, char *name, const LinearShape *shape,
-    float *weight, float *bias, guint n_args, const PlanArgs *args,
-    NpuNeeds needs)
+static NpuOp
+linear_op (const PlanBuilder *builder, const LinearShape *shape,
+    const float *weight, const float *bias)
 {
-  const NpuOp op = {
+  return (NpuOp){
       .kind = NPU_OP_LINEAR,
       .rows = shape->rows,
       .k = shape->k,
@@ -128,9 +54,19 @@ add_linear (PlanBuilder *builder, char *name, const LinearShape *shape,
       .residual = shape->residual,
       .weight = weight,
       .bias = bias,
+      .tiles_for = shape->tiles_for,
   };
+}
 
-  add_stage (builder, name, &op, n_args, args, needs);
+/* Takes @weight and @bias, NULL where they could not be read. */
+static void
+add_linear (PlanBuilder *builder, char *name, const LinearShape *shape,
+    float *weight, float *bias, guint n_args, const PlanArgs *args,
+    NpuNeeds needs)
+{
+  const NpuOp op = linear_op (builder, shape, weight, bias);
+
+  add_op (builder, name, &op, n_args, args, needs);
   g_free (weight);
   g_free (bias);
 }
@@ -155,12 +91,26 @@ add_layernorm (PlanBuilder *builder, char *name, const NpuTensor *weight,
     beta = encoder_weights_plain (bias, &builder->error);
   op.weight = gamma;
   op.bias = beta;
-  add_stage (builder, name, &op, 2, &ARGS (PLAN_X, out), NPU_NEEDS_SAME_ROWS);
+  add_op (builder, name, &op, 2, &PLAN_ARGS (PLAN_X, out), NPU_NEEDS_SAME_ROWS);
 }
 
 /* A read of weights that is left out after a failure. */
 #define READ(builder, what, from)                                              \
   ((builder)->error ? NULL : encoder_weights_##what (from, &(builder)->error))
+
+/* Of rows between the stages, of weights, and of attention tiles. */
+static NpuType
+plan_type (const PlanBuilder *builder)
+{
+  switch (builder->options.precision) {
+    case NPU_PRECISION_INT8:
+      return NPU_TYPE_Q8;
+    case NPU_PRECISION_BF16:
+      return NPU_TYPE_BF16;
+    default:
+      return NPU_TYPE_F32;
+  }
+}
 
 /* The weights' type where int8 would cost too much: in the convolutions, whose
  * rows overlap, and in the first block's attention. There a few positions turn
@@ -169,7 +119,16 @@ add_layernorm (PlanBuilder *builder, char *name, const NpuTensor *weight,
 static NpuType
 careful_type (const PlanBuilder *builder)
 {
-  return builder->options.int8 ? NPU_TYPE_BF16 : NPU_TYPE_F32;
+  return builder->options.precision == NPU_PRECISION_F32 ? NPU_TYPE_F32
+                                                         : NPU_TYPE_BF16;
+}
+
+/* Rows that are bfloat16 or, beside int8, stay in float. */
+static NpuType
+careful_rows (const PlanBuilder *builder)
+{
+  return builder->options.precision == NPU_PRECISION_BF16 ? NPU_TYPE_BF16
+                                                          : NPU_TYPE_F32;
 }
 
 static void
@@ -195,7 +154,7 @@ add_stem (PlanBuilder *builder)
       .gelu = TRUE,
       .residual = TRUE,
   };
-  PlanArgs args = ARGS (PLAN_MEL, PLAN_CONV1);
+  PlanArgs args = PLAN_ARGS (PLAN_MEL, PLAN_CONV1);
 
   args.offset[NPU_ARG_C] = d * sizeof (float); /* after the row of zeros */
   add_linear (builder, g_strdup ("conv1"), &conv1,
@@ -206,16 +165,29 @@ add_stem (PlanBuilder *builder)
   add_linear (builder, g_strdup ("conv2"), &conv2,
       READ (builder, conv, model->conv2_weight),
       READ (builder, plain, model->conv2_bias), 3,
-      &ARGS (PLAN_CONV1, PLAN_X, PLAN_POSITIONAL), NPU_NEEDS_ALL);
+      &PLAN_ARGS (PLAN_CONV1, PLAN_X, PLAN_POSITIONAL), NPU_NEEDS_ALL);
 }
 
+/* The attention that reads the tiles says how they are packed: its kernel is
+ * opened first. */
 static void
 add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
-  const NpuType type = builder->options.int8 ? NPU_TYPE_Q8 : NPU_TYPE_F32;
+  const NpuType type = plan_type (builder);
   const NpuType weight_type = layer == 0 ? careful_type (builder) : type;
-  const NpuType norm_type = layer == 0 ? NPU_TYPE_F32 : type;
+  const NpuType norm_type = layer == 0 ? careful_rows (builder) : type;
   const guint d = builder->plan->d, rows = builder->model->n_positions;
+  const NpuOp attention = {
+      .kind = NPU_OP_ATTENTION,
+      .rows = rows,
+      .n = d,
+      .heads = builder->plan->n_heads,
+      .a_type = type,
+      .c_type = careful_rows (builder),
+      .scale = ATTENTION_SCALE,
+  };
+  char *name = g_strdup_printf ("block %u attention", layer);
+  NpuKernel *kernel = plan_open_kernel (builder, name, &attention);
   const LinearShape qkv = {
       .rows = rows,
       .k = d,
@@ -224,36 +196,68 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
       .b_type = weight_type,
       .c_type = type,
       .c_layout = NPU_LAYOUT_QKV_TILES,
+      .tiles_for = kernel,
   };
   const LinearShape out = {
-      .rows = rows, .k = d, .n = d, .b_type = weight_type, .residual = TRUE};
-  const NpuOp attention = {
-      .kind = NPU_OP_ATTENTION,
       .rows = rows,
+      .k = d,
       .n = d,
-      .heads = builder->plan->n_heads,
-      .a_type = type,
-      .scale = ATTENTION_SCALE,
+      .a_type = careful_rows (builder),
+      .b_type = weight_type,
+      .residual = TRUE,
   };
 
   add_layernorm (builder, g_strdup_printf ("block %u attention norm", layer),
       block->attn_ln_weight, block->attn_ln_bias, norm_type, PLAN_NORM);
   add_linear (builder, g_strdup_printf ("block %u qkv", layer), &qkv,
       READ (builder, qkv, block), READ (builder, qkv_bias, block), 4,
-      &ARGS (PLAN_NORM, PLAN_Q, PLAN_K, PLAN_V), NPU_NEEDS_SAME_ROWS);
+      &PLAN_ARGS (PLAN_NORM, PLAN_Q, PLAN_K, PLAN_V), NPU_NEEDS_SAME_ROWS);
   /* A query tile reads all keys and values. */
-  add_stage (builder, g_strdup_printf ("block %u attention", layer), &attention,
-      4, &ARGS (PLAN_Q, PLAN_K, PLAN_V, PLAN_ATTENTION), NPU_NEEDS_ALL);
+  plan_add_stage (builder, name, &attention, kernel, 4,
+      &PLAN_ARGS (PLAN_Q, PLAN_K, PLAN_V, PLAN_ATTENTION), NPU_NEEDS_ALL);
   add_linear (builder, g_strdup_printf ("block %u out", layer), &out,
       READ (builder, plain, block->out_weight),
       READ (builder, plain, block->out_bias), 3,
-      &ARGS (PLAN_ATTENTION, PLAN_X, PLAN_X), NPU_NEEDS_SAME_ROWS);
+      &PLAN_ARGS (PLAN_ATTENTION, PLAN_X, PLAN_X), NPU_NEEDS_SAME_ROWS);
+}
+
+/* An NPU's GELU is an operation of its own: where it has both, the product and
+ * the GELU are two stages there. FALSE where they are not. */
+static gboolean
+add_fc1_and_gelu (PlanBuilder *builder, guint layer, const LinearShape *fused,
+    const float *weight, const float *bias)
+{
+  const NpuOp gelu_op = {
+      .kind = NPU_OP_GELU,
+      .rows = fused->rows,
+      .n = fused->n,
+      .a_type = fused->c_type,
+      .c_type = fused->c_type,
+  };
+  NpuOp linear = linear_op (builder, fused, weight, bias);
+  g_autofree char *name = g_strdup_printf ("block %u fc1", layer);
+  g_autofree char *gelu_name = g_strdup_printf ("block %u gelu", layer);
+  NpuKernel *gelu, *product = NULL;
+
+  linear.gelu = FALSE;
+  gelu = plan_open_on_device (builder, gelu_name, &gelu_op);
+  if (gelu)
+    product = plan_open_on_device (builder, name, &linear);
+  if (!product) {
+    npu_kernel_free (gelu);
+    return FALSE;
+  }
+  plan_add_stage (builder, g_steal_pointer (&name), &linear, product, 2,
+      &PLAN_ARGS (PLAN_NORM, PLAN_FC1), NPU_NEEDS_SAME_ROWS);
+  plan_add_stage (builder, g_steal_pointer (&gelu_name), &gelu_op, gelu, 2,
+      &PLAN_ARGS (PLAN_FC1, PLAN_MLP), NPU_NEEDS_SAME_ROWS);
+  return TRUE;
 }
 
 static void
 add_mlp (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
-  const NpuType type = builder->options.int8 ? NPU_TYPE_Q8 : NPU_TYPE_F32;
+  const NpuType type = plan_type (builder);
   const guint d = builder->plan->d, rows = builder->model->n_positions;
   const LinearShape fc1 = {
       .rows = rows,
@@ -272,37 +276,33 @@ add_mlp (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
       .b_type = type,
       .residual = TRUE,
   };
+  float *weight, *bias;
 
   add_layernorm (builder, g_strdup_printf ("block %u mlp norm", layer),
       block->mlp_ln_weight, block->mlp_ln_bias, type, PLAN_NORM);
-  add_linear (builder, g_strdup_printf ("block %u fc1", layer), &fc1,
-      READ (builder, plain, block->fc1_weight),
-      READ (builder, plain, block->fc1_bias), 2, &ARGS (PLAN_NORM, PLAN_MLP),
-      NPU_NEEDS_SAME_ROWS);
+  weight = READ (builder, plain, block->fc1_weight);
+  bias = READ (builder, plain, block->fc1_bias);
+  if (type == NPU_TYPE_BF16 &&
+      add_fc1_and_gelu (builder, layer, &fc1, weight, bias)) {
+    g_free (weight);
+    g_free (bias);
+  } else {
+    add_linear (builder, g_strdup_printf ("block %u fc1", layer), &fc1, weight,
+        bias, 2, &PLAN_ARGS (PLAN_NORM, PLAN_MLP), NPU_NEEDS_SAME_ROWS);
+  }
   add_linear (builder, g_strdup_printf ("block %u fc2", layer), &fc2,
       READ (builder, plain, block->fc2_weight),
       READ (builder, plain, block->fc2_bias), 3,
-      &ARGS (PLAN_MLP, PLAN_X, PLAN_X), NPU_NEEDS_SAME_ROWS);
+      &PLAN_ARGS (PLAN_MLP, PLAN_X, PLAN_X), NPU_NEEDS_SAME_ROWS);
 }
 
 static void
-allocate_buffers (PlanBuilder *builder)
+plan_stage_clear (gpointer data)
 {
-  EncoderPlan *plan = builder->plan;
-  const NpuTensor *positional = builder->model->positional_embedding;
-  NpuBuffer *buffer;
+  PlanStage *stage = data;
 
-  for (guint i = 0; i < PLAN_N_BUFFERS && !builder->error; i++)
-    plan->buffers[i] =
-        npu_buffer_new (plan->device, builder->sizes[i], &builder->error);
-  if (builder->error)
-    return;
-
-  buffer = plan->buffers[PLAN_POSITIONAL];
-  if (npu_tensor_read (positional, 0, npu_tensor_n_elements (positional),
-          (float *) buffer->data, &builder->error))
-    npu_buffer_sync (
-        buffer, NPU_SYNC_TO_DEVICE, 0, buffer->size, &builder->error);
+  npu_kernel_free (stage->kernel);
+  g_free (stage->name);
 }
 
 EncoderPlan *
@@ -313,6 +313,7 @@ encoder_plan_new (const NpuModel *model, NpuDevice *device,
   PlanBuilder builder = {.plan = plan, .model = model, .options = *options};
 
   plan->device = device;
+  plan->host = device->host ? device->host : device;
   plan->n_mels = model->n_mels;
   plan->d = model->d;
   plan->n_heads = model->n_heads;
@@ -327,7 +328,7 @@ encoder_plan_new (const NpuModel *model, NpuDevice *device,
   }
   add_layernorm (&builder, g_strdup ("final norm"), model->ln_post_weight,
       model->ln_post_bias, NPU_TYPE_F32, PLAN_STATES);
-  allocate_buffers (&builder);
+  plan_add_buffers (&builder);
 
   if (builder.error) {
     g_propagate_error (error, builder.error);
@@ -349,6 +350,18 @@ encoder_plan_free (EncoderPlan *plan)
 
 /* --- using ------------------------------------------------------------- */
 
+const PlanStage *
+encoder_plan_find (const EncoderPlan *plan, const char *name)
+{
+  for (guint i = 0; i < plan->stages->len; i++) {
+    const PlanStage *stage = &g_array_index (plan->stages, PlanStage, i);
+
+    if (strcmp (stage->name, name) == 0)
+      return stage;
+  }
+  return NULL;
+}
+
 void
 encoder_plan_fill (
     const EncoderPlan *plan, guint n_frames, guint batch, NpuStage *stages)
@@ -356,12 +369,17 @@ encoder_plan_fill (
   for (guint i = 0; i < plan->stages->len; i++) {
     const PlanStage *from = &g_array_index (plan->stages, PlanStage, i);
     const guint rows = from->over_frames ? n_frames : n_frames / 2;
+    const gboolean on_host = from->kernel->device == plan->host;
+    const guint limit = on_host ? batch : MIN (batch, from->batch);
     NpuStage stage = {
         .name = from->name,
-        .launch = {.kernel = from->kernel, .rows = rows},
+        .launch = {.kernel = from->kernel,
+            .rows = rows,
+            .sync_args = from->sync_args},
         .n_tiles = from->groups * N_TILES (rows),
         .tiles_per_group = from->groups > 1 ? N_TILES (rows) : 0,
-        .batch = batch ? batch : from->batch,
+        .groups_per_launch = from->kernel->groups_per_launch,
+        .batch = batch ? limit : from->batch,
         .needs = from->needs,
     };
 

@@ -7,6 +7,7 @@
 #include "device/npu-device.h"
 #include "executor/npu-executor.h"
 #include "model/npu-model.h"
+#include "npu-encoder.h"
 
 G_BEGIN_DECLS
 
@@ -18,12 +19,13 @@ typedef enum {
   PLAN_CONV1,      /* [1 + frames + 1][d] */
   PLAN_POSITIONAL, /* [positions][d], constant */
   PLAN_X,          /* [positions][d]: the residual stream */
-  PLAN_NORM,       /* [positions][d], f32 or q8 tiles */
+  PLAN_NORM,       /* [positions][d], f32, bf16 or q8 tiles */
   PLAN_Q,          /* attention tiles [heads][row tiles] */
   PLAN_K,
   PLAN_V,
-  PLAN_ATTENTION, /* [positions][d] */
-  PLAN_MLP,       /* [positions][4 d], f32 or q8 tiles */
+  PLAN_ATTENTION, /* [positions][d], f32 or bf16 */
+  PLAN_FC1,       /* [positions][4 d], bf16: where the GELU is a stage */
+  PLAN_MLP,       /* [positions][4 d], f32, bf16 or q8 tiles */
   PLAN_STATES,    /* [positions][d] */
   PLAN_N_BUFFERS,
 } PlanBuffer;
@@ -35,30 +37,33 @@ typedef struct {
   NpuKernel *kernel;
   PlanBuffer args[NPU_MAX_ARGS];
   gsize offset[NPU_MAX_ARGS]; /* bytes */
+  guint reads, writes;        /* NPU_ARG_BITs */
+  guint sync_args;            /* NpuLaunch's */
   gboolean over_frames;       /* rows are frames, else positions */
   guint groups;               /* heads, or 1 */
-  guint batch;                /* the device's choice for the operation */
+  guint batch;                /* its device's choice for the operation */
   NpuNeeds needs;
 } PlanStage;
 
 typedef struct {
-  NpuDevice *device;
+  NpuDevice *device; /* has the buffers */
+  NpuDevice *host;   /* the CPU beside it, or itself */
   guint n_mels, d, n_heads, n_layers;
-  GArray *stages; /* of PlanStage */
-  NpuBuffer *buffers[PLAN_N_BUFFERS];
+  GArray *stages;                     /* of PlanStage */
+  NpuBuffer *buffers[PLAN_N_BUFFERS]; /* NULL where no stage uses it */
 } EncoderPlan;
 
-/* How the linear maps and the attention compute. */
 typedef struct {
-  gboolean int8;
-  guint depth; /* for the device's choice of a batch */
+  NpuPrecision precision; /* not AUTO */
+  guint depth;            /* for the device's choice of a batch */
 } PlanOptions;
 
 /**
  * encoder_plan_new:
  *
- * Opens a kernel for every stage, which packs the model's weights on the
- * device, and allocates the activations of one window.
+ * Opens a kernel for every stage, on @device or where it does not do the
+ * operation on the CPU beside it, which packs the model's weights there; and
+ * allocates the activations of one window.
  *
  * Returns: (transfer full): the plan, or %NULL with @error set.
  */
@@ -67,8 +72,16 @@ EncoderPlan *encoder_plan_new (const NpuModel *model, NpuDevice *device,
 void encoder_plan_free (EncoderPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EncoderPlan, encoder_plan_free)
 
-/* Fills @stages[plan->stages->len] for a window of @n_frames frames; @batch
- * tiles a launch, 0 for the device's choice. Names belong to the plan. */
+/* The stage named @name, or NULL. */
+const PlanStage *encoder_plan_find (const EncoderPlan *plan, const char *name);
+
+/* Which stages run where, for people: "cpu", or "conv1, conv2, attention: cpu;
+ * 24 stages: xrt:0". (transfer full) */
+char *encoder_plan_describe (const EncoderPlan *plan);
+
+/* Fills @stages[plan->stages->len] for a window of @n_frames frames; at most
+ * @batch tiles a launch where the kernel leaves the choice, 0 for the device's
+ * own. Names belong to the plan. */
 void encoder_plan_fill (
     const EncoderPlan *plan, guint n_frames, guint batch, NpuStage *stages);
 

@@ -12,7 +12,8 @@ struct _NpuEncoder {
   NpuExecutor *executor;
   NpuStage *stages; /* [plan->stages->len], filled for each window */
   guint depth, batch_size;
-  gboolean int8;
+  NpuPrecision precision; /* not AUTO */
+  char *placement;
   guint n_mels, d, max_frames;
 
   /* The window that is being encoded. */
@@ -32,9 +33,10 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
         options->batch_size, NPU_EXECUTOR_MAX_BATCH);
     return FALSE;
   }
-  if ((guint) options->precision > NPU_PRECISION_F32) {
+  if ((guint) options->precision > NPU_PRECISION_BF16) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "precision is %d; it must be auto, int8 or f32", options->precision);
+        "precision is %d; it must be auto, int8, bf16 or f32",
+        options->precision);
     return FALSE;
   }
   return TRUE; /* the executor checks depth and timeout */
@@ -42,12 +44,15 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
 
 static gboolean
 open_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
-    gboolean int8, GError **error)
+    NpuPrecision precision, GError **error)
 {
-  const PlanOptions options = {.int8 = int8, .depth = encoder->depth};
+  const PlanOptions options = {
+      .precision = precision,
+      .depth = encoder->depth,
+  };
 
   encoder_plan_free (encoder->plan);
-  encoder->int8 = int8;
+  encoder->precision = precision;
   encoder->plan = encoder_plan_new (model, device, &options, error);
   if (!encoder->plan)
     return FALSE;
@@ -56,10 +61,28 @@ open_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   return TRUE;
 }
 
+/* Opens the bf16 plan on a device that is more than a CPU. TRUE with no plan
+ * where that has no such products. */
+static gboolean
+open_npu_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
+    GError **error)
+{
+  const PlanStage *qkv;
+
+  if (!device->host)
+    return TRUE;
+  if (!open_plan (encoder, model, device, NPU_PRECISION_BF16, error))
+    return FALSE;
+  qkv = encoder_plan_find (encoder->plan, "block 0 qkv");
+  if (!qkv || qkv->kernel->device != device)
+    g_clear_pointer (&encoder->plan, encoder_plan_free);
+  return TRUE;
+}
+
 /* Opens the int8 plan where a probe says that it keeps the states of the
  * float plan, else the float plan. */
 static gboolean
-open_best_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
+open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
     GError **error)
 {
   const gsize n_states = (gsize) ENCODER_PROBE_POSITIONS * model->d;
@@ -69,17 +92,25 @@ open_best_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   g_autofree float *approximate = g_new (float, n_states);
 
   encoder_probe_fill (mel, model->n_mels);
-  if (!open_plan (encoder, model, device, FALSE, error) ||
+  if (!open_plan (encoder, model, device, NPU_PRECISION_F32, error) ||
       !npu_encoder_encode (
           encoder, mel, ENCODER_PROBE_FRAMES, exact, NULL, error))
     return FALSE;
-  if (!open_plan (encoder, model, device, TRUE, error) ||
+  if (!open_plan (encoder, model, device, NPU_PRECISION_INT8, error) ||
       !npu_encoder_encode (
           encoder, mel, ENCODER_PROBE_FRAMES, approximate, NULL, error))
     return FALSE;
   npu_executor_reset_stats (encoder->executor);
   return encoder_probe_holds (exact, approximate, model->d) ||
-         open_plan (encoder, model, device, FALSE, error);
+         open_plan (encoder, model, device, NPU_PRECISION_F32, error);
+}
+
+static gboolean
+open_best_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
+    GError **error)
+{
+  return open_npu_plan (encoder, model, device, error) &&
+         (encoder->plan || open_probed_plan (encoder, model, device, error));
 }
 
 NpuEncoder *
@@ -106,9 +137,12 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
   if (options->precision == NPU_PRECISION_AUTO)
     opened = open_best_plan (encoder, model, device, error);
   else
-    opened = open_plan (encoder, model, device,
-        options->precision == NPU_PRECISION_INT8, error);
-  return opened ? g_steal_pointer (&encoder) : NULL;
+    opened = open_plan (encoder, model, device, options->precision, error);
+  if (!opened)
+    return NULL;
+  encoder->placement = encoder_plan_describe (encoder->plan);
+  g_info ("%s: %s", model->name, encoder->placement);
+  return g_steal_pointer (&encoder);
 }
 
 void
@@ -120,6 +154,7 @@ npu_encoder_free (NpuEncoder *encoder)
   npu_executor_free (encoder->executor);
   encoder_plan_free (encoder->plan);
   g_free (encoder->stages);
+  g_free (encoder->placement);
   g_free (encoder);
 }
 
@@ -144,15 +179,54 @@ npu_encoder_get_depth (NpuEncoder *encoder)
 guint
 npu_encoder_get_batch_size (NpuEncoder *encoder)
 {
+  const GArray *stages = encoder->plan->stages;
+
   if (encoder->batch_size)
     return encoder->batch_size;
-  return g_array_index (encoder->plan->stages, PlanStage, 0).batch;
+  for (guint i = 0; i < stages->len; i++) {
+    const PlanStage *stage = &g_array_index (stages, PlanStage, i);
+
+    if (stage->kernel->device == encoder->plan->device)
+      return stage->batch;
+  }
+  return g_array_index (stages, PlanStage, 0).batch;
 }
 
 const char *
 npu_encoder_get_precision (NpuEncoder *encoder)
 {
-  return encoder->int8 ? "int8" : "f32";
+  switch (encoder->precision) {
+    case NPU_PRECISION_INT8:
+      return "int8";
+    case NPU_PRECISION_BF16:
+      return "bf16";
+    default:
+      return "f32";
+  }
+}
+
+const char *
+npu_encoder_get_placement (NpuEncoder *encoder)
+{
+  return encoder->placement;
+}
+
+guint
+npu_encoder_get_n_stages (NpuEncoder *encoder)
+{
+  return encoder->plan->stages->len;
+}
+
+const char *
+npu_encoder_get_stage (NpuEncoder *encoder, guint stage, const char **device)
+{
+  const PlanStage *from;
+
+  g_return_val_if_fail (stage < encoder->plan->stages->len, NULL);
+  from = &g_array_index (encoder->plan->stages, PlanStage, stage);
+  if (device)
+    *device = from->kernel->device->name;
+  return from->name;
 }
 
 NpuExecutor *
@@ -184,43 +258,30 @@ transpose_frames (NpuEncoder *encoder, guint first, guint end)
   }
 }
 
-/* Zeroes a row of [rows][columns]. */
-static gboolean
-zero_row (NpuBuffer *buffer, guint row, guint columns, GError **error)
-{
-  const gsize size = columns * sizeof (float);
-
-  memset (buffer->data + row * size, 0, size);
-  return npu_buffer_sync (buffer, NPU_SYNC_TO_DEVICE, row * size, size, error);
-}
-
 /* Writes the frames that a launch of conv1 is the first to read, so that the
- * device computes while the host packs the next. */
+ * device computes while the host packs the next. The launch itself syncs what
+ * it reads. */
 static gboolean
 write_frames (const NpuStage *stage, guint slot, NpuLaunch *launch,
     gpointer user_data, GError **error)
 {
   NpuEncoder *encoder = user_data;
-  NpuBuffer *buffer = encoder->plan->buffers[PLAN_MEL];
-  const gsize row_size = encoder->n_mels * sizeof (float);
-  const guint n_frames = encoder->n_frames;
+  float *rows = (float *) encoder->plan->buffers[PLAN_MEL]->data;
+  const guint n_mels = encoder->n_mels, n_frames = encoder->n_frames;
   const guint tile_end = (launch->first_tile + launch->n_tiles) * NPU_TILE_ROWS;
   /* A frame's neighbours are read with it; launches come in order. */
   const guint first =
       launch->first_tile ? launch->first_tile * NPU_TILE_ROWS + 1 : 0;
   const guint end = MIN (tile_end + 1, n_frames);
 
-  if (launch->first_tile == 0 &&
-      !zero_row (buffer, n_frames + 1, encoder->n_mels, error))
-    return FALSE;
-  if (first >= end)
-    return TRUE;
-  transpose_frames (encoder, first, end);
-  return npu_buffer_sync (buffer, NPU_SYNC_TO_DEVICE, (first + 1) * row_size,
-      (end - first) * row_size, error);
+  if (launch->first_tile == 0)
+    memset (rows + (gsize) (n_frames + 1) * n_mels, 0, n_mels * sizeof *rows);
+  if (first < end)
+    transpose_frames (encoder, first, end);
+  return TRUE;
 }
 
-/* Reads the positions that a launch of the last stage computed. */
+/* Reads the positions that a launch of the last stage computed, and synced. */
 static gboolean
 read_states (const NpuStage *stage, guint slot, NpuLaunch *launch,
     gpointer user_data, GError **error)
@@ -232,8 +293,6 @@ read_states (const NpuStage *stage, guint slot, NpuLaunch *launch,
   const guint end = MIN (first + launch->n_tiles * NPU_TILE_ROWS, launch->rows);
   const gsize offset = first * row_size, size = (end - first) * row_size;
 
-  if (!npu_buffer_sync (buffer, NPU_SYNC_FROM_DEVICE, offset, size, error))
-    return FALSE;
   memcpy ((guint8 *) encoder->states + offset, buffer->data + offset, size);
   return TRUE;
 }

@@ -17,9 +17,12 @@ G_BEGIN_DECLS
 typedef struct _NpuEncoder NpuEncoder;
 
 typedef enum {
-  NPU_PRECISION_AUTO, /* int8 where its quality holds, else f32 */
+  NPU_PRECISION_AUTO, /* on an NPU that has its products bf16; else int8 where
+                       * its quality holds, else f32 */
   NPU_PRECISION_INT8,
   NPU_PRECISION_F32,
+  NPU_PRECISION_BF16, /* products, attention tiles and what is between stages
+                       * in bfloat16; sums and the residual in float */
 } NpuPrecision;
 
 typedef struct {
@@ -34,9 +37,12 @@ typedef struct {
  * @model: read while the function runs, not kept
  * @device: must outlive the encoder
  *
- * Opens the kernels of every stage, which packs the weights.
- * NPU_PRECISION_AUTO encodes a short made-up window in float and in int8 and
- * takes int8 where 98 of 100 positions keep a cosine of 0.98.
+ * Opens the kernels of every stage, on @device or, what that does not do, on
+ * the CPU beside it, which packs the weights. In f32 everything runs on the
+ * CPU. NPU_PRECISION_AUTO takes bf16 where an NPU does the first block's
+ * products of queries, keys and values; else it encodes a short made-up window
+ * in float and in int8 and takes int8 where 98 of 100 positions keep a cosine
+ * of 0.98.
  *
  * Returns: (transfer full): an encoder, or %NULL with @error set.
  */
@@ -51,6 +57,15 @@ NPU_API guint npu_encoder_get_d (NpuEncoder *encoder);
 NPU_API guint npu_encoder_get_depth (NpuEncoder *encoder);
 NPU_API guint npu_encoder_get_batch_size (NpuEncoder *encoder);
 NPU_API const char *npu_encoder_get_precision (NpuEncoder *encoder);
+
+/* Which stages run where, for people: "cpu", or "conv1, conv2, attention: cpu;
+ * 24 stages: xrt:0". */
+NPU_API const char *npu_encoder_get_placement (NpuEncoder *encoder);
+/* The same by stage, from 0: its name, and that of its device in @device. */
+NPU_API guint npu_encoder_get_n_stages (NpuEncoder *encoder);
+NPU_API const char *npu_encoder_get_stage (
+    NpuEncoder *encoder, guint stage, const char **device);
+
 NPU_API NpuExecutor *npu_encoder_get_executor (NpuEncoder *encoder);
 
 /**
@@ -60,7 +75,8 @@ NPU_API NpuExecutor *npu_encoder_get_executor (NpuEncoder *encoder);
  * @states: (out caller-allocates): [n_frames / 2][d] floats
  * @stats: (out) (optional): of this window
  *
- * Returns: %FALSE with @error set when a launch failed (LAUNCH, TIMEOUT),
+ * Returns: %FALSE with @error set when a launch failed (LAUNCH, TIMEOUT,
+ * LOST),
  * the executor was cancelled (CANCELLED) or the arguments are wrong
  * (SETTINGS).
  */

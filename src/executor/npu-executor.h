@@ -62,12 +62,15 @@ typedef gboolean (*NpuStageFunc) (const NpuStage *stage, guint slot,
  * kernel may be of another device than the executor's, over the same buffers;
  * that device must outlive the executor too. */
 struct _NpuStage {
-  const char *name;      /* "block 3 attention"; static or owned by caller */
-  NpuLaunch launch;      /* kernel, args, rows; tiles are filled in */
-  guint n_tiles;         /* 64-row output tiles; 0 = the stage is skipped */
-  guint tiles_per_group; /* a launch never spans two groups (attention: the
-                          * tiles of one head); 0 = no groups */
-  guint batch;           /* tiles per launch, at least 1 */
+  const char *name;        /* "block 3 attention"; static or owned by caller */
+  NpuLaunch launch;        /* kernel, args, rows; tiles are filled in */
+  guint n_tiles;           /* 64-row output tiles; 0 = the stage is skipped */
+  guint tiles_per_group;   /* a launch never spans two groups (attention: the
+                            * tiles of one head); 0 = no groups */
+  guint groups_per_launch; /* where not 0, a launch covers this many whole
+                            * groups instead, the last one those that are
+                            * left, whatever the batch */
+  guint batch;             /* tiles per launch, at least 1 */
   NpuNeeds needs;
   NpuStageFunc prepare; /* or NULL */
   NpuStageFunc finish;  /* or NULL */

@@ -13,9 +13,16 @@ group_size (const NpuStage *stage)
 }
 
 static guint64
-divide_up (guint tiles, guint batch)
+divide_up (guint64 tiles, guint64 batch)
 {
   return tiles / batch + (tiles % batch != 0);
+}
+
+/* Tiles of a launch that covers whole groups; 0 where launches do not. */
+static guint64
+whole_groups_size (const NpuStage *stage)
+{
+  return (guint64) stage->groups_per_launch * group_size (stage);
 }
 
 /* Launches that hold tiles [0, n_tiles); the last may hold more. */
@@ -31,7 +38,11 @@ count_for_tiles (const NpuStage *stage, guint n_tiles)
 guint64
 npu_schedule_count (const NpuStage *stage)
 {
-  return stage->n_tiles == 0 ? 0 : count_for_tiles (stage, stage->n_tiles);
+  if (stage->n_tiles == 0)
+    return 0;
+  if (stage->groups_per_launch > 0)
+    return divide_up (stage->n_tiles, whole_groups_size (stage));
+  return count_for_tiles (stage, stage->n_tiles);
 }
 
 guint
@@ -41,13 +52,18 @@ npu_schedule_launch_tiles (const NpuStage *stage, guint first_tile)
   guint left_in_group = group - first_tile % group;
   guint left = stage->n_tiles - first_tile;
 
+  if (stage->groups_per_launch > 0)
+    return (guint) MIN (whole_groups_size (stage), left);
   return MIN (stage->batch, MIN (left_in_group, left));
 }
 
 guint
 npu_schedule_rows_end (const NpuStage *stage, guint first_tile, guint n_tiles)
 {
-  return first_tile % group_size (stage) + n_tiles;
+  const guint group = group_size (stage);
+
+  /* Whole groups have all of their rows. */
+  return n_tiles >= group ? group : first_tile % group + n_tiles;
 }
 
 guint64
@@ -59,8 +75,9 @@ npu_schedule_count_for_rows (const NpuStage *stage, guint rows_end)
     return 0;
   group = group_size (stage);
   last_group = (stage->n_tiles - 1) / group * group;
-  /* Groups are launched in order, so the last one's rows come last. */
-  if (rows_end > stage->n_tiles - last_group)
+  /* Groups are launched in order, so the last one's rows come last: where
+   * launches cover whole groups, with the last launch. */
+  if (stage->groups_per_launch > 0 || rows_end > stage->n_tiles - last_group)
     return npu_schedule_count (stage);
   return count_for_tiles (stage, last_group + rows_end);
 }

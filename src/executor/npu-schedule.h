@@ -11,7 +11,8 @@
 G_BEGIN_DECLS
 
 /* Launches of @stage: each group's tiles in runs of @batch, the last of a
- * group as short as it comes out. */
+ * group as short as it comes out; or whole groups, groups_per_launch in each
+ * but the last. */
 guint64 npu_schedule_count (const NpuStage *stage);
 
 /* Tiles of the launch that begins at @first_tile, which is below n_tiles and

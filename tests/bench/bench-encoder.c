@@ -135,6 +135,10 @@ bf16_part (const Window *window, guint stage)
 static const char *
 main_peak (const Bench *bench, guint stage)
 {
+  const gboolean has_bf16 = bench->has_peaks && bench->peaks.bf16_all > 0;
+
+  if (strcmp (bench->precision, "bf16") == 0 && stage != 4)
+    return has_bf16 ? "bf16" : "f32";
   if (strcmp (bench->precision, "int8") != 0)
     return "f32";
   if (stage >= 2)
@@ -150,6 +154,8 @@ ms_at_peak (const Bench *bench, const Window *window, guint stage)
   const double careful = peaks->bf16_all > 0 ? peaks->bf16_all : peaks->f32_all;
   const double part = bf16_part (window, stage);
 
+  if (strcmp (bench->precision, "bf16") == 0 && stage != 4)
+    return ms / careful;
   if (strcmp (bench->precision, "int8") != 0)
     return ms / peaks->f32_all;
   return ms * part / careful + ms * (1 - part) / peaks->int8_all;

@@ -48,9 +48,9 @@ parse_depths (const char *text, GError **error)
 static gboolean
 parse_precision (const char *text, NpuPrecision *precision, GError **error)
 {
-  static const char *const names[] = {"auto", "int8", "f32"};
-  static const NpuPrecision values[] = {
-      NPU_PRECISION_AUTO, NPU_PRECISION_INT8, NPU_PRECISION_F32};
+  static const char *const names[] = {"auto", "int8", "f32", "bf16"};
+  static const NpuPrecision values[] = {NPU_PRECISION_AUTO, NPU_PRECISION_INT8,
+      NPU_PRECISION_F32, NPU_PRECISION_BF16};
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     if (strcmp (text, names[i]) == 0) {
@@ -58,7 +58,7 @@ parse_precision (const char *text, NpuPrecision *precision, GError **error)
       return TRUE;
     }
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-      "--precision is '%s'; it must be auto, int8 or f32", text);
+      "--precision is '%s'; it must be auto, int8, bf16 or f32", text);
   return FALSE;
 }
 
@@ -158,6 +158,13 @@ bench_options_parse (
     options->model = g_strdup ("synthetic:tiny");
   options->encoder |= options->roofline;
   options->pipelined |= !options->batch_analysis && !options->encoder;
+  if (options->precision == NPU_PRECISION_BF16 &&
+      (options->pipelined || options->batch_analysis)) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+        "--precision bf16 is for windows: add --encoder; loose tiles are int8 "
+        "or f32");
+    return FALSE;
+  }
   return TRUE;
 }
 

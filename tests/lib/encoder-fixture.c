@@ -32,7 +32,14 @@ encoder_fixture_open_model (const char *location)
 const char *
 encoder_fixture_precision_name (NpuPrecision precision)
 {
-  return precision == NPU_PRECISION_INT8 ? "int8" : "f32";
+  switch (precision) {
+    case NPU_PRECISION_INT8:
+      return "int8";
+    case NPU_PRECISION_BF16:
+      return "bf16";
+    default:
+      return "f32";
+  }
 }
 
 EncoderFixture *

@@ -98,6 +98,20 @@ test_int8 (gconstpointer name)
   compare_check (name, states, clip.states, N_FRAMES / 2, D, 0.999, 0.98, NULL);
 }
 
+static void
+test_bf16 (gconstpointer name)
+{
+  const EncoderSetup setup = {.precision = NPU_PRECISION_BF16};
+  g_auto (Clip) clip = {0};
+  g_autofree float *states = NULL;
+
+  if (!clip_load (&clip, name))
+    return;
+  states = encoder_fixture_encode_once (clip.model, &setup, clip.mel, N_FRAMES);
+  compare_check (
+      name, states, clip.states, N_FRAMES / 2, D, 0.9999, 0.999, NULL);
+}
+
 /* A short window is not a cropped long one: attention sees less. 5 s, and the
  * shortest that whispermel makes. */
 static void
@@ -163,11 +177,14 @@ main (int argc, char **argv)
         g_strdup_printf ("/encoder-full/f32-matches-reference/%s", clips[i]);
     g_autofree char *int8 =
         g_strdup_printf ("/encoder-full/int8-matches-reference/%s", clips[i]);
+    g_autofree char *bf16 =
+        g_strdup_printf ("/encoder-full/bf16-matches-reference/%s", clips[i]);
     g_autofree char *cropped = g_strdup_printf (
         "/encoder-full/short-windows-of-speech-match-float64/%s", clips[i]);
 
     g_test_add_data_func (f32, clips[i], test_f32);
     g_test_add_data_func (int8, clips[i], test_int8);
+    g_test_add_data_func (bf16, clips[i], test_bf16);
     g_test_add_data_func (cropped, clips[i], test_short_windows);
   }
   g_test_add_func (

@@ -1,5 +1,5 @@
 /* The encoder's numbers: its states against those of a float64 encoder in
- * plain loops, at both precisions and at lengths around the edges of tiles.
+ * plain loops, at every precision and at lengths around the edges of tiles.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -18,6 +18,8 @@ typedef struct {
 
 static const Bounds f32_bounds = {NPU_PRECISION_F32, 0.99999, 0.9999, 5e-5};
 static const Bounds int8_bounds = {NPU_PRECISION_INT8, 0.999, 0.98, 0.4};
+/* Eight bits of mantissa: by value far from float, by direction close. */
+static const Bounds bf16_bounds = {NPU_PRECISION_BF16, 0.9999, 0.999, 0.1};
 
 static void
 check_precision (const NpuModel *model, const float *mel, guint n_frames,
@@ -45,6 +47,7 @@ check_model (const NpuModel *model, guint n_frames)
 
   check_precision (model, mel, n_frames, expected, &f32_bounds);
   check_precision (model, mel, n_frames, expected, &int8_bounds);
+  check_precision (model, mel, n_frames, expected, &bf16_bounds);
 }
 
 static void
@@ -110,6 +113,7 @@ test_constant_mel (void)
     expected = ref_encoder_encode (reference, mel, n_frames);
     check_precision (model, mel, n_frames, expected, &f32_bounds);
     check_precision (model, mel, n_frames, expected, &int8_bounds);
+    check_precision (model, mel, n_frames, expected, &bf16_bounds);
   }
 }
 

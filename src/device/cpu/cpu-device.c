@@ -276,6 +276,7 @@ cpu_device_free (NpuDevice *base)
   g_mutex_clear (&device->lock);
   g_free (base->name);
   g_free (base->description);
+  g_free (base->note);
   g_free (device);
 }
 
@@ -347,7 +348,8 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
   device->s8_is_exact = cpu_gemm_s8_is_exact ();
-  device->has_bf16 = (flags & NPU_CPU_AVX512_BF16) != 0;
+  device->base.fast_bf16 =
+      (flags & NPU_CPU_AVX512_BF16) != 0 && cpu_gemm_has_bf16 ();
   device->latency = options->latency;
   device->tile_observer = options->tile_observer;
   device->tile_observer_data = options->tile_observer_data;

@@ -14,7 +14,6 @@ typedef struct {
   NpuDevice base;
   NpuKernels kernels;   /* the table for this CPU */
   gboolean s8_is_exact; /* cpu_gemm_s8_is_exact() */
-  gboolean has_bf16;    /* products of bfloat16 are faster than float's */
   guint n_workers;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */
@@ -50,8 +49,11 @@ struct _CpuKernel {
 
   const NpuKernels *kernels;
   const NpuAttentionKernel *attention; /* QKV_TILES and attention */
+  const NpuKernel *tiles_for; /* QKV_TILES: another device's attention, or
+                               * NULL */
   CpuGemm *gemm;
-  float *bias; /* linear's, or beta */
+  gboolean bf16_product; /* of bfloat16, else of float */
+  float *bias;           /* linear's, or beta */
   float *gamma;
   float *weight_scale;   /* [n], int8 weights */
   gint32 *weight_sum128; /* [n], int8 weights */

@@ -303,6 +303,22 @@ cpu_gemm_new_bf16 (const guint16 *weight, guint n, guint k, GError **error)
 }
 
 gboolean
+cpu_gemm_has_bf16 (void)
+{
+  enum { N = 64 };
+  static const guint16 weight[N * N];
+  static gsize answer; /* 1: no, 2: yes */
+
+  if (g_once_init_enter (&answer)) {
+    CpuGemm *gemm = cpu_gemm_new_bf16 (weight, N, N, NULL);
+
+    g_once_init_leave (&answer, gemm ? 2 : 1);
+    cpu_gemm_free (gemm);
+  }
+  return answer == 2;
+}
+
+gboolean
 cpu_gemm_s8_is_exact (void)
 {
   enum { N = 64 };

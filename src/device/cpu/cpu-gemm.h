@@ -41,6 +41,10 @@ void cpu_gemm_free (CpuGemm *gemm);
  * adds pairs of products in 16 bits, which saturate. */
 gboolean cpu_gemm_s8_is_exact (void);
 
+/* Whether there are fast products of bfloat16, which only a CPU with
+ * AVX512-BF16 is to be asked. */
+gboolean cpu_gemm_has_bf16 (void);
+
 /* C is computed in blocks of columns that stay in a core's cache. */
 guint cpu_gemm_block_columns (const CpuGemm *gemm);
 gsize cpu_gemm_scratch_size (const CpuGemm *gemm);

@@ -1,0 +1,393 @@
+/* The linear map on the CPU: oneDNN's products and what comes before and after
+ * them, one 64-row output tile at a time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <string.h>
+
+#include "cpu-ops.h"
+#include "device/q8-weights.h"
+
+/* A worker's scratch while it computes a linear tile. */
+typedef struct {
+  float *x;    /* [64][k] or less: A on its way to the product's type */
+  guint8 *a;   /* [64][k] dense, of the product's type, or q8 with scales */
+  guint8 *acc; /* [64][block] */
+  float *c;    /* [64][block], or [64][n] where rows are quantised */
+  guint8 *onednn;
+  gsize size;
+} LinearScratch;
+
+static gsize
+scratch_x_size (const NpuOp *op)
+{
+  const gsize k = op->k;
+
+  if (op->a_type == NPU_TYPE_BF16 && op->b_type == NPU_TYPE_Q8)
+    return NPU_TILE_ROWS * k * sizeof (float);
+  /* One row between its rounding and the float product. */
+  return op->b_type == NPU_TYPE_BF16 ? k * sizeof (guint16) : 0;
+}
+
+static LinearScratch
+linear_scratch (const CpuKernel *kernel, guint8 *base)
+{
+  const NpuOp *op = &kernel->op;
+  const gsize block = cpu_gemm_block_columns (kernel->gemm);
+  const gsize a_size = op->b_type == NPU_TYPE_Q8
+                           ? NPU_Q8_TILE_SIZE (op->k)
+                           : NPU_TILE_ROWS * (gsize) op->k * sizeof (float);
+  const gsize acc_size = NPU_TILE_ROWS * block * sizeof (float);
+  const gsize c_size =
+      op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS
+          ? NPU_TILE_ROWS * (gsize) op->n * sizeof (float)
+          : acc_size;
+  LinearScratch scratch;
+  gsize offset = 0;
+
+  scratch.a = base + offset;
+  offset += CPU_ALIGNED (a_size);
+  scratch.acc = base + offset;
+  offset += CPU_ALIGNED (acc_size);
+  scratch.c = (float *) (base + offset);
+  offset += CPU_ALIGNED (c_size);
+  scratch.x = (float *) (base + offset);
+  offset += CPU_ALIGNED (scratch_x_size (op));
+  scratch.onednn = base + offset;
+  offset += CPU_ALIGNED (cpu_gemm_scratch_size (kernel->gemm));
+  scratch.size = offset;
+  return scratch;
+}
+
+/* --- the product's left side ------------------------------------------- */
+
+static void
+gather (void *to, const void *from, gsize row_size, gsize stride, guint rows)
+{
+  for (guint i = 0; i < rows; i++)
+    memcpy ((guint8 *) to + i * row_size, (const guint8 *) from + i * stride,
+        row_size);
+}
+
+/* Rows of A in bfloat16, dense, in the product's type. */
+static const void *
+linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
+    const LinearScratch *scratch, const float **row_scale)
+{
+  const NpuOp *op = &kernel->op;
+  const gboolean quantise = op->b_type == NPU_TYPE_Q8;
+  float *expanded = quantise ? scratch->x : (float *) scratch->a;
+
+  if (kernel->bf16_product) {
+    if (op->a_stride == op->k)
+      return x;
+    gather (scratch->a, x, op->k * sizeof (guint16),
+        op->a_stride * sizeof (guint16), rows);
+    return scratch->a;
+  }
+  for (guint i = 0; i < rows; i++)
+    cpu_expand_bf16 (
+        expanded + (gsize) i * op->k, x + (gsize) i * op->a_stride, op->k);
+  if (quantise) {
+    float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
+
+    kernel->kernels->quantize_q8 (
+        scratch->a, scale, expanded, op->k, kernel->signs, rows, op->k);
+    *row_scale = scale;
+  }
+  return scratch->a;
+}
+
+/* Likewise from rows in float. */
+static const void *
+linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
+    const LinearScratch *scratch, const float **row_scale)
+{
+  const NpuOp *op = &kernel->op;
+
+  if (op->b_type == NPU_TYPE_Q8) {
+    float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
+
+    kernel->kernels->quantize_q8 (
+        scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
+    *row_scale = scale;
+    return scratch->a;
+  }
+  if (op->b_type == NPU_TYPE_BF16) {
+    for (guint i = 0; i < rows; i++) {
+      const float *row = x + (gsize) i * op->a_stride;
+      const gsize first = (gsize) i * op->k;
+
+      if (kernel->bf16_product) {
+        kernel->kernels->convert_bf16 (
+            (guint16 *) scratch->a + first, row, op->k);
+      } else {
+        kernel->kernels->convert_bf16 ((guint16 *) scratch->x, row, op->k);
+        cpu_expand_bf16 (
+            (float *) scratch->a + first, (const guint16 *) scratch->x, op->k);
+      }
+    }
+    return scratch->a;
+  }
+  if (op->a_stride == op->k)
+    return x;
+  gather (scratch->a, x, op->k * sizeof (float), op->a_stride * sizeof (float),
+      rows);
+  return scratch->a;
+}
+
+/* The tile's rows of A, dense: as they are, converted, or gathered where rows
+ * overlap (oneDNN takes no row stride below k). */
+static const void *
+linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
+    guint rows, const LinearScratch *scratch, const float **row_scale)
+{
+  const NpuOp *op = &kernel->op;
+  const guint8 *a = cpu_arg (launch, NPU_ARG_A);
+  const gsize first = (gsize) tile * NPU_TILE_ROWS * op->a_stride;
+
+  switch (op->a_type) {
+    case NPU_TYPE_Q8:
+      a += tile * NPU_Q8_TILE_SIZE (op->k);
+      *row_scale = (const float *) (a + NPU_Q8_TILE_SCALES (op->k));
+      return a;
+    case NPU_TYPE_BF16:
+      return linear_a_bf16 (
+          kernel, (const guint16 *) a + first, rows, scratch, row_scale);
+    default:
+      return linear_a_f32 (
+          kernel, (const float *) a + first, rows, scratch, row_scale);
+  }
+}
+
+/* --- what becomes of it ------------------------------------------------ */
+
+/* Columns [first, first + n) of q‖k‖v, n a multiple of 64, to the tiles of
+ * their heads. */
+static void
+store_qkv (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
+    guint rows, const float *c, guint first, guint n)
+{
+  const guint heads = kernel->op.heads;
+  const guint n_row_tiles = CPU_N_TILES (kernel->op.rows);
+
+  for (guint i = 0; i < n / NPU_HEAD_DIM; i++) {
+    const guint column_tile = first / NPU_HEAD_DIM + i;
+    const guint operand = column_tile / heads; /* 0, 1, 2: q, k, v */
+    guint8 *data = cpu_arg (launch, NPU_ARG_QKV_Q + operand);
+    const guint to = (column_tile % heads) * n_row_tiles + tile;
+    const float *x = c + i * NPU_HEAD_DIM;
+
+    if (kernel->tiles_for)
+      npu_kernel_pack_tile (
+          kernel->tiles_for, NPU_ARG_Q + operand, data, to, x, n, rows);
+    else
+      cpu_pack_tile (
+          kernel->attention, NPU_ARG_Q + operand, data, to, x, n, rows);
+  }
+}
+
+/* Columns [first, first + n) of rows in float to C in bfloat16. */
+static void
+store_bf16 (const CpuKernel *kernel, const NpuLaunch *launch, gsize first_row,
+    guint rows, const float *c, guint first, guint n)
+{
+  guint16 *to =
+      (guint16 *) cpu_arg (launch, NPU_ARG_C) + first_row * kernel->op.n;
+
+  for (guint i = 0; i < rows; i++)
+    kernel->kernels->convert_bf16 (
+        to + (gsize) i * kernel->op.n + first, c + (gsize) i * n, n);
+}
+
+static void
+run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
+    CpuWorker *worker)
+{
+  const NpuOp *op = &kernel->op;
+  const NpuKernels *kernels = kernel->kernels;
+  const LinearScratch scratch = linear_scratch (kernel, worker->scratch);
+  const guint block = cpu_gemm_block_columns (kernel->gemm);
+  const guint rows = cpu_rows_of_tile (launch, tile);
+  const gsize first_row = (gsize) tile * NPU_TILE_ROWS;
+  const gboolean in_rows = op->c_layout == NPU_LAYOUT_ROWS;
+  const gboolean quantise_rows = in_rows && op->c_type == NPU_TYPE_Q8;
+  const float *row_scale = NULL;
+  const void *a = linear_a (kernel, launch, tile, rows, &scratch, &row_scale);
+
+  for (guint i = 0; i < op->n / block; i++) {
+    const guint first = i * block;
+    NpuEpilogue epilogue = {
+        .bias = kernel->bias ? kernel->bias + first : NULL,
+        .gelu = op->gelu,
+    };
+    float *c = scratch.c;
+    gsize c_stride = block;
+
+    if (quantise_rows) {
+      c_stride = op->n;
+      c += first;
+    } else if (in_rows && op->c_type == NPU_TYPE_F32) {
+      c_stride = op->n;
+      c = (float *) cpu_arg (launch, NPU_ARG_C) + first_row * op->n + first;
+    }
+    if (op->residual) {
+      epilogue.residual = (const float *) cpu_arg (launch, NPU_ARG_R) +
+                          first_row * op->n + first;
+      epilogue.residual_stride = op->n;
+    }
+
+    cpu_gemm_run (
+        kernel->gemm, worker->gemm, i, a, scratch.acc, scratch.onednn);
+    if (op->b_type == NPU_TYPE_Q8)
+      kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch.acc, block,
+          row_scale, kernel->weight_scale + first,
+          kernel->weight_sum128 + first, &epilogue, rows, block);
+    else
+      kernels->epilogue_f32 (c, c_stride, (const float *) scratch.acc, block,
+          &epilogue, rows, block);
+    if (!in_rows)
+      store_qkv (kernel, launch, tile, rows, c, first, block);
+    else if (op->c_type == NPU_TYPE_BF16)
+      store_bf16 (kernel, launch, first_row, rows, c, first, block);
+  }
+
+  if (quantise_rows) {
+    guint8 *y = cpu_arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (op->n);
+
+    kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (op->n)),
+        scratch.c, op->n, kernel->c_signs, rows, op->n);
+  }
+}
+
+/* --- opening ----------------------------------------------------------- */
+
+/* Rotates and quantises weight[n][k] by output column and packs it. */
+static gboolean
+pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
+{
+  const guint n = kernel->op.n, k = kernel->op.k;
+  g_autofree gint8 *q = g_malloc ((gsize) n * k);
+
+  kernel->signs = cpu_rotation_signs (k);
+  kernel->weight_scale = g_new (float, n);
+  kernel->weight_sum128 = g_new (gint32, n);
+  q8_weights_quantise (
+      q, kernel->weight_scale, kernel->weight_sum128, weight, n, k, max);
+  for (guint i = 0; i < n; i++)
+    kernel->weight_sum128[i] *= 128;
+  kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
+  return kernel->gemm != NULL;
+}
+
+static gboolean
+pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
+{
+  kernel->gemm = cpu_gemm_new_f32 (weight, kernel->op.n, kernel->op.k, error);
+  return kernel->gemm != NULL;
+}
+
+/* For products of bfloat16 where those are fast, else for float products of
+ * rounded values. */
+static gboolean
+pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
+{
+  const gsize n = (gsize) kernel->op.n * kernel->op.k;
+  g_autofree guint16 *rounded = g_new (guint16, n);
+  g_autofree float *expanded = NULL;
+
+  kernel->kernels->convert_bf16 (rounded, weight, n);
+  if (kernel->base.device->fast_bf16)
+    kernel->gemm =
+        cpu_gemm_new_bf16 (rounded, kernel->op.n, kernel->op.k, NULL);
+  kernel->bf16_product = kernel->gemm != NULL;
+  if (kernel->bf16_product)
+    return TRUE;
+  expanded = g_new (float, n);
+  cpu_expand_bf16 (expanded, rounded, n);
+  return pack_f32_weight (kernel, expanded, error);
+}
+
+static gboolean
+pack_weight (CpuKernel *kernel, const float *weight, GError **error)
+{
+  const CpuDevice *device = (const CpuDevice *) kernel->base.device;
+
+  switch (kernel->op.b_type) {
+    case NPU_TYPE_Q8:
+      return pack_q8_weight (kernel, weight,
+          device->s8_is_exact ? Q8_WEIGHT_MAX : Q8_WEIGHT_MAX_16_BITS, error);
+    case NPU_TYPE_BF16:
+      return pack_bf16_weight (kernel, weight, error);
+    default:
+      return pack_f32_weight (kernel, weight, error);
+  }
+}
+
+gboolean
+cpu_linear_is_supported (const NpuOp *op)
+{
+  if (op->k == 0 || op->n == 0 || !op->weight)
+    return FALSE;
+  if (op->a_type == NPU_TYPE_Q8 &&
+      (op->b_type != NPU_TYPE_Q8 || (op->a_stride && op->a_stride != op->k)))
+    return FALSE;
+  if (op->b_type == NPU_TYPE_Q8 && !cpu_is_q8_columns (op->k))
+    return FALSE;
+  if (op->c_layout == NPU_LAYOUT_QKV_TILES)
+    return op->n == 3 * op->heads * NPU_HEAD_DIM && !op->residual;
+  if (op->c_type == NPU_TYPE_F32)
+    return TRUE;
+  return !op->residual &&
+         (op->c_type == NPU_TYPE_BF16 || cpu_is_q8_columns (op->n));
+}
+
+/* The sizes of the tiles are those of the attention that reads them. */
+static void
+set_qkv_sizes (CpuKernel *kernel)
+{
+  NpuKernel *base = &kernel->base;
+  const NpuAttentionKernel *attention = kernel->attention;
+  const gsize tiles = kernel->op.heads * (gsize) CPU_N_TILES (kernel->op.rows);
+
+  if (kernel->tiles_for) {
+    memcpy (&base->arg_size[NPU_ARG_QKV_Q],
+        &kernel->tiles_for->arg_size[NPU_ARG_Q], 3 * sizeof (gsize));
+    return;
+  }
+  base->arg_size[NPU_ARG_QKV_Q] = tiles * attention->q_tile_size;
+  base->arg_size[NPU_ARG_QKV_K] = tiles * attention->k_tile_size;
+  base->arg_size[NPU_ARG_QKV_V] = tiles * attention->v_tile_size;
+}
+
+gboolean
+cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error)
+{
+  NpuKernel *base = &kernel->base;
+  const gsize a_element =
+      op->a_type == NPU_TYPE_BF16 ? sizeof (guint16) : sizeof (float);
+  const gsize padded_rows = CPU_N_TILES (op->rows) * (gsize) NPU_TILE_ROWS;
+
+  kernel->run_tile = run_linear;
+  if (!pack_weight (kernel, op->weight, error))
+    return FALSE;
+  kernel->bias = cpu_copy_floats (op->bias, op->n);
+  if (op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS)
+    kernel->c_signs = cpu_rotation_signs (op->n);
+  if (op->tiles_for && op->tiles_for->device != base->device)
+    kernel->tiles_for = op->tiles_for;
+  kernel->scratch_size = linear_scratch (kernel, NULL).size;
+
+  base->arg_size[NPU_ARG_A] =
+      op->a_type == NPU_TYPE_Q8
+          ? cpu_rows_size (NPU_TYPE_Q8, op->rows, op->k)
+          : ((padded_rows - 1) * kernel->op.a_stride + op->k) * a_element;
+  if (op->c_layout == NPU_LAYOUT_QKV_TILES) {
+    set_qkv_sizes (kernel);
+    return TRUE;
+  }
+  base->arg_size[NPU_ARG_C] = cpu_rows_size (op->c_type, op->rows, op->n);
+  if (op->residual)
+    base->arg_size[NPU_ARG_R] = cpu_rows_size (NPU_TYPE_F32, op->rows, op->n);
+  return TRUE;
+}

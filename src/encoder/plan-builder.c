@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan-builder.h"
+
+/* --- kernels ----------------------------------------------------------- */
+
+/* Opens @op on @device; NULL without an error where it does not do it. */
+static NpuKernel *
+try_open (
+    PlanBuilder *builder, NpuDevice *device, const char *name, const NpuOp *op)
+{
+  g_autoptr (GError) refused = NULL;
+  NpuKernel *kernel = npu_kernel_open (device, op, &refused);
+
+  if (kernel)
+    return kernel;
+  if (g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED)) {
+    g_debug ("%s: not on %s: %s", name, device->name, refused->message);
+    return NULL;
+  }
+  g_propagate_prefixed_error (
+      &builder->error, g_steal_pointer (&refused), "%s: ", name);
+  return NULL;
+}
+
+NpuKernel *
+plan_open_on_device (PlanBuilder *builder, const char *name, const NpuOp *op)
+{
+  const EncoderPlan *plan = builder->plan;
+
+  /* There float is the reference: an NPU has nothing as exact. */
+  if (builder->error || plan->device == plan->host ||
+      builder->options.precision == NPU_PRECISION_F32)
+    return NULL;
+  return try_open (builder, plan->device, name, op);
+}
+
+NpuKernel *
+plan_open_kernel (PlanBuilder *builder, const char *name, const NpuOp *op)
+{
+  NpuDevice *host = builder->plan->host;
+  NpuKernel *kernel = plan_open_on_device (builder, name, op);
+  NpuOp host_op = *op;
+
+  if (kernel || builder->error)
+    return kernel;
+  /* Beside int8 products bfloat16 ones are there for speed only. */
+  if (builder->options.precision == NPU_PRECISION_INT8 &&
+      op->b_type == NPU_TYPE_BF16 && !host->fast_bf16)
+    host_op.b_type = NPU_TYPE_F32;
+  kernel = npu_kernel_open (host, &host_op, &builder->error);
+  if (!kernel)
+    g_prefix_error (&builder->error, "%s: ", name);
+  return kernel;
+}
+
+/* --- stages ------------------------------------------------------------ */
+
+static void
+set_directions (PlanStage *stage, const NpuOp *op)
+{
+  switch (op->kind) {
+    case NPU_OP_LINEAR:
+      stage->reads = NPU_ARG_BIT (NPU_ARG_A);
+      if (op->residual)
+        stage->reads |= NPU_ARG_BIT (NPU_ARG_R);
+      stage->writes = NPU_ARG_BIT (NPU_ARG_C);
+      if (op->c_layout == NPU_LAYOUT_QKV_TILES)
+        stage->writes = NPU_ARG_BIT (NPU_ARG_QKV_Q) |
+                        NPU_ARG_BIT (NPU_ARG_QKV_K) |
+                        NPU_ARG_BIT (NPU_ARG_QKV_V);
+      break;
+    case NPU_OP_ATTENTION:
+      stage->reads = NPU_ARG_BIT (NPU_ARG_Q) | NPU_ARG_BIT (NPU_ARG_K) |
+                     NPU_ARG_BIT (NPU_ARG_V);
+      stage->writes = NPU_ARG_BIT (NPU_ARG_O);
+      break;
+    case NPU_OP_LAYERNORM:
+    case NPU_OP_GELU:
+    case NPU_OP_PROGRAM:
+      stage->reads = NPU_ARG_BIT (NPU_ARG_X);
+      stage->writes = NPU_ARG_BIT (NPU_ARG_Y);
+      break;
+  }
+}
+
+void
+plan_add_stage (PlanBuilder *builder, char *name, const NpuOp *op,
+    NpuKernel *kernel, guint n_args, const PlanArgs *args, NpuNeeds needs)
+{
+  PlanStage stage = {
+      .name = name,
+      .kernel = kernel,
+      .over_frames = args->buffer[0] == PLAN_MEL,
+      .groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1,
+      .needs = needs,
+  };
+
+  if (builder->error) {
+    npu_kernel_free (kernel);
+    g_free (name);
+    return;
+  }
+
+  set_directions (&stage, op);
+  stage.batch =
+      npu_device_batch_for (kernel->device, op, builder->options.depth);
+  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
+    const PlanBuffer buffer = i < n_args ? args->buffer[i] : PLAN_NO_BUFFER;
+    const gsize size = kernel->arg_size[i] + args->offset[i];
+
+    stage.args[i] = buffer;
+    stage.offset[i] = args->offset[i];
+    if (buffer != PLAN_NO_BUFFER)
+      builder->sizes[buffer] = MAX (builder->sizes[buffer], size);
+  }
+  g_array_append_val (builder->plan->stages, stage);
+}
+
+/* --- buffers ----------------------------------------------------------- */
+
+/* Makes the first @size bytes, which the host wrote once for all, visible to
+ * the stages that read the buffer on the device's side. */
+static void
+sync_constant (PlanBuilder *builder, PlanBuffer which, gsize size)
+{
+  EncoderPlan *plan = builder->plan;
+  gboolean needed = FALSE;
+
+  for (guint i = 0; i < plan->stages->len; i++) {
+    const PlanStage *stage = &g_array_index (plan->stages, PlanStage, i);
+
+    for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
+      needed |= stage->args[arg] == which &&
+                (stage->reads & ~stage->kernel->host_args & NPU_ARG_BIT (arg));
+  }
+  if (needed)
+    npu_buffer_sync (
+        plan->buffers[which], NPU_SYNC_TO_DEVICE, 0, size, &builder->error);
+}
+
+void
+plan_add_buffers (PlanBuilder *builder)
+{
+  EncoderPlan *plan = builder->plan;
+  const NpuTensor *positional = builder->model->positional_embedding;
+
+  if (builder->error)
+    return;
+  plan_set_syncs (plan);
+  for (guint i = 0; i < PLAN_N_BUFFERS && !builder->error; i++)
+    if (builder->sizes[i] > 0)
+      plan->buffers[i] =
+          npu_buffer_new (plan->device, builder->sizes[i], &builder->error);
+  if (builder->error ||
+      !npu_tensor_read (positional, 0, npu_tensor_n_elements (positional),
+          (float *) plan->buffers[PLAN_POSITIONAL]->data, &builder->error))
+    return;
+
+  sync_constant (
+      builder, PLAN_POSITIONAL, plan->buffers[PLAN_POSITIONAL]->size);
+  /* The row of zeros before the first frame. The mel's goes with each
+   * window. */
+  if (!builder->error)
+    sync_constant (builder, PLAN_CONV1, plan->d * sizeof (float));
+}
