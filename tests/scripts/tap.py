@@ -20,6 +20,13 @@ class Skip(Exception):
     """Its text says what is missing."""
 
 
+def say(text):
+    """Writes a diagnostic where a log that shows no passed TAP has it too."""
+    for line in text.splitlines():
+        print(f"# {line}")
+        print(line, file=sys.stderr)
+
+
 def run(tests):
     """Runs (name, function) pairs and exits."""
     sys.stdout.reconfigure(line_buffering=True)
@@ -33,8 +40,7 @@ def run(tests):
             print(f"ok {number} {name} # SKIP {skip}")
         except Exception:
             failed += 1
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}")
+            say(traceback.format_exc())
             print(f"not ok {number} {name}")
     sys.exit(failed > 0)
 
@@ -48,8 +54,7 @@ def command(*argv, timeout=300, status=0, cwd=None, env=None, stdin=""):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     good = done.returncode != 0 if status is None else done.returncode == status
     if not good:
-        for line in done.stdout.splitlines()[-100:]:
-            print(f"# {line}")
+        say("\n".join(done.stdout.splitlines()[-100:]))
         raise AssertionError(f"{argv[0]} exited with {done.returncode}")
     return done.stdout
 
