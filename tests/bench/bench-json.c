@@ -104,8 +104,9 @@ add_machine (GString *out, const Bench *bench)
   add_text (out, "cpu", cpu);
   add_count (out, "cores", g_get_num_processors ());
   add_text (out, "device_description", bench->device->description);
-  add_number (out, "executor_us_per_launch", bench->own_cost_us);
-  add_number (out, "empty_launch_us", bench->launch_cost_us);
+  add_number (out, "executor_us_per_launch", bench->executor_us);
+  add_number (out, "host_us_per_launch", bench->host_us);
+  add_number (out, "empty_launch_us", bench->empty_launch_us);
   add_number (out, "others_percent", bench->others_percent);
   if (bench->has_peaks)
     add_peaks (out, &bench->peaks);

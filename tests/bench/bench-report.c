@@ -21,10 +21,11 @@ bench_print_header (const Bench *bench)
 void
 bench_print_launch_cost (const Bench *bench)
 {
-  g_print ("\nexecutor's own cost per launch: %.3f us (depth 3, a device that "
-           "completes at once)\nan empty kernel on this device, depth 3: %.3f "
-           "us per launch\n",
-      bench->own_cost_us, bench->launch_cost_us);
+  g_print ("\nexecutor's own cost per launch: %.3f us (an empty kernel, depth "
+           "%d)\nthe whole launch, a worker woken and the host woken: %.3f us, "
+           "%.3f us of them processor time of the host\n",
+      bench->executor_us, BENCH_LAUNCH_DEPTH, bench->empty_launch_us,
+      bench->host_us);
 }
 
 /* Below this, others are no excuse. */

@@ -37,6 +37,7 @@ typedef struct {
 } BenchStage;
 
 #define BENCH_MAX_STAGES 16
+#define BENCH_LAUNCH_DEPTH 3 /* of what a launch costs */
 
 /* Runs of each configuration before any that counts. */
 #define BENCH_WARM_UP 2
@@ -64,7 +65,9 @@ typedef struct {
   GArray *results;       /* of BenchResult */
   gboolean has_peaks;
   BenchPeaks peaks;
-  double own_cost_us, launch_cost_us;
+  /* Per launch of an empty kernel at depth 3: in the executor, outside of the
+   * device's verbs; the host's processor time; the whole, by the clock. */
+  double executor_us, host_us, empty_launch_us;
   double others_percent; /* of the processors, used by other programs; or NAN */
 } Bench;
 

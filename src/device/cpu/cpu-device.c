@@ -16,9 +16,9 @@ typedef struct {
   guint next_tile; /* the first that no worker took */
   guint n_unfinished;
   gboolean in_flight;
-  guint64 ready_time; /* when it may start */
+  gboolean waited_for; /* a thread sleeps until it is done */
+  guint64 ready_time;  /* when it may start */
   NpuRunTimes times;
-  GCond done;
   GList link; /* in the device's queue */
 } CpuRun;
 
@@ -44,6 +44,7 @@ next_run (CpuDevice *device)
     if (!run) {
       if (device->quit)
         return NULL;
+      device->n_asleep++;
       g_cond_wait (&device->work, &device->lock);
     } else if (device->latency && npu_clock_ns () < run->ready_time) {
       g_cond_wait_until (
@@ -82,6 +83,23 @@ run_tile_observed (
       npu_clock_ns (), device->tile_observer_data);
 }
 
+/* With the lock held, which is let go while a waiting thread is woken: on one
+ * core it would run at once, only to sleep again for the lock. The run is its
+ * owner's from there on. */
+static void
+complete_run (CpuDevice *device, CpuRun *run)
+{
+  const gboolean waited_for = run->waited_for;
+
+  run->times.end = npu_clock_ns ();
+  run->in_flight = FALSE;
+  if (waited_for) {
+    g_mutex_unlock (&device->lock);
+    g_cond_broadcast (&device->done);
+    g_mutex_lock (&device->lock);
+  }
+}
+
 static gpointer
 worker_main (gpointer data)
 {
@@ -110,11 +128,8 @@ worker_main (gpointer data)
       run_tile (&worker, &run->launch, tile);
 
     g_mutex_lock (&device->lock);
-    if (--run->n_unfinished == 0) {
-      run->times.end = npu_clock_ns ();
-      run->in_flight = FALSE;
-      g_cond_signal (&run->done);
-    }
+    if (--run->n_unfinished == 0)
+      complete_run (device, run);
   }
   g_mutex_unlock (&device->lock);
 
@@ -132,8 +147,26 @@ cpu_run_new (NpuDevice *base, GError **error)
 
   run->base.device = base;
   run->link.data = run;
-  g_cond_init (&run->done);
   return &run->base;
+}
+
+/* How many workers to wake for a new launch; with the lock held. To wake one is
+ * a system call even where none sleeps, so each is called once; one that woke
+ * up by itself is counted twice, which costs a call. */
+static guint
+n_workers_to_call (CpuDevice *device, guint n_tiles)
+{
+  guint n = MIN (n_tiles, device->n_asleep);
+
+  /* With a latency, one call might wake a worker that waits for an older
+   * launch's time, and leave idle ones asleep. */
+  if (device->latency)
+    return device->n_workers + 1;
+  /* All at once is one call. */
+  if (n > 1)
+    n = device->n_asleep;
+  device->n_asleep -= n;
+  return n;
 }
 
 static gboolean
@@ -141,6 +174,7 @@ cpu_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
 {
   CpuRun *run = (CpuRun *) base;
   CpuDevice *device = (CpuDevice *) base->device;
+  guint n_called;
 
   g_mutex_lock (&device->lock);
   g_assert (!run->in_flight);
@@ -150,13 +184,14 @@ cpu_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   run->in_flight = TRUE;
   run->ready_time = device->latency ? npu_clock_ns () + device->latency : 0;
   g_queue_push_tail_link (&device->queue, &run->link);
-  /* With a latency one signal might wake a worker that waits for an older
-   * launch's time, and leave idle ones asleep. */
-  if (launch->n_tiles > 1 || device->latency)
-    g_cond_broadcast (&device->work);
-  else
-    g_cond_signal (&device->work);
+  n_called = n_workers_to_call (device, launch->n_tiles);
   g_mutex_unlock (&device->lock);
+
+  /* Without the lock, which they would sleep for again. */
+  if (n_called == 1)
+    g_cond_signal (&device->work);
+  else if (n_called > 1)
+    g_cond_broadcast (&device->work);
   return TRUE;
 }
 
@@ -173,8 +208,10 @@ cpu_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
   gboolean in_time = TRUE;
 
   g_mutex_lock (&device->lock);
+  run->waited_for = TRUE;
   while (run->in_flight && in_time)
-    in_time = g_cond_wait_until (&run->done, &device->lock, end);
+    in_time = g_cond_wait_until (&device->done, &device->lock, end);
+  run->waited_for = FALSE;
   in_time = !run->in_flight;
   if (in_time && times)
     *times = run->times;
@@ -206,7 +243,6 @@ cpu_run_free (NpuRun *base)
   CpuRun *run = (CpuRun *) base;
 
   cpu_wait (base, G_MAXUINT64, NULL, NULL);
-  g_cond_clear (&run->done);
   g_free (run);
 }
 
@@ -273,6 +309,7 @@ cpu_device_free (NpuDevice *base)
 
   g_free (device->workers);
   g_cond_clear (&device->work);
+  g_cond_clear (&device->done);
   g_mutex_clear (&device->lock);
   g_free (base->name);
   g_free (base->description);
@@ -360,6 +397,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
       "cpu (%s, %u workers)", device->kernels.name, device->n_workers);
   g_mutex_init (&device->lock);
   g_cond_init (&device->work);
+  g_cond_init (&device->done);
   g_queue_init (&device->queue);
 
   device->workers = g_new0 (GThread *, device->n_workers);

@@ -22,9 +22,11 @@ typedef struct {
 
   GMutex lock;  /* of all below and of the runs */
   GCond work;   /* the queue has changed, or quit */
+  GCond done;   /* a run that a thread waits for has completed */
   GQueue queue; /* of CpuRun with tiles that no worker took, oldest first */
   gboolean quit;
-  guint n_begun; /* workers that have begun, each by its number */
+  guint n_begun;  /* workers that have begun, each by its number */
+  guint n_asleep; /* workers that wait for work, less those that were called */
 } CpuDevice;
 
 /* What a worker has for itself. */
