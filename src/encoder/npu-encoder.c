@@ -141,7 +141,8 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
   if (!opened)
     return NULL;
   encoder->placement = encoder_plan_describe (encoder->plan);
-  g_info ("%s: %s", model->name, encoder->placement);
+  if (device->host)
+    g_info ("%s: %s", model->name, encoder->placement);
   return g_steal_pointer (&encoder);
 }
 

@@ -56,7 +56,8 @@ encoder_fixture_new (const NpuModel *model, const EncoderSetup *setup)
   };
   g_autoptr (GError) error = NULL;
 
-  self->device = npu_device_open ("cpu", &device_options, &error);
+  self->device = npu_device_open (
+      setup->device ? setup->device : "cpu", &device_options, &error);
   g_assert_no_error (error);
   self->encoder = npu_encoder_new (model, self->device, &options, &error);
   g_assert_no_error (error);

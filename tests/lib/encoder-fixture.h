@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef struct {
   guint depth, batch_size, threads;
   NpuPrecision precision; /* AUTO stands for F32 */
+  const char *device;     /* NULL: cpu */
 } EncoderSetup;
 
 typedef struct {

@@ -64,8 +64,8 @@ test_same_bytes (gconstpointer precision)
   for (guint d = 0; d < G_N_ELEMENTS (depths); d++) {
     for (guint b = 0; b < G_N_ELEMENTS (batches); b++) {
       for (guint t = 0; t < G_N_ELEMENTS (threads); t++) {
-        const EncoderSetup setup = {
-            depths[d], batches[b], threads[t], GPOINTER_TO_INT (precision)};
+        const EncoderSetup setup = {depths[d], batches[b], threads[t],
+            GPOINTER_TO_INT (precision), NULL};
 
         g_array_append_val (setups, setup);
       }
@@ -82,12 +82,12 @@ test_same_bytes_whole_window (gconstpointer precision)
 {
   const NpuPrecision p = GPOINTER_TO_INT (precision);
   const EncoderSetup setups[] = {
-      {1, 1, 1, p},
-      {1, 24, 1, p},
-      {3, 0, 2, p},
-      {2, 24, 2, p},
-      {16, 24, 4, p},
-      {16, 7, 3, p},
+      {1, 1, 1, p, NULL},
+      {1, 24, 1, p, NULL},
+      {3, 0, 2, p, NULL},
+      {2, 24, 2, p, NULL},
+      {16, 24, 4, p, NULL},
+      {16, 7, 3, p, NULL},
   };
   NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
   g_autofree float *mel = test_data_new_mel (N_MELS, NPU_MAX_FRAMES, 2);
@@ -102,10 +102,10 @@ test_same_bytes_tiny (gconstpointer precision)
 {
   const NpuPrecision p = GPOINTER_TO_INT (precision);
   const EncoderSetup setups[] = {
-      {1, 1, 1, p},
-      {2, 2, 2, p},
-      {3, 8, 4, p},
-      {16, 24, 2, p},
+      {1, 1, 1, p, NULL},
+      {2, 2, 2, p, NULL},
+      {3, 8, 4, p, NULL},
+      {16, 24, 2, p, NULL},
   };
   g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
   g_autofree float *mel = test_data_new_mel (N_MELS, 300, 3);
