@@ -200,8 +200,12 @@ npu_executor_run (NpuExecutor *executor, const NpuStage *stages, guint n_stages,
 
   if (!npu_ring_check_cancelled (executor, error) ||
       !check_lost (executor, error) ||
-      !check_stages (executor, stages, n_stages, error))
+      !check_stages (executor, stages, n_stages, error)) {
+    pthread_mutex_lock (&executor->stats_lock);
+    executor->last_run = (NpuStats){0};
+    pthread_mutex_unlock (&executor->stats_lock);
     return FALSE;
+  }
 
   begin_run (executor, stages);
   for (i = 0, ok = TRUE; ok && i < n_stages; i++) {

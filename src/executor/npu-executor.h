@@ -165,7 +165,8 @@ NPU_API void npu_executor_resume (NpuExecutor *executor);
 NPU_API void npu_executor_get_stats (NpuExecutor *executor, NpuStats *stats);
 NPU_API void npu_executor_reset_stats (NpuExecutor *executor);
 
-/* Of the last run that ended; all zero before the first. From any thread. */
+/* Of the last run that ended; all zero before the first, and where the last one
+ * failed before it began. From any thread. */
 NPU_API void npu_executor_get_run_stats (
     NpuExecutor *executor, NpuStats *stats);
 

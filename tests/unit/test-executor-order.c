@@ -80,6 +80,9 @@ chain_init (Chain *chain, NpuDevice *device, guint n_rows, guint n_stages)
         .launch.args[0] = chain->outputs[i],
         .n_tiles = n_groups * n_rows,
         .tiles_per_group = n_groups == 1 ? 0 : n_rows,
+        .groups_per_launch = g_test_rand_int_range (0, 3) == 0
+                                 ? (guint) g_test_rand_int_range (1, 4)
+                                 : 0,
         .batch = (guint) g_test_rand_int_range (1, 25),
         .needs = g_test_rand_int_range (0, 3) == 0 ? NPU_NEEDS_ALL
                                                    : NPU_NEEDS_SAME_ROWS,

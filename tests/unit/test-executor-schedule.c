@@ -62,6 +62,46 @@ check_stage (const NpuStage *stage)
   }
 }
 
+/* Launches of whole groups: brute force over which launch has which tile. */
+static void
+check_whole_groups (const NpuStage *stage)
+{
+  const guint group =
+      stage->tiles_per_group == 0 || stage->tiles_per_group > stage->n_tiles
+          ? stage->n_tiles
+          : stage->tiles_per_group;
+  guint first, n, n_launches = 0;
+
+  for (first = 0; first < stage->n_tiles; first += n, n_launches++) {
+    const guint left = stage->n_tiles - first;
+
+    n = npu_schedule_launch_tiles (stage, first);
+    g_assert_cmpuint (first % group, ==, 0);
+    g_assert_cmpuint (n, ==, MIN (stage->groups_per_launch * group, left));
+    if (left >= group)
+      g_assert_cmpuint (npu_schedule_rows_end (stage, first, n), ==, group);
+  }
+  g_assert_cmpuint (npu_schedule_count (stage), ==, n_launches);
+  /* Every group's rows are written when the last launch has completed, and no
+   * row of all groups before. */
+  for (n = 1; n <= group + 2; n++)
+    g_assert_cmpuint (npu_schedule_count_for_rows (stage, n), ==, n_launches);
+}
+
+static void
+test_whole_groups (void)
+{
+  NpuStage stage = {.name = "stage"};
+
+  for (stage.n_tiles = 1; stage.n_tiles <= 40; stage.n_tiles++)
+    for (stage.tiles_per_group = 0; stage.tiles_per_group <= 26;
+         stage.tiles_per_group++)
+      for (stage.groups_per_launch = 1; stage.groups_per_launch <= 6;
+           stage.groups_per_launch++)
+        for (stage.batch = 1; stage.batch <= 26; stage.batch += 5)
+          check_whole_groups (&stage);
+}
+
 static void
 test_launches (void)
 {
@@ -87,6 +127,10 @@ test_huge_numbers (void)
   g_assert_cmpuint (npu_schedule_launch_tiles (&stage, 0), ==, G_MAXUINT - 1);
   g_assert_cmpuint (npu_schedule_launch_tiles (&stage, G_MAXUINT - 1), ==, 1);
   g_assert_cmpuint (npu_schedule_rows_end (&stage, G_MAXUINT - 1, 1), ==, 1);
+  stage.groups_per_launch = G_MAXUINT;
+  g_assert_cmpuint (npu_schedule_count (&stage), ==, 1);
+  g_assert_cmpuint (npu_schedule_launch_tiles (&stage, 0), ==, G_MAXUINT);
+  stage.groups_per_launch = 0;
   stage.batch = 1;
   g_assert_cmpuint (npu_schedule_count (&stage), ==, G_MAXUINT);
   stage.n_tiles = 0;
@@ -134,6 +178,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func (
       "/executor/schedule/launches-cover-tiles-and-groups", test_launches);
+  g_test_add_func (
+      "/executor/schedule/launches-cover-whole-groups", test_whole_groups);
   g_test_add_func (
       "/executor/schedule/huge-numbers-do-not-overflow", test_huge_numbers);
   g_test_add_func ("/executor/schedule/busy-time-is-the-union", test_busy_time);
