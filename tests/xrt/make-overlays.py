@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Makes overlays for the simulated NPU: xclbin files, instruction files and
+overlays.ini for one model size, and the four packed programs.
+
+Needs xclbinutil (Debian: libxrt-utils). Where a real xclbin has a PDI, these
+have a text that names the operation; see sim/README.md.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import uuid
+
+SIZES = {  # d, heads, mel bands
+    "tiny": (384, 6, 80),
+    "base": (512, 8, 80),
+    "small": (768, 12, 80),
+    "medium": (1024, 16, 80),
+    "large-v3": (1280, 20, 128),
+}
+TILE = 64
+KERNEL = "MLIR_AIE"
+KERNEL_ID = "0x901"
+GENERATIONS = {"npu1": 3, "npu2": 4}  # and the devgen of instruction streams
+FIRST_BUFFER = 0x14  # offset in the register map
+
+PACKED = {
+    "attention_64x64": {"op": "attention", "rows": 64, "kv-tiles": 1},
+    "layernorm_256": {"op": "layernorm", "rows": 1, "n": 256},
+    "gelu_512": {"op": "gelu", "rows": 1, "n": 512},
+    "matmul_16x16": {"op": "linear", "rows": 16, "k": 16, "n": 16},
+}
+ALL_OPS = ("linear", "attention", "layernorm", "gelu", "packed")
+
+
+# --- what there is to make
+
+def linear(rows, k, n, dtype, epilogue):
+    keys = {
+        "op": "linear", "layout": "rows", "rows": rows, "k": k, "n": n,
+        "a-type": dtype, "b-type": dtype,
+        "c-type": "f32" if dtype == "bf16" else "int32",
+        "args": ["a", "b", "c"],
+    }
+    if epilogue and dtype == "bf16":
+        keys["epilogue"] = epilogue
+        roles = {"bias": "bias", "residual": "r"}
+        keys["args"] = ["a", "b"] + [
+            roles[word] for word in epilogue if word in roles] + ["c"]
+    return keys
+
+
+def linears(options, d, n_mels):
+    """The products of an encoder: k and n of each, once."""
+    shapes = [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d), (3 * n_mels, d),
+              (3 * d, d)]
+    if options.width:
+        shapes = [(k, min(options.width, n)) for k, n in shapes]
+    for dtype in options.types:
+        for k, n in dict.fromkeys(shapes):
+            yield f"linear-{dtype}-{k}x{n}", linear(
+                options.rows, k, n, dtype, options.epilogue)
+
+
+def overlays(options):
+    d, n_heads, n_mels = SIZES[options.size]
+    rows = options.rows
+    if "linear" in options.ops:
+        yield from linears(options, d, n_mels)
+    if "bf16" in options.types:
+        if "attention" in options.ops:
+            heads = options.heads or n_heads
+            yield f"attention-{heads}", {
+                "op": "attention", "layout": "tiles", "rows": rows, "n": d,
+                "kv-tiles": rows // TILE, "heads": heads, "a-type": "bf16",
+                "b-type": "bf16", "c-type": "bf16",
+                "args": ["q", "k", "v", "o"]}
+        if "layernorm" in options.ops:
+            yield f"layernorm-{d}", {
+                "op": "layernorm", "layout": "rows", "rows": rows, "n": d,
+                "a-type": "f32", "c-type": "bf16", "args": ["x", "g", "y"]}
+        if "gelu" in options.ops:
+            yield f"gelu-{4 * d}", {
+                "op": "gelu", "layout": "rows", "rows": rows, "n": 4 * d,
+                "a-type": "bf16", "c-type": "bf16", "args": ["x", "y"]}
+    if "packed" in options.ops:
+        for name, keys in PACKED.items():
+            yield name, {
+                **keys, "layout": "packed", "a-type": "int8",
+                "b-type": "int8", "c-type": "int8", "args": ["in", "out"]}
+
+
+# --- files
+
+def text_of(keys):
+    """Lines of a key file."""
+    return "".join(
+        f"{key}={';'.join(value) if isinstance(value, list) else value}\n"
+        for key, value in keys.items())
+
+
+def instructions(generation):
+    """A stream with the header that mlir-aie's tools write and one operation,
+    a register write of nothing."""
+    operation = struct.pack("<6I", 0, 0, 0, 0, 0, 24)
+    size = 16 + len(operation)
+    header = struct.pack(
+        "<4B3I", 0, 1, GENERATIONS[generation], 6, 4 | 1 << 8, 1, size)
+    return header + operation
+
+
+def write_instructions(folder, name, options):
+    stream = instructions(options.generation)
+    if not options.text:
+        path = folder / f"{name}.bin"
+        path.write_bytes(stream)
+        return path.name
+    path = folder / f"{name}.txt"
+    words = struct.unpack(f"<{len(stream) // 4}I", stream)
+    path.write_text("".join(f"{word:08x}\n" for word in words))
+    return path.name
+
+
+def memory_topology():
+    def bank(tag, kilobytes):
+        return {"m_type": "MEM_DRAM", "m_used": "1", "m_sizeKB": kilobytes,
+                "m_tag": tag, "m_base_address": "0x4000000"}
+    banks = [bank("HOST", "0x10000"), bank("SRAM", "0xc000")]
+    return {"mem_topology": {"m_count": str(len(banks)), "m_mem_data": banks}}
+
+
+def kernel_of(n_buffers):
+    def scalar(name, kind, offset):
+        return {"name": name, "address-qualifier": "SCALAR", "type": kind,
+                "offset": hex(offset)}
+
+    def memory(name, bank, kind, offset):
+        return {"name": name, "memory-connection": bank,
+                "address-qualifier": "GLOBAL", "type": kind,
+                "offset": hex(offset)}
+    arguments = [scalar("opcode", "uint64_t", 0x00),
+                 memory("instr", "SRAM", "char *", 0x08),
+                 scalar("ninstr", "uint32_t", 0x10)]
+    arguments += [memory(f"bo{i}", "HOST", "void*", FIRST_BUFFER + 8 * i)
+                  for i in range(n_buffers)]
+    return {"ps-kernels": {"kernels": [{
+        "name": KERNEL, "type": "dpu",
+        "extended-data": {"subtype": "DPU", "functional": "0",
+                          "dpu_kernel_id": KERNEL_ID},
+        "arguments": arguments,
+        "instances": [{"name": KERNEL.replace("_", "")}]}]}}
+
+
+def partition(name, pdi, columns):
+    return {"aie_partition": {
+        "name": "QoS", "operations_per_cycle": "2048",
+        "inference_fingerprint": "23423", "pre_post_fingerprint": "12345",
+        "partition": {"column_width": columns, "start_columns": [1]},
+        "PDIs": [{
+            "uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+            "file_name": str(pdi),
+            "cdo_groups": [{
+                "name": "DPU", "type": "PRIMARY", "pdi_id": "0x01",
+                "dpu_kernel_ids": [KERNEL_ID],
+                "pre_cdo_groups": ["0xC1"]}]}]}}
+
+
+def write_xclbin(path, keys, options):
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        pdi = scratch / "program.pdi"
+        pdi.write_text("npusim 1\n" + text_of(keys))
+        sections = {"memory": memory_topology(),
+                    "kernel": kernel_of(len(keys["args"])),
+                    "partition": partition(path.stem, pdi, options.columns)}
+        for name, content in sections.items():
+            (scratch / f"{name}.json").write_text(json.dumps(content))
+        command = [
+            options.xclbinutil, "--quiet",
+            "--add-replace-section",
+            f"MEM_TOPOLOGY:JSON:{scratch}/memory.json",
+            "--add-kernel", f"{scratch}/kernel.json",
+            "--add-replace-section",
+            f"AIE_PARTITION:JSON:{scratch}/partition.json",
+            "--force", "--output", str(path)]
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        if done.returncode or not path.exists():
+            raise SystemExit(f"xclbinutil made no {path}:\n{done.stdout}")
+
+
+def make(folder, name, keys, options):
+    write_xclbin(folder / f"{name}.xclbin", keys, options)
+    keys = {**keys, "xclbin": f"{name}.xclbin",
+            "instructions": write_instructions(folder, name, options),
+            "kernel": KERNEL}
+    if options.mark_generation:
+        keys["generation"] = options.generation
+    return f"[{name}]\n{text_of(keys)}"
+
+
+def words(allowed):
+    def parse(text):
+        chosen = [word for word in text.split(",") if word]
+        for word in chosen:
+            if word not in allowed:
+                raise argparse.ArgumentTypeError(
+                    f"'{word}' is none of {', '.join(allowed)}")
+        return chosen
+    return parse
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folder", type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--types", type=words(("bf16", "int8")),
+                        default=["bf16", "int8"],
+                        help="of the overlays: bf16,int8 (the default: both)")
+    parser.add_argument("--ops", type=words(ALL_OPS), default=list(ALL_OPS),
+                        help=f"which of {','.join(ALL_OPS)} (default: all)")
+    parser.add_argument("--rows", type=int, default=1536,
+                        help="of an overlay, a multiple of 64; default 1536")
+    parser.add_argument("--width", type=int, default=0, metavar="N",
+                        help="widest n of a product; default: the model's")
+    parser.add_argument("--heads", type=int, default=0,
+                        help="of an attention launch; default: all")
+    parser.add_argument("--epilogue",
+                        type=words(("bias", "gelu", "residual")), default=[],
+                        help="fused into bf16 products: bias,gelu,residual")
+    parser.add_argument("--columns", type=int, default=4,
+                        help="of the array that an overlay takes; default 4")
+    parser.add_argument("--generation", choices=GENERATIONS, default="npu1")
+    parser.add_argument("--mark-generation", action="store_true",
+                        help="write `generation` into overlays.ini")
+    parser.add_argument("--text", action="store_true",
+                        help="instructions as text, one hex word a line")
+    parser.add_argument("--xclbinutil", default="xclbinutil")
+    options = parser.parse_args()
+    if options.rows % TILE:
+        parser.error("--rows wants a multiple of 64")
+    return options
+
+
+def main():
+    options = parse_options()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    wanted = collections.OrderedDict(overlays(options))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        groups = list(pool.map(
+            lambda one: make(options.folder, *one, options), wanted.items()))
+    (options.folder / "overlays.ini").write_text("\n".join(groups))
+    print(f"{len(groups)} overlays in {options.folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+/* The packed programs: int8 in fixed point, all operands in one buffer.
+ *
+ * Values of attention, layernorm and gelu are in sixteenths, gamma in 64ths;
+ * a product of matrices is divided by 128.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sim.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define UNIT 16.0 /* steps of a value's unit */
+#define GAMMA_UNIT 64.0
+#define SHIFT 128.0
+#define EPSILON 1e-5
+
+/* Rounds to even, saturates. */
+static int8_t
+to_int8 (double x)
+{
+  const double rounded = nearbyint (x);
+
+  return (int8_t) (rounded < -128 ? -128 : rounded > 127 ? 127 : rounded);
+}
+
+static void
+attention (const SimProgram *p, const int8_t *in, int8_t *out)
+{
+  enum { N = NPU_TILE_ROWS, D = NPU_HEAD_DIM };
+  const int8_t *q = in, *k = in + N * D, *v = in + 2 * N * D;
+
+  (void) p;
+  for (int row = 0; row < N; row++) {
+    double s[N], max = -INFINITY, sum = 0;
+
+    for (int key = 0; key < N; key++) {
+      int dot = 0;
+      for (int d = 0; d < D; d++)
+        dot += q[row * D + d] * k[key * D + d];
+      s[key] = dot / (sqrt (D) * UNIT * UNIT);
+      max = fmax (max, s[key]);
+    }
+    for (int key = 0; key < N; key++)
+      sum += s[key] = exp (s[key] - max);
+    for (int d = 0; d < D; d++) {
+      double o = 0;
+      for (int key = 0; key < N; key++)
+        o += s[key] * v[key * D + d];
+      out[row * D + d] = to_int8 (o / sum);
+    }
+  }
+}
+
+static void
+layernorm (const SimProgram *p, const int8_t *in, int8_t *out)
+{
+  const int n = p->n;
+  const int8_t *gamma = in + n, *beta = in + 2 * n;
+  double mean = 0, var = 0;
+
+  for (int i = 0; i < n; i++)
+    mean += in[i] / UNIT / n;
+  for (int i = 0; i < n; i++)
+    var += (in[i] / UNIT - mean) * (in[i] / UNIT - mean) / n;
+  for (int i = 0; i < n; i++)
+    out[i] = to_int8 (UNIT * ((in[i] / UNIT - mean) / sqrt (var + EPSILON) *
+                                     gamma[i] / GAMMA_UNIT +
+                                 beta[i] / UNIT));
+}
+
+static void
+gelu (const SimProgram *p, const int8_t *in, int8_t *out)
+{
+  for (int i = 0; i < p->n; i++) {
+    const double x = in[i] / UNIT;
+    out[i] = to_int8 (UNIT * x * 0.5 * erfc (-x * M_SQRT1_2));
+  }
+}
+
+static void
+matmul (const SimProgram *p, const int8_t *in, int8_t *out)
+{
+  const int8_t *b = in + p->rows * p->k;
+
+  for (int row = 0; row < p->rows; row++)
+    for (int column = 0; column < p->n; column++) {
+      int sum = 0;
+      for (int i = 0; i < p->k; i++)
+        sum += in[row * p->k + i] * b[i * p->n + column];
+      out[row * p->n + column] = to_int8 (sum / SHIFT);
+    }
+}
+
+void
+sim_compute_packed (const SimProgram *program, const SimArgs *args)
+{
+  static void (*const programs[]) (
+      const SimProgram *, const int8_t *, int8_t *) = {
+      [SIM_LINEAR] = matmul,
+      [SIM_ATTENTION] = attention,
+      [SIM_LAYERNORM] = layernorm,
+      [SIM_GELU] = gelu,
+  };
+
+  programs[program->op](program, (const int8_t *) args->data[SIM_ARG_IN],
+      (int8_t *) args->data[SIM_ARG_OUT]);
+}
