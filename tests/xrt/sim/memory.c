@@ -202,6 +202,7 @@ create_mappable (SimClient *client, SimBo *bo)
     bo->device = bo->host; /* it is the driver that reads commands */
     return 0;
   }
+  bo->fresh = true;
   return make_tables (bo, size) ? 0 : -ENOMEM;
 }
 
@@ -400,9 +401,22 @@ sim_bo_set_stale (SimBo *bo, uint64_t offset, uint64_t size, bool stale)
       (offset + size - 1) / SIM_LINE - offset / SIM_LINE + 1);
 }
 
+static bool
+is_zero (const uint8_t *memory, uint64_t size)
+{
+  return !memory[0] && !memcmp (memory, memory + 1, size - 1);
+}
+
 static void
 sync_to_device (SimBo *bo, uint64_t first, uint64_t end)
 {
+  /* XRT syncs every buffer once it has made it, when both views are zero. */
+  const bool new_and_zero = bo->fresh && is_zero (bo->host + first * SIM_LINE,
+                                             (end - first) * SIM_LINE);
+
+  bo->fresh = false;
+  if (new_and_zero)
+    return;
   memcpy (bo->device + first * SIM_LINE, bo->host + first * SIM_LINE,
       (end - first) * SIM_LINE);
   if (!sim.settings.check)

@@ -129,6 +129,7 @@ struct SimBo {
   SimBo *heap;       /* of a DEV buffer: where its memory is */
   unsigned uses;     /* commands in flight */
   bool user_pointer;
+  bool fresh; /* never synced */
   bool closed;
 };
 
