@@ -372,11 +372,16 @@ name_buffers (
   return 0;
 }
 
+/* Whoever is told so may free everything at once: no command is left in
+ * progress. */
 static void
 lose_device (void)
 {
   sim.lost = true;
   for (SimContext *context = sim.contexts; context; context = context->next) {
+    for (uint64_t seq = context->completed; seq < context->submitted; seq++)
+      sim_command_set_state (
+          context->jobs[seq % SIM_MAX_DEPTH].packet, SIM_ABORTED);
     pthread_cond_broadcast (&context->work);
     pthread_cond_broadcast (&context->done);
   }
