@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <dlfcn.h>
+#include <unistd.h>
 
 namespace rig
 {
@@ -15,13 +16,33 @@ std::string overlays;
 
 static int n_tests, n_failed;
 
+/* XRT writes to stdout as well: TAP has that for itself, and XRT the other. */
+static FILE *
+tap ()
+{
+  static FILE *file;
+
+  if (!file) {
+    file = fdopen (dup (STDOUT_FILENO), "w");
+    dup2 (STDERR_FILENO, STDOUT_FILENO);
+  }
+  return file;
+}
+
+void
+note (const std::string &text)
+{
+  std::fprintf (tap (), "# %s\n", text.c_str ());
+}
+
 static void *
 find (const char *name)
 {
   void *symbol = dlsym (RTLD_DEFAULT, name);
 
   if (!symbol) {
-    std::printf ("Bail out! the simulator is not preloaded: no %s\n", name);
+    std::fprintf (
+        tap (), "Bail out! the simulator is not preloaded: no %s\n", name);
     std::exit (1);
   }
   return symbol;
@@ -88,7 +109,7 @@ error_of (const std::function<void ()> &what)
   } catch (const std::logic_error &) {
     throw;
   } catch (const std::exception &error) {
-    std::printf ("# %s\n", error.what ());
+    note (error.what ());
     return error.what ();
   }
   fail ("nothing was thrown");
@@ -130,16 +151,18 @@ test (const char *name, uint64_t violations, const std::function<void ()> &body)
     reason = error.what ();
   }
   n_failed += !reason.empty ();
-  std::printf ("%sok %d - %s\n", reason.empty () ? "" : "not ", n_tests, name);
+  std::fprintf (
+      tap (), "%sok %d - %s\n", reason.empty () ? "" : "not ", n_tests, name);
   if (!reason.empty ())
-    std::printf ("# %s\n", reason.c_str ());
-  std::fflush (stdout);
+    note (reason);
+  std::fflush (tap ());
 }
 
 int
 result ()
 {
-  std::printf ("1..%d\n", n_tests);
+  std::fprintf (tap (), "1..%d\n", n_tests);
+  std::fflush (tap ());
   return n_failed > 0;
 }
 

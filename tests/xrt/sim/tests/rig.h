@@ -29,6 +29,8 @@ void reset ();
 NpusimCounters counters ();
 std::string last_violation ();
 
+/* A line of the test's output that is no result. */
+void note (const std::string &text);
 /* Fails the test with the reason. */
 [[noreturn]] void fail (const std::string &reason);
 void check (bool condition, const std::string &what);
