@@ -2,9 +2,10 @@
 # Installs what the tests need, builds, runs the tests, and ends with a line
 # "N passed, N failed" (", N skipped" where so), counted over all stages.
 #
-# usage: tests/run.sh [--no-install] [--build-dir DIR] [STAGE...]
+# usage: tests/run.sh [--no-install] [--no-xrt-root] [--build-dir DIR] [STAGE...]
 #
-#   gcc       everything, built by gcc; this is what runs without a STAGE
+#   gcc       everything, built by gcc; this and xrt run without a STAGE
+#   xrt       the same in a Debian 13, with XRT over a simulated NPU
 #   clang     the programs of the tests, built by clang
 #   asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan      the same under ThreadSanitizer
@@ -13,7 +14,11 @@
 #             every warning is an error
 #
 #   --no-install     installs nothing: what is missing is skipped or fails
+#   --no-xrt-root    leaves the stage xrt out
 #   --build-dir DIR  builds in folders of DIR; default: build-tests
+#
+# The Debian 13 is a folder that tests/xrt/root.sh makes and keeps, where it can:
+# by root, with debootstrap. Else the stage xrt is skipped and says why.
 #
 # Tests that need test data find it in $NPUENC_TEST_DATA, else in ../shared, and
 # are skipped without it.
@@ -25,15 +30,16 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=../pipelines/packages.sh
 . "$root/pipelines/packages.sh"
 
-all='gcc clang asan tsan valgrind'
+all='gcc clang asan tsan valgrind xrt'
 ci=false
 [ "${CI:-}" != true ] || ci=true
 
-builds=$root/build-tests install=true stages=''
+builds=$root/build-tests install=true xrt_root=true stages=''
 while [ $# -gt 0 ]; do
   case $1 in
     --help) sed -n '2,$ { /^# SPDX/q; s/^# \{0,1\}//; p; }' "$0"; exit 0 ;;
     --no-install) install=false ;;
+    --no-xrt-root) xrt_root=false ;;
     --build-dir)
       [ $# -ge 2 ] || die "--build-dir wants a folder; see --help."
       mkdir -p "$2"
@@ -41,17 +47,21 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     all) stages=$all ;;
-    gcc | clang | asan | tsan | valgrind) stages="$stages $1" ;;
+    gcc | clang | asan | tsan | valgrind | xrt) stages="$stages $1" ;;
     *) die "there is no option or stage '$1'; see --help." ;;
   esac
   shift
 done
 if [ -z "$stages" ]; then
-  stages=gcc
+  stages='gcc xrt'
   ! $ci || stages=$all
 fi
+if ! $xrt_root; then
+  # shellcheck disable=SC2086 # a list of words
+  stages=$(printf ' %s' $stages | sed 's/ xrt\>//')
+fi
 
-# what_tests_need: the packages for the stages.
+# what_tests_need VERSION: the packages for the stages, on that Debian.
 what_tests_need ()
 {
   build_packages
@@ -59,37 +69,88 @@ what_tests_need ()
   printf '%s\n' libjson-glib-dev python3 python3-numpy \
     shellcheck espeak-ng curl ca-certificates
   # GstTensorMeta came with GStreamer 1.26, in Debian 13.
-  case $(. /etc/os-release && printf '%s' "${VERSION_ID:-}") in
+  case $1 in
     '' | 12) ;;
     *) printf '%s\n' libgstreamer-plugins-bad1.0-dev ;;
   esac
+}
+
+what_stages_need ()
+{
   case " $stages " in *' clang '*) printf '%s\n' clang ;; esac
   case " $stages " in *' valgrind '*) printf '%s\n' valgrind ;; esac
 }
 
-# build NAME COMPILER OPTION...: a build folder of that name.
-build ()
+# Where builds are made: here, or in the Debian 13, where the sources are in
+# $sources and $builds is $inside.
+in_root=false sources=$root inside=$builds
+xrt_root_sh=$root/tests/xrt/root.sh
+
+there ()
 {
-  folder=$builds/$1 compiler=$2
-  shift 2
-  if [ -e "$folder/build.ninja" ]; then
-    meson configure "$folder" "$@" || return
+  if $in_root; then
+    "$xrt_root_sh" run "$@"
   else
-    CC=$compiler meson setup "$folder" "$root" "$@" || return
+    "$@"
   fi
-  ninja -C "$folder"
 }
 
-# try NAME LOG OPTION...: runs the tests of a build; notes where the log is.
+# build FOLDER COMPILER OPTION...: a build folder of that name.
+build ()
+{
+  folder=$1 compiler=$2
+  shift 2
+  if [ -e "$builds/$folder/build.ninja" ]; then
+    there meson configure "$inside/$folder" "$@" || return
+  else
+    there env CC="$compiler" meson setup "$inside/$folder" "$sources" "$@" ||
+      return
+  fi
+  there ninja -C "$inside/$folder"
+}
+
+# try FOLDER LOG OPTION...: runs the tests of a build; notes where the log is.
 # meson adds the name of the setup to that of the log.
 try ()
 {
-  folder=$builds/$1 log=$2
+  folder=$1 log=$2
   shift 2
-  rm -f "$folder/meson-logs/$log"*
-  meson test -C "$folder" --no-rebuild --print-errorlogs --logbase "$log" \
-    "$@" || :
-  ls "$folder/meson-logs/$log"*.json >>"$scratch/logs"
+  rm -f "$builds/$folder/meson-logs/$log"*
+  there meson test -C "$inside/$folder" --no-rebuild --print-errorlogs \
+    --logbase "$log" "$@" || :
+  ls "$builds/$folder/meson-logs/$log"*.json >>"$scratch/logs"
+}
+
+# Skipped where there can be no such root; a fault in making one is a failure.
+build_and_try_in_root ()
+{
+  if $install && [ "$(id -u)" -eq 0 ]; then
+    (install_packages debootstrap) || :
+  fi
+  if ! "$xrt_root_sh" can 2>"$scratch/why"; then
+    say "SKIP the stage xrt: $(cat "$scratch/why")."
+    skipped=$((skipped + 1))
+    return 0
+  fi
+  if ! $install && ! "$xrt_root_sh" made; then
+    say "SKIP the stage xrt: there is no Debian 13 in" \
+      "$("$xrt_root_sh" where), and --no-install makes none."
+    skipped=$((skipped + 1))
+    return 0
+  fi
+  say "Building and testing in the Debian 13 of $("$xrt_root_sh" where)"
+  if $install; then
+    # shellcheck disable=SC2046 # a list of words
+    "$xrt_root_sh" make g++ $(what_tests_need 13) || return
+  fi
+  : "${NPUENC_TEST_DATA:=$root/../shared}"
+  NPUENC_XRT_BUILD=$builds
+  export NPUENC_TEST_DATA NPUENC_XRT_BUILD
+  in_root=true sources=/src inside=/build
+  build xrt gcc -Dwerror=$strict && try xrt all --no-suite valgrind
+  came=$?
+  in_root=false sources=$root inside=$builds
+  return $came
 }
 
 strict=false
@@ -115,16 +176,18 @@ stage ()
     valgrind)
       build gcc gcc -Dwerror=$strict && try gcc valgrind --suite valgrind
       ;;
+    xrt) build_and_try_in_root ;;
   esac
 }
 
 if $install; then
   # shellcheck disable=SC2046 # a list of words
-  install_packages $(what_tests_need)
+  install_packages $(what_tests_need \
+    "$(. /etc/os-release && printf '%s' "${VERSION_ID:-}")") $(what_stages_need)
 fi
 
 : >"$scratch/logs"
-broken=''
+broken='' skipped=0
 for name in $stages; do
   say "--- $name"
   stage "$name" || broken="$broken $name"
@@ -132,4 +195,5 @@ done
 [ -z "$broken" ] || say "These came to no tests:$broken"
 
 # shellcheck disable=SC2086 # a list of words
-python3 "$root/tests/scripts/tally.py" "$scratch/logs" $broken
+python3 "$root/tests/scripts/tally.py" --skipped $skipped "$scratch/logs" \
+  $broken

@@ -1,9 +1,10 @@
 """Counts test results over the logs of several runs of `meson test`.
 
-usage: tally.py LOGS [BROKEN...]
+usage: tally.py [--skipped N] LOGS [BROKEN...]
 
 LOGS is a file with the names of meson's logs in JSON, one a line; each BROKEN
-is a stage that came to no tests and counts as one failure. A program that
+is a stage that came to no tests and counts as one failure; N is how many
+stages were skipped, each of which counts as one. A program that
 speaks TAP counts by its tests; one that crashed, hung or exited with an error
 of its own counts as one failure more. Exits with 1 unless something passed and
 nothing failed.
@@ -11,6 +12,7 @@ nothing failed.
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
+import argparse
 import collections
 import json
 import pathlib
@@ -50,8 +52,14 @@ def line(counts):
 
 
 def main():
-    logs = pathlib.Path(sys.argv[1]).read_text().splitlines()
-    total = collections.Counter(failed=len(sys.argv[2:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--skipped", type=int, default=0)
+    parser.add_argument("logs", type=pathlib.Path)
+    parser.add_argument("broken", nargs="*")
+    options = parser.parse_args()
+    logs = options.logs.read_text().splitlines()
+    total = collections.Counter(
+        failed=len(options.broken), skipped=options.skipped)
     for log in map(pathlib.Path, logs):
         counts = collections.Counter()
         if log.is_file():

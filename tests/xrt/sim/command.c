@@ -6,6 +6,7 @@
  */
 #include "sim.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <drm/drm.h>
@@ -30,14 +31,18 @@ typedef struct {
   uint64_t offset, size;
 } Range;
 
-typedef struct {
+struct SimCall {
+  bool good; /* else something below is missing */
+  SimBo *packet;
   const SimProgram *program;
   SimBo *instructions;
   uint64_t instructions_offset;
   uint32_t n_instructions;
   Range ranges[SIM_MAX_ARGS];
   unsigned n_ranges;
-} Call;
+};
+
+typedef SimCall Call;
 
 void
 sim_command_set_state (SimBo *packet, SimState state)
@@ -174,7 +179,6 @@ read_packet (SimContext *context, const SimJob *job, SimBo *packet, Call *call)
   const uint32_t extra = words[0] >> 10 & 3;
   int cu;
 
-  memset (call, 0, sizeof *call);
   if (opcode != OPCODE_START_CU || count < 1 + extra ||
       (count + 1) * sizeof *words > packet->size) {
     sim_violation (SIM_BAD_PACKET,
@@ -195,6 +199,101 @@ read_packet (SimContext *context, const SimJob *job, SimBo *packet, Call *call)
   call->program = &context->programs[cu];
   return read_map (context, job, call, (const uint8_t *) (words + 2 + extra),
       (count - 1 - extra) * sizeof *words);
+}
+
+/* Keeps what a command uses until it is done, named or not. */
+static void
+hold (const Call *call, void (*change) (SimBo *))
+{
+  if (call->packet)
+    change (call->packet);
+  if (call->instructions)
+    change (call->instructions);
+  for (unsigned i = 0; i < call->n_ranges; i++)
+    if (call->ranges[i].bo)
+      change (call->ranges[i].bo);
+}
+
+static void
+read_call (SimContext *context, const SimJob *job, SimBo *packet, Call *call)
+{
+  memset (call, 0, sizeof *call);
+  call->good = read_packet (context, job, packet, call);
+  call->packet = packet;
+  hold (call, sim_bo_use);
+}
+
+static int
+read_chain (SimContext *context, SimJob *job)
+{
+  const uint8_t *words = sim_bo_host (job->packet, 0);
+  uint32_t count;
+
+  memcpy (&count, words + CHAIN_COUNT * 4, sizeof count);
+  if (!count || count > SIM_MAX_CHAIN ||
+      CHAIN_HANDLES * 4 + count * 8ull > job->packet->size) {
+    sim_violation (SIM_BAD_PACKET, "a chain of %u commands", count);
+    return -EINVAL;
+  }
+  job->calls = calloc (count, sizeof *job->calls);
+  if (!job->calls)
+    return -ENOMEM;
+  job->n_calls = count;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t handle =
+        (uint32_t) get_u64 (words, CHAIN_HANDLES * 4 + i * sizeof (uint64_t));
+    SimBo *packet = sim_bo_find (context->client, handle);
+
+    if (packet)
+      read_call (context, job, packet, &job->calls[i]);
+    else
+      sim_violation (SIM_FREED_IN_USE,
+          "command %u of a chain, buffer %u, is freed", i, handle);
+  }
+  return 0;
+}
+
+int
+sim_command_read (SimContext *context, SimJob *job)
+{
+  const uint32_t header = *(const uint32_t *) sim_bo_host (job->packet, 0);
+
+  job->is_chain = (header >> 23 & 31) == OPCODE_CHAIN;
+  if (job->is_chain) {
+    sim.counters.chains++;
+    return read_chain (context, job);
+  }
+  job->calls = calloc (1, sizeof *job->calls);
+  if (!job->calls)
+    return -ENOMEM;
+  job->n_calls = 1;
+  read_call (context, job, job->packet, &job->calls[0]);
+  return 0;
+}
+
+void
+sim_command_release (SimJob *job)
+{
+  for (unsigned i = 0; i < job->n_calls; i++)
+    hold (&job->calls[i], sim_bo_unuse);
+  free (job->calls);
+  job->calls = NULL;
+  job->n_calls = 0;
+}
+
+bool
+sim_command_writes (
+    const SimJob *job, const SimBo *bo, uint64_t offset, uint64_t size)
+{
+  for (unsigned i = 0; i < job->n_calls; i++)
+    for (unsigned j = 0; j < job->calls[i].n_ranges; j++) {
+      const Range *range = &job->calls[i].ranges[j];
+
+      if (range->bo == bo && sim_arg_is_output (range->role) &&
+          range->offset < offset + size && offset < range->offset + range->size)
+        return true;
+    }
+  return false;
 }
 
 /* --- checks of memory, without sim.lock */
@@ -398,90 +497,30 @@ first_latency (const SimJob *job)
                                                    : sim.settings.latency_us;
 }
 
-/* Keeps what a command uses until it is done, named or not. */
-static void
-hold (const Call *call, void (*change) (SimBo *))
-{
-  change (call->instructions);
-  for (unsigned i = 0; i < call->n_ranges; i++)
-    change (call->ranges[i].bo);
-}
-
-static SimState
-run_one (SimContext *context, SimJob *job, SimBo *packet, int64_t *start,
-    double latency_us, bool corrupt)
-{
-  Call call;
-  SimState state;
-  bool good;
-
-  pthread_mutex_lock (&sim.lock);
-  good = read_packet (context, job, packet, &call);
-  if (good)
-    hold (&call, sim_bo_use);
-  pthread_mutex_unlock (&sim.lock);
-  if (!good)
-    return SIM_ERROR;
-  state = run_call (&call, *start + call_time (&call, latency_us), corrupt);
-  *start = sim_now ();
-  pthread_mutex_lock (&sim.lock);
-  hold (&call, sim_bo_unuse);
-  sim.counters.commands++;
-  pthread_mutex_unlock (&sim.lock);
-  return state;
-}
-
-static SimState
-run_chain (SimContext *context, SimJob *job, int64_t start, bool corrupt)
-{
-  uint32_t *words = (uint32_t *) sim_bo_host (job->packet, 0);
-  const uint32_t count = words[CHAIN_COUNT];
-  SimState state = SIM_COMPLETED;
-
-  if (!count || count > SIM_MAX_CHAIN ||
-      CHAIN_HANDLES * 4 + count * 8ull > job->packet->size) {
-    sim_violation (SIM_BAD_PACKET, "a chain of %u commands", count);
-    return SIM_ABORTED;
-  }
-  for (uint32_t i = 0; i < count && state == SIM_COMPLETED; i++) {
-    const uint64_t handle =
-        get_u64 ((uint8_t *) (words + CHAIN_HANDLES), i * sizeof (uint64_t));
-    SimBo *packet;
-
-    pthread_mutex_lock (&sim.lock);
-    packet = sim_bo_find (context->client, (uint32_t) handle);
-    if (packet)
-      sim_bo_use (packet);
-    pthread_mutex_unlock (&sim.lock);
-    if (packet) {
-      state = run_one (context, job, packet, &start,
-          i && sim.settings.chained_us > 0 ? sim.settings.chained_us
-                                           : first_latency (job),
-          corrupt);
-      pthread_mutex_lock (&sim.lock);
-      sim_bo_unuse (packet);
-      pthread_mutex_unlock (&sim.lock);
-    } else {
-      sim_violation (SIM_FREED_IN_USE,
-          "command %u of a chain, buffer %u, is freed", i, (unsigned) handle);
-      state = SIM_ERROR;
-    }
-    if (state != SIM_COMPLETED)
-      words[CHAIN_ERROR_INDEX] = i;
-  }
-  return state;
-}
-
 SimState
 sim_command_run (SimContext *context, SimJob *job, int64_t start, bool corrupt)
 {
-  const uint32_t header = *(const uint32_t *) sim_bo_host (job->packet, 0);
+  double latency_us = first_latency (job);
+  SimState state = SIM_COMPLETED;
+  unsigned i;
 
-  if ((header >> 23 & 31) != OPCODE_CHAIN)
-    return run_one (
-        context, job, job->packet, &start, first_latency (job), corrupt);
-  pthread_mutex_lock (&sim.lock);
-  sim.counters.chains++;
-  pthread_mutex_unlock (&sim.lock);
-  return run_chain (context, job, start, corrupt);
+  (void) context;
+  for (i = 0; i < job->n_calls && state == SIM_COMPLETED; i++) {
+    const Call *call = &job->calls[i];
+
+    state = call->good
+                ? run_call (call, start + call_time (call, latency_us), corrupt)
+                : SIM_ERROR;
+    start = sim_now ();
+    if (sim.settings.chained_us > 0)
+      latency_us = sim.settings.chained_us;
+    __atomic_add_fetch (&sim.counters.commands, 1, __ATOMIC_RELAXED);
+  }
+  if (state != SIM_COMPLETED && job->is_chain) {
+    const uint32_t index = i - 1;
+
+    memcpy (
+        sim_bo_host (job->packet, CHAIN_ERROR_INDEX * 4), &index, sizeof index);
+  }
+  return state;
 }

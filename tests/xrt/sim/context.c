@@ -149,6 +149,7 @@ release_buffers (SimJob *job)
 {
   for (unsigned i = 0; i < job->n_bos; i++)
     sim_bo_unuse (job->bos[i]);
+  sim_command_release (job);
   sim_bo_unuse (job->packet);
   free (job->bos);
 }
@@ -393,7 +394,7 @@ sim_context_submit (SimClient *client, uint32_t id, uint32_t packet,
     const uint32_t *handles, uint32_t n_handles, uint64_t *seq)
 {
   SimContext *context = find (client, id);
-  SimJob job = {sim_bo_find (client, packet), NULL, 0, false};
+  SimJob job = {.packet = sim_bo_find (client, packet)};
   uint64_t in_flight;
   int error;
 
@@ -415,6 +416,8 @@ sim_context_submit (SimClient *client, uint32_t id, uint32_t packet,
   context->waiters++;
   error = wait_for_place (context);
   context->waiters--;
+  if (!error)
+    error = sim_command_read (context, &job);
   if (error) {
     release_buffers (&job);
     pthread_cond_broadcast (&context->done);
@@ -431,6 +434,17 @@ sim_context_submit (SimClient *client, uint32_t id, uint32_t packet,
     sim.counters.most_in_flight = in_flight + 1;
   pthread_cond_signal (&context->work);
   return 0;
+}
+
+bool
+sim_contexts_write (const SimBo *bo, uint64_t offset, uint64_t size)
+{
+  for (SimContext *context = sim.contexts; context; context = context->next)
+    for (uint64_t seq = context->completed; seq < context->submitted; seq++)
+      if (sim_command_writes (
+              &context->jobs[seq % SIM_MAX_DEPTH], bo, offset, size))
+        return true;
+  return false;
 }
 
 int

@@ -472,6 +472,13 @@ sim_bo_sync (SimBo *bo, bool to_device, uint64_t offset, uint64_t size)
     return 0;
   first = offset / SIM_LINE;
   end = (offset + size + SIM_LINE - 1) / SIM_LINE;
+  if (!to_device && bo->uses && sim.settings.check && !sim.lost &&
+      sim_contexts_write (bo, offset, size))
+    sim_violation (SIM_EARLY_READ,
+        "buffer %u, bytes %llu to %llu: synced from the device while a command "
+        "in flight writes there; wait for it first",
+        bo->handle, (unsigned long long) offset,
+        (unsigned long long) (offset + size));
   if (to_device)
     sync_to_device (bo, first, end);
   else

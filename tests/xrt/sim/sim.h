@@ -234,10 +234,15 @@ const NpuKernels *sim_kernels (void);
 
 typedef struct SimContext SimContext;
 
+typedef struct SimCall SimCall; /* a command, see command.c */
+
 typedef struct {
   SimBo *packet;
   SimBo **bos; /* what the submission names */
   unsigned n_bos;
+  SimCall *calls;
+  unsigned n_calls;
+  bool is_chain;
   bool queued; /* behind another */
 } SimJob;
 
@@ -268,6 +273,8 @@ int sim_context_submit (SimClient *client, uint32_t id, uint32_t packet,
     const uint32_t *handles, uint32_t n_handles, uint64_t *seq);
 int sim_context_wait (
     SimClient *client, uint32_t id, uint64_t seq, uint32_t timeout_ms);
+/* Whether a command in flight writes there. */
+bool sim_contexts_write (const SimBo *bo, uint64_t offset, uint64_t size);
 unsigned sim_contexts_limit (void);
 unsigned sim_columns (void);
 
@@ -281,8 +288,15 @@ typedef enum {
   SIM_TIMEOUT = 8
 } SimState;
 
-/* Runs what a packet asks for, engine side, without sim.lock; `start` is when
- * the engine took it, in ns. Returns the state for the packet. */
+/* Reads the packet of a submission into its calls and holds their buffers;
+ * what is wrong with it is told here. Returns a negative errno if it is not
+ * even read. With sim.lock, like the two after it. */
+int sim_command_read (SimContext *context, SimJob *job);
+void sim_command_release (SimJob *job);
+bool sim_command_writes (
+    const SimJob *job, const SimBo *bo, uint64_t offset, uint64_t size);
+/* Runs the calls, engine side, without sim.lock; `start` is when the engine
+ * took them, in ns. Returns the state for the packet. */
 SimState sim_command_run (
     SimContext *context, SimJob *job, int64_t start, bool corrupt);
 void sim_command_set_state (SimBo *packet, SimState state);
