@@ -33,7 +33,13 @@
  *   `total-time`, in percent
  * * #gdouble `realtime-factor`: `duration` / `total-time`
  * * #guint `depth`, `batch-size`: as used
- * * #gchararray `device`, `precision`, `model`: as chosen
+ * * #gchararray `device`, `precision`, `model`: as chosen; the device is the
+ *   one that encoded the window
+ * * #gchararray `placement`: which stages ran where
+ *
+ * With #GstNpuEncoder:device `auto`, a window that fails on an NPU is encoded
+ * again on the CPU, and a warning message says so; after three such windows in
+ * a row, or if the NPU has gone, the CPU encodes all that follow.
  *
  * With #GstNpuEncoder:verbosity `stages` or `tiles` there is also a
  * #GstValueArray `stages` of structures, and with `tiles` one of `events`; see
@@ -57,6 +63,7 @@
 #include "gstnpuencoder.h"
 
 #include "gstnpuencodererror.h"
+#include "gstnpuencoderfallback.h"
 #include "gstnpuencodersession.h"
 #include "gstnpuencoderstats.h"
 #include "gstnpuencoderwindow.h"
@@ -96,6 +103,7 @@ struct _GstNpuEncoder {
   /* Object lock. Kept after stop(). */
   GstNpuEncoderStats totals;
   GstNpuEncoderSetup setup;
+  const NpuEncoder *setup_of; /* of the session's, for comparison only */
 };
 
 #define MEL_CAPS                                                               \
@@ -182,7 +190,8 @@ gst_npu_encoder_start (GstBaseTransform *base)
   if (session) {
     self->totals = (GstNpuEncoderStats) GST_NPU_ENCODER_STATS_INIT;
     gst_npu_encoder_setup_clear (&self->setup);
-    gst_npu_encoder_setup_init (&self->setup, session);
+    gst_npu_encoder_setup_init (&self->setup, session, session->encoder);
+    self->setup_of = session->encoder;
   }
   GST_OBJECT_UNLOCK (self);
   return session != NULL;
@@ -406,7 +415,9 @@ gst_npu_encoder_sink_event (GstBaseTransform *base, GstEvent *event)
       gst_npu_encoder_cancel (self);
       break;
     case GST_EVENT_FLUSH_STOP:
+      GST_OBJECT_LOCK (self);
       gst_npu_encoder_session_resume (self->session);
+      GST_OBJECT_UNLOCK (self);
       break;
     case GST_EVENT_CAPS: {
       GstCaps *caps;
@@ -446,12 +457,17 @@ gst_npu_encoder_submit_input_buffer (
 
 /* Counts a window that was encoded, logs it and tells the application. */
 static void
-publish_window (
-    GstNpuEncoder *self, GstNpuEncoderStats *stats, GstNpuEncoderReport *report)
+publish_window (GstNpuEncoder *self, NpuEncoder *encoder,
+    GstNpuEncoderStats *stats, GstNpuEncoderReport *report)
 {
   GstStructure *structure = NULL;
 
   GST_OBJECT_LOCK (self);
+  if (encoder != self->setup_of) {
+    gst_npu_encoder_setup_clear (&self->setup);
+    gst_npu_encoder_setup_init (&self->setup, self->session, encoder);
+    self->setup_of = encoder;
+  }
   gst_npu_encoder_stats_add (&self->totals, stats);
   if (report->collect)
     structure = gst_npu_encoder_stats_to_structure (stats, &self->setup);
@@ -463,12 +479,46 @@ publish_window (
         gst_message_new_element (GST_OBJECT (self), structure));
 }
 
+/* Encodes on the session's device, or where that fails on the CPU; @stats has
+ * the time of both. Returns what encoded the window, or NULL with @error set.
+ */
+static NpuEncoder *
+encode_window (GstNpuEncoder *self, GstBuffer *inbuf, GstBuffer *outbuf,
+    NpuStats *stats, GstNpuEncoderReport *report, GError **error)
+{
+  GstNpuEncoderSession *session = self->session;
+  NpuEncoder *encoder = gst_npu_encoder_session_choose (session);
+  g_autoptr (GError) failure = NULL;
+
+  while (encoder) {
+    NpuStats attempt = {0};
+    gboolean done;
+
+    g_clear_error (&failure);
+    gst_npu_encoder_report_attach (report, encoder);
+    done = gst_npu_encoder_window_encode (
+        &self->window, encoder, inbuf, outbuf, &attempt, &failure);
+    gst_npu_encoder_report_detach (encoder);
+    npu_stats_add (stats, &attempt);
+    if (done)
+      break;
+    encoder = gst_npu_encoder_session_fall_back (
+        session, GST_ELEMENT (self), encoder, &failure);
+  }
+
+  if (encoder)
+    gst_npu_encoder_session_succeeded (session, encoder);
+  else
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return encoder;
+}
+
 static GstFlowReturn
 gst_npu_encoder_transform (
     GstBaseTransform *base, GstBuffer *inbuf, GstBuffer *outbuf)
 {
   GstNpuEncoder *self = GST_NPU_ENCODER (base);
-  NpuEncoder *encoder = self->session->encoder;
+  NpuEncoder *encoder;
   GstNpuEncoderStats stats;
   GstNpuEncoderReport report;
   g_autoptr (GError) error = NULL;
@@ -482,10 +532,9 @@ gst_npu_encoder_transform (
       self->settings.verbosity, self->settings.post_messages);
   GST_OBJECT_UNLOCK (self);
 
-  gst_npu_encoder_report_attach (&report, encoder);
-  if (gst_npu_encoder_window_encode (
-          &self->window, encoder, inbuf, outbuf, &stats.npu, &error)) {
-    publish_window (self, &stats, &report);
+  encoder = encode_window (self, inbuf, outbuf, &stats.npu, &report, &error);
+  if (encoder) {
+    publish_window (self, encoder, &stats, &report);
   } else if (g_error_matches (error, NPU_ERROR, NPU_ERROR_CANCELLED)) {
     result = GST_FLOW_FLUSHING;
   } else {
@@ -494,7 +543,7 @@ gst_npu_encoder_transform (
         error->domain == NPU_ERROR ? "properties device, timeout" : NULL);
     result = GST_FLOW_ERROR;
   }
-  gst_npu_encoder_report_clear (&report, encoder);
+  gst_npu_encoder_report_clear (&report);
   return result;
 }
 

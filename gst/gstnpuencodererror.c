@@ -70,3 +70,18 @@ gst_npu_encoder_post_error (GstElement *element, const GError *error,
   gst_element_message_full (element, GST_MESSAGE_ERROR, domain, code, text,
       NULL, __FILE__, G_STRFUNC, __LINE__);
 }
+
+void
+gst_npu_encoder_post_warning (GstElement *element, const GError *error,
+    GstResourceError open_code, const char *consequence)
+{
+  GQuark domain;
+  int code;
+  char *text;
+
+  translate (error, open_code, &domain, &code);
+  text = g_strdup_printf ("%s. %s.", error->message, consequence);
+  GST_WARNING_OBJECT (element, "%s", text);
+  gst_element_message_full (element, GST_MESSAGE_WARNING, domain, code, text,
+      NULL, __FILE__, G_STRFUNC, __LINE__);
+}

@@ -19,4 +19,9 @@ G_BEGIN_DECLS
 void gst_npu_encoder_post_error (GstElement *element, const GError *error,
     GstResourceError open_code, const char *properties);
 
+/* Likewise a warning message, which goes on with @consequence: a sentence
+ * without its full stop that says what is done. */
+void gst_npu_encoder_post_warning (GstElement *element, const GError *error,
+    GstResourceError open_code, const char *consequence);
+
 G_END_DECLS

@@ -3,6 +3,9 @@
 
 #include "gstnpuencoder.h"
 #include "gstnpuencodererror.h"
+#include "gstnpuencoderfallback.h"
+
+#include <string.h>
 
 #define GST_CAT_DEFAULT gst_npu_encoder_debug
 
@@ -31,6 +34,12 @@ open_model (GstElement *element, const char *location)
   return model;
 }
 
+static gboolean
+is_auto (const GstNpuEncoderSettings *settings)
+{
+  return !settings->device || strcmp (settings->device, "auto") == 0;
+}
+
 static NpuDevice *
 open_device (GstElement *element, const GstNpuEncoderSettings *settings)
 {
@@ -46,26 +55,58 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
     gst_npu_encoder_post_error (element, error,
         GST_RESOURCE_ERROR_OPEN_READ_WRITE,
         "properties device, overlays, threads");
+  else if (device->note)
+    GST_ELEMENT_WARNING (element, RESOURCE, OPEN_READ_WRITE,
+        ("%s. Windows are encoded on the CPU.", device->note),
+        ("property device is auto"));
   return device;
 }
 
-static NpuEncoder *
-open_encoder (GstElement *element, const GstNpuEncoderSettings *settings,
-    const NpuModel *model, NpuDevice *device)
+static NpuPrecision
+chosen_precision (NpuEncoder *encoder)
 {
-  const NpuEncoderOptions options = {
+  const char *name = npu_encoder_get_precision (encoder);
+
+  if (strcmp (name, "int8") == 0)
+    return NPU_PRECISION_INT8;
+  return strcmp (name, "bf16") == 0 ? NPU_PRECISION_BF16 : NPU_PRECISION_F32;
+}
+
+/* Opens the encoder; where the device is auto's choice and cannot have it, on
+ * the CPU. Takes @model. */
+static gboolean
+open_encoder (GstNpuEncoderSession *session, GstElement *element,
+    const GstNpuEncoderSettings *settings, NpuModel *model)
+{
+  NpuEncoderOptions options = {
       .depth = settings->depth,
       .batch_size = settings->batch_size,
       .precision = settings->precision,
       .timeout = settings->timeout * GST_MSECOND,
   };
+  NpuDevice *host = is_auto (settings) ? session->device->host : NULL;
   g_autoptr (GError) error = NULL;
-  NpuEncoder *encoder = npu_encoder_new (model, device, &options, &error);
 
-  if (!encoder)
+  session->encoder = npu_encoder_new (model, session->device, &options, &error);
+  if (session->encoder && host) {
+    options.precision = chosen_precision (session->encoder);
+    session->cpu_options = options;
+    session->model = g_steal_pointer (&model);
+  } else if (host && gst_npu_encoder_is_device_failure (error)) {
+    gst_npu_encoder_post_warning (element, error,
+        GST_RESOURCE_ERROR_OPEN_READ_WRITE, "Windows are encoded on the CPU");
+    g_clear_error (&error);
+    session->encoder = npu_encoder_new (model, host, &options, &error);
+  }
+  g_clear_pointer (&model, npu_model_free);
+
+  if (!session->encoder)
     gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
         "properties model, device, precision, depth, batch-size, timeout");
-  return encoder;
+  else
+    GST_INFO_OBJECT (element, "stages run on: %s",
+        npu_encoder_get_placement (session->encoder));
+  return session->encoder != NULL;
 }
 
 static NpuTrace *
@@ -89,14 +130,13 @@ gst_npu_encoder_session_new (
 
   if (!model)
     goto fail;
-  session->model = g_strdup (model->name);
+  session->model_name = g_strdup (model->name);
 
   session->device = open_device (element, settings);
   if (!session->device)
     goto fail;
 
-  session->encoder = open_encoder (element, settings, model, session->device);
-  if (!session->encoder)
+  if (!open_encoder (session, element, settings, g_steal_pointer (&model)))
     goto fail;
 
   if (settings->trace_location && *settings->trace_location) {
@@ -121,23 +161,31 @@ gst_npu_encoder_session_free (
 
   /* What uses a thing goes before it. */
   g_clear_pointer (&session->encoder, npu_encoder_free);
+  g_clear_pointer (&session->cpu_encoder, npu_encoder_free);
   if (session->trace && !npu_trace_close (session->trace, &error))
     GST_ELEMENT_WARNING (
         element, RESOURCE, WRITE, ("%s", error->message), (NULL));
   g_clear_pointer (&session->trace, npu_trace_free);
   g_clear_pointer (&session->device, npu_device_free);
-  g_free (session->model);
+  g_clear_pointer (&session->model, npu_model_free);
+  g_free (session->model_name);
   g_free (session);
 }
 
 void
 gst_npu_encoder_session_cancel (GstNpuEncoderSession *session)
 {
+  session->cancelled = TRUE;
   npu_executor_cancel (npu_encoder_get_executor (session->encoder));
+  if (session->cpu_encoder)
+    npu_executor_cancel (npu_encoder_get_executor (session->cpu_encoder));
 }
 
 void
 gst_npu_encoder_session_resume (GstNpuEncoderSession *session)
 {
+  session->cancelled = FALSE;
   npu_executor_resume (npu_encoder_get_executor (session->encoder));
+  if (session->cpu_encoder)
+    npu_executor_resume (npu_encoder_get_executor (session->cpu_encoder));
 }

@@ -14,8 +14,19 @@ G_BEGIN_DECLS
 typedef struct {
   NpuDevice *device;
   NpuEncoder *encoder;
-  NpuTrace *trace; /* or NULL */
-  char *model;     /* the model's name */
+  NpuTrace *trace;  /* or NULL */
+  char *model_name; /* for people */
+
+  /* Where the device may be replaced, see gstnpuencoderfallback.h: the model,
+   * still open, and what its encoder on the CPU will be. Else NULL. */
+  NpuModel *model;
+  NpuEncoderOptions cpu_options;
+  guint n_failures;      /* windows in a row, in the streaming thread */
+  gboolean stays_on_cpu; /* likewise */
+
+  /* The element's object lock to change them. */
+  NpuEncoder *cpu_encoder; /* NULL until a window needs it */
+  gboolean cancelled;
 } GstNpuEncoderSession;
 
 /* Opens what @settings name. Returns: (transfer full): a session, or %NULL
@@ -28,8 +39,9 @@ GstNpuEncoderSession *gst_npu_encoder_session_new (
 void gst_npu_encoder_session_free (
     GstNpuEncoderSession *session, GstElement *element);
 
-/* From any thread: the window that is being encoded, if any, ends with the
- * launches in flight, and so does every one until resume. */
+/* From any thread, with the element's object lock: the window that is being
+ * encoded, if any, ends with the launches in flight, and so does every one
+ * until resume. */
 void gst_npu_encoder_session_cancel (GstNpuEncoderSession *session);
 void gst_npu_encoder_session_resume (GstNpuEncoderSession *session);
 

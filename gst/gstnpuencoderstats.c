@@ -9,14 +9,15 @@
 #define MS(ns) ((double) (ns) / GST_MSECOND)
 
 void
-gst_npu_encoder_setup_init (
-    GstNpuEncoderSetup *setup, const GstNpuEncoderSession *session)
+gst_npu_encoder_setup_init (GstNpuEncoderSetup *setup,
+    const GstNpuEncoderSession *session, NpuEncoder *encoder)
 {
-  setup->depth = npu_encoder_get_depth (session->encoder);
-  setup->batch_size = npu_encoder_get_batch_size (session->encoder);
-  setup->device = g_strdup (session->device->name);
-  setup->precision = g_strdup (npu_encoder_get_precision (session->encoder));
-  setup->model = g_strdup (session->model);
+  setup->depth = npu_encoder_get_depth (encoder);
+  setup->batch_size = npu_encoder_get_batch_size (encoder);
+  setup->device = g_strdup (npu_encoder_get_device (encoder)->name);
+  setup->precision = g_strdup (npu_encoder_get_precision (encoder));
+  setup->model = g_strdup (session->model_name);
+  setup->placement = g_strdup (npu_encoder_get_placement (encoder));
 }
 
 void
@@ -25,6 +26,7 @@ gst_npu_encoder_setup_clear (GstNpuEncoderSetup *setup)
   g_free (setup->device);
   g_free (setup->precision);
   g_free (setup->model);
+  g_free (setup->placement);
   *setup = (GstNpuEncoderSetup){0};
 }
 
@@ -96,7 +98,7 @@ gst_npu_encoder_stats_to_structure (
       realtime_factor (stats), "depth", G_TYPE_UINT, setup->depth, "batch-size",
       G_TYPE_UINT, setup->batch_size, "device", G_TYPE_STRING, setup->device,
       "precision", G_TYPE_STRING, setup->precision, "model", G_TYPE_STRING,
-      setup->model, NULL);
+      setup->model, "placement", G_TYPE_STRING, setup->placement, NULL);
   return structure;
 }
 
@@ -113,9 +115,8 @@ gst_npu_encoder_report_init (GstNpuEncoderReport *report, GstElement *element,
 }
 
 void
-gst_npu_encoder_report_clear (GstNpuEncoderReport *report, NpuEncoder *encoder)
+gst_npu_encoder_report_clear (GstNpuEncoderReport *report)
 {
-  npu_executor_set_observer (npu_encoder_get_executor (encoder), NULL, NULL);
   g_value_unset (&report->stages);
   g_value_unset (&report->events);
 }
@@ -217,9 +218,17 @@ observe (const NpuStage *stage, NpuExecutorEvent event,
 void
 gst_npu_encoder_report_attach (GstNpuEncoderReport *report, NpuEncoder *encoder)
 {
+  g_value_reset (&report->stages);
+  g_value_reset (&report->events);
   if (report->verbosity >= GST_NPU_ENCODER_VERBOSITY_STAGES)
     npu_executor_set_observer (
         npu_encoder_get_executor (encoder), observe, report);
+}
+
+void
+gst_npu_encoder_report_detach (NpuEncoder *encoder)
+{
+  npu_executor_set_observer (npu_encoder_get_executor (encoder), NULL, NULL);
 }
 
 /* Leaves @array empty. */

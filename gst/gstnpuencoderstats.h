@@ -11,14 +11,15 @@
 
 G_BEGIN_DECLS
 
-/* What was chosen at the start. */
+/* What windows are encoded with. */
 typedef struct {
   guint depth, batch_size;
-  char *device, *precision, *model;
+  char *device, *precision, *model, *placement;
 } GstNpuEncoderSetup;
 
-void gst_npu_encoder_setup_init (
-    GstNpuEncoderSetup *setup, const GstNpuEncoderSession *session);
+/* @encoder is one of the session's. */
+void gst_npu_encoder_setup_init (GstNpuEncoderSetup *setup,
+    const GstNpuEncoderSession *session, NpuEncoder *encoder);
 void gst_npu_encoder_setup_clear (GstNpuEncoderSetup *setup);
 
 /* One window, or all windows since the start or the reset: then the times are
@@ -61,11 +62,11 @@ typedef struct {
 
 void gst_npu_encoder_report_init (GstNpuEncoderReport *report,
     GstElement *element, GstNpuEncoderVerbosity verbosity, gboolean collect);
-/* Observes @encoder until the report is cleared. */
+/* Observes @encoder until detached; what was collected before is forgotten. */
 void gst_npu_encoder_report_attach (
     GstNpuEncoderReport *report, NpuEncoder *encoder);
-void gst_npu_encoder_report_clear (
-    GstNpuEncoderReport *report, NpuEncoder *encoder);
+void gst_npu_encoder_report_detach (NpuEncoder *encoder);
+void gst_npu_encoder_report_clear (GstNpuEncoderReport *report);
 
 /* Logs the window's line and moves what was collected into @structure, if
  * there is one. */

@@ -230,6 +230,12 @@ npu_encoder_get_stage (NpuEncoder *encoder, guint stage, const char **device)
   return from->name;
 }
 
+NpuDevice *
+npu_encoder_get_device (NpuEncoder *encoder)
+{
+  return encoder->plan->device;
+}
+
 NpuExecutor *
 npu_encoder_get_executor (NpuEncoder *encoder)
 {

@@ -67,6 +67,8 @@ NPU_API const char *npu_encoder_get_stage (
     NpuEncoder *encoder, guint stage, const char **device);
 
 NPU_API NpuExecutor *npu_encoder_get_executor (NpuEncoder *encoder);
+/* The device that it was made for. */
+NPU_API NpuDevice *npu_encoder_get_device (NpuEncoder *encoder);
 
 /**
  * npu_encoder_encode:

@@ -31,6 +31,7 @@ static const struct {
     {"batch-size", G_TYPE_UINT},
     {"device", G_TYPE_STRING},
     {"precision", G_TYPE_STRING},
+    {"placement", G_TYPE_STRING},
     {"model", G_TYPE_STRING},
 };
 

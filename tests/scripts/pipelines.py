@@ -26,7 +26,7 @@ FIELDS = (
     "window", "timestamp", "stream-time", "running-time", "duration", "tiles",
     "launches", "stalls", "total-time", "tile-time", "dma-write-time",
     "compute-time", "dma-read-time", "dma-overhead", "realtime-factor",
-    "depth", "batch-size", "device", "precision", "model")
+    "depth", "batch-size", "device", "precision", "model", "placement")
 
 
 def script(name, *args, env=SYNTHETIC, **more):
