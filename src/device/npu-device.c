@@ -8,9 +8,15 @@
 
 #include "cpu/cpu-device.h"
 #include "npu-device-kinds.h"
+#ifdef HAVE_XRT
+#include "xrt/xrt-device.h"
+#endif
 
 /* --- opening ----------------------------------------------------------- */
 
+#ifdef HAVE_XRT
+#define XRT_OPEN xrt_device_open
+#else
 static NpuDevice *
 no_xrt (const char *name, const NpuDeviceOptions *options, GError **error)
 {
@@ -22,6 +28,7 @@ no_xrt (const char *name, const NpuDeviceOptions *options, GError **error)
 }
 
 #define XRT_OPEN no_xrt
+#endif
 
 static NpuDeviceOpenFunc xrt_open = XRT_OPEN;
 

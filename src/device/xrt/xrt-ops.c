@@ -1,0 +1,125 @@
+/* Operations to overlays: which does it best, and with how many tiles.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <string.h>
+
+#include "xrt-private.h"
+
+#define MAX_BATCH 24 /* tiles of a window */
+
+typedef struct {
+  guint (*match) (const XrtOverlay *overlay, const NpuOp *op);
+  gboolean (*open) (XrtKernel *kernel, const NpuOp *op, GError **error);
+  const char *name;
+} OpFuncs;
+
+static const OpFuncs funcs[] = {
+    [NPU_OP_LINEAR] = {xrt_linear_match, xrt_linear_open, "linear"},
+    [NPU_OP_ATTENTION] = {xrt_attention_match, xrt_attention_open, "attention"},
+    [NPU_OP_LAYERNORM] = {xrt_rows_match, xrt_rows_open, "layernorm"},
+    [NPU_OP_GELU] = {xrt_rows_match, xrt_rows_open, "gelu"},
+    [NPU_OP_PROGRAM] = {xrt_packed_match, xrt_packed_open, "program"},
+};
+
+static XrtProgram *
+find_program (XrtDevice *device, const NpuOp *op)
+{
+  XrtProgram *best = NULL;
+  guint best_match = 0;
+
+  for (guint i = 0; i < device->programs->len; i++) {
+    XrtProgram *program = g_ptr_array_index (device->programs, i);
+    const guint match = funcs[op->kind].match (program->overlay, op);
+
+    if (match > best_match) {
+      best = program;
+      best_match = match;
+    }
+  }
+  return best;
+}
+
+/* The most tiles that one command of the program takes. */
+guint
+xrt_batch_for (NpuDevice *base, const NpuOp *op, guint depth)
+{
+  const XrtProgram *program = find_program ((XrtDevice *) base, op);
+  guint tiles;
+
+  if (!program)
+    return npu_device_batch_for (base->host, op, depth);
+  switch (op->kind) {
+    case NPU_OP_PROGRAM:
+      return 1;
+    case NPU_OP_ATTENTION:
+      return program->overlay->heads * N_TILES (op->rows);
+    default:
+      tiles = program->overlay->rows / NPU_TILE_ROWS;
+      return MIN (tiles, MAX_BATCH);
+  }
+}
+
+static gboolean
+fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
+{
+  static const char *const types[] = {"f32", "int8", "bf16"};
+
+  if (op->kind == NPU_OP_PROGRAM)
+    g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+        "%s/" XRT_OVERLAYS_FILE
+        " has no overlay '%s' with layout = packed; add its description, or "
+        "use one that is there",
+        device->overlays->directory, op->program ? op->program : "");
+  else
+    g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+        "%s/" XRT_OVERLAYS_FILE
+        " has no overlay for %s with %u columns, inner size %u, types %s, %s, "
+        "%s",
+        device->overlays->directory, funcs[op->kind].name, op->n, op->k,
+        types[op->a_type], types[op->b_type], types[op->c_type]);
+  return FALSE;
+}
+
+NpuKernel *
+xrt_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
+{
+  XrtDevice *device = (XrtDevice *) base;
+  XrtProgram *program = find_program (device, op);
+  XrtKernel *kernel;
+
+  if (!program) {
+    fail_unsupported (device, op, error);
+    return NULL;
+  }
+  kernel = g_new0 (XrtKernel, 1);
+  kernel->base.device = base;
+  kernel->program = program;
+  kernel->kernels = &device->cpu->kernels;
+  kernel->op = *op;
+  kernel->op.weight = kernel->op.bias = NULL;
+  kernel->op.program = NULL;
+  if (kernel->op.a_stride == 0)
+    kernel->op.a_stride = op->k;
+  if (kernel->op.kv_rows == 0)
+    kernel->op.kv_rows = op->rows;
+  if (!funcs[op->kind].open (kernel, op, error)) {
+    xrt_kernel_free (&kernel->base);
+    return NULL;
+  }
+  return &kernel->base;
+}
+
+void
+xrt_kernel_free (NpuKernel *base)
+{
+  XrtKernel *kernel = (XrtKernel *) base;
+
+  npu_buffer_free (kernel->constants);
+  g_free (kernel->bias);
+  g_free (kernel->weight_scale);
+  g_free (kernel->signs);
+  g_free (kernel->c_signs);
+  g_free (kernel->zeros);
+  g_free (kernel);
+}

@@ -1,0 +1,324 @@
+/* What the files of the XRT device share: the device, its programs and their
+ * hardware contexts, jobs in flight, kernels and runs.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "device/cpu/cpu-device.h"
+#include "npu-kernels.h"
+#include "xrt-api.h"
+#include "xrt-cost.h"
+#include "xrt-device.h"
+#include "xrt-overlays.h"
+
+G_BEGIN_DECLS
+
+#define N_TILES(rows) (((rows) + NPU_TILE_ROWS - 1) / NPU_TILE_ROWS)
+
+/* What the kernel driver takes of a context before a submission blocks. */
+#define XRT_MAX_IN_FLIGHT 4
+
+/* Commands that the driver chains into one submission. */
+#define XRT_MAX_CHAIN 24
+
+typedef struct _XrtDevice XrtDevice;
+typedef struct _XrtContext XrtContext;
+typedef struct _XrtProgram XrtProgram;
+typedef struct _XrtJob XrtJob;
+typedef struct _XrtKernel XrtKernel;
+typedef struct _XrtRun XrtRun;
+
+struct _XrtDevice {
+  NpuDevice base;
+  guint index;
+  XrtApiDevice *api;
+  XrtOverlays *overlays;
+  XrtGeneration generation;
+  guint32 group;  /* memory group of all buffers */
+  CpuDevice *cpu; /* base.host: its table of kernels serves the host's part */
+  GPtrArray *programs; /* of XrtProgram, one for each overlay */
+  GPtrArray *contexts; /* of XrtContext, one for each xclbin */
+
+  GMutex objects;     /* held while XRT's commands are made or freed */
+  GMutex lock;        /* of all below, of contexts and jobs */
+  GCond changed;      /* a context went, came, or has less in flight */
+  gboolean exclusive; /* somebody makes or frees a context */
+  guint n_resident, max_resident; /* max: as far as was learnt */
+  const XrtContext *last_used;
+  guint64 n_uses;
+  guint64 timeout; /* ns: the longest that a caller allowed a launch */
+  gboolean timeout_is_told;
+};
+
+/* An overlay with its stream of instructions. */
+struct _XrtProgram {
+  const XrtOverlay *overlay;
+  XrtContext *context;
+  guint32 *words;
+  gsize n_words;
+
+  /* While the context is resident. */
+  XrtApiKernel *kernel; /* or NULL: not yet opened there */
+  GPtrArray *idle;      /* of XrtApiCommand that no job has */
+};
+
+struct _XrtContext {
+  XrtDevice *device;
+  const char *xclbin;
+  GPtrArray *programs; /* of XrtProgram, not owned */
+  XrtCost cost;
+  GMutex starting; /* held while a job is started: one at a time */
+
+  gboolean resident;
+  gboolean lost; /* a launch failed in it: to be made anew before more */
+  gboolean stop; /* for the waiter */
+  XrtApiContext *api;
+  GPtrArray *idle_lists; /* of XrtApiList */
+  guint n_pins;          /* jobs between acquisition and start */
+  GQueue in_flight;      /* of XrtJob, in order */
+  guint n_submissions;   /* that they are to the driver */
+  GThread *waiter;       /* waits for the oldest */
+  GCond work;            /* for the waiter */
+  guint64 last_end;
+};
+
+typedef enum {
+  XRT_JOB_IDLE,
+  XRT_JOB_IN_FLIGHT,
+  XRT_JOB_DONE,
+  XRT_JOB_FAILED,
+} XrtJobState;
+
+/* The commands of one launch; reused for the next. */
+struct _XrtJob {
+  XrtDevice *device;
+  XrtProgram *program;
+  GPtrArray *commands; /* of XrtApiCommand, on loan from the program */
+  XrtApiList *list;    /* where there are several, on loan from the context */
+  guint n_submissions;
+  XrtJobState state;
+  guint64 submitted;
+  NpuRunTimes times;
+  GCond done;
+  GError *error; /* FAILED */
+  GList link;    /* in the context's queue */
+};
+
+/* --- xrt-error.c: XRT's errors as the library's, with what to do */
+
+typedef enum {
+  XRT_DOING_OPEN,    /* the device */
+  XRT_DOING_CONTEXT, /* a context for a program */
+  XRT_DOING_BUFFER,
+  XRT_DOING_LAUNCH,
+} XrtDoing;
+
+/* Sets @error and returns FALSE. @what begins the message: "device xrt:0". */
+gboolean xrt_error_set (
+    GError **error, XrtDoing doing, const char *what, const XrtApiError *cause);
+/* Sets @error and returns TRUE where this user may not use an NPU's node. */
+gboolean xrt_error_set_forbidden (const char *what, GError **error);
+/* Whether a context could not be made because there are too many. */
+gboolean xrt_error_is_no_room (const XrtApiError *cause);
+
+/* --- xrt-context.c */
+
+/* Makes programs and contexts of the overlays: reads the instructions, checks
+ * the xclbins. FORMAT, UNSUPPORTED or NOT_FOUND with @error. */
+gboolean xrt_contexts_open (XrtDevice *device, GError **error);
+void xrt_contexts_close (XrtDevice *device);
+
+/* Makes the program's context resident, evicting others where it must, and
+ * pins it. BUSY where there is no room. With the lock held, which it lets go
+ * meanwhile. */
+gboolean xrt_context_pin (XrtProgram *program, GError **error);
+void xrt_context_unpin (XrtContext *context);
+
+/* Frees a resident context and all its commands. What is in flight in it is
+ * ended by the driver and fails with a copy of @cause. With the lock held,
+ * which it lets go meanwhile; @cause may be NULL where nothing is in flight. */
+void xrt_context_unload (XrtContext *context, const GError *cause);
+
+/* --- xrt-job.c */
+
+void xrt_job_init (XrtJob *job, XrtDevice *device);
+void xrt_job_clear (XrtJob *job);
+
+/* Sets the buffers of command number @index of a job. */
+typedef gboolean (*XrtBindFunc) (
+    XrtApiCommand *command, guint index, gpointer user_data, GError **error);
+
+/* Starts @n_commands commands of @program, one after the other; blocks while
+ * the context has as many in flight as the driver takes. */
+gboolean xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
+    XrtBindFunc bind, gpointer user_data, GError **error);
+/* As npu_run_wait(); after a timeout the job has been ended with its context,
+ * and is not in flight. */
+gboolean xrt_job_wait (
+    XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error);
+gboolean xrt_job_is_done (XrtJob *job);
+
+/* The thread that waits for a context's jobs. */
+gpointer xrt_context_waiter (gpointer context);
+
+/* --- xrt-buffer.c */
+
+typedef struct {
+  NpuBuffer base;
+  XrtApiBo *bo;
+  /* K tiles: what has been masked. */
+  guint masked_kv_rows;
+  gsize masked_offset;
+} XrtBuffer;
+
+NpuBuffer *xrt_buffer_new (NpuDevice *device, gsize size, GError **error);
+void xrt_buffer_free (NpuBuffer *buffer);
+gboolean xrt_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction,
+    gsize offset, gsize size, GError **error);
+
+/* --- kernels */
+
+/* A role's buffer, or part of it. */
+typedef struct {
+  NpuBuffer *buffer;
+  gsize offset, size;
+} XrtPart;
+
+struct _XrtKernel {
+  NpuKernel base;
+  NpuOp op; /* its pointers are NULL but for tiles_for */
+  XrtProgram *program;
+  const NpuKernels *kernels;
+  NpuBuffer *constants; /* weights, or gamma and beta; or NULL */
+
+  /* The three steps of a launch; prepare and finish may be NULL. */
+  gboolean (*prepare) (const XrtKernel *kernel, XrtRun *run,
+      const NpuLaunch *launch, GError **error);
+  guint (*count) (const XrtKernel *kernel, const NpuLaunch *launch);
+  /* The part that argument @role of command @index is. */
+  XrtPart (*part) (const XrtKernel *kernel, const XrtRun *run,
+      const NpuLaunch *launch, guint index, XrtRole role);
+  gboolean (*finish) (const XrtKernel *kernel, XrtRun *run,
+      const NpuLaunch *launch, GError **error);
+
+  /* linear */
+  float *bias, *weight_scale, *signs, *c_signs;
+  gint32 *zeros;
+  gsize bias_offset; /* in constants, where the program adds it */
+  gboolean a_is_direct, c_is_direct; /* for launches of whole commands */
+  gboolean does_gelu, does_residual; /* on the host */
+  /* attention, per head: tiles of q and k, v in their buffers */
+  guint q_pitch;
+};
+
+/* A launch's rows are in the caller's buffer, or staged in the run's own. */
+struct _XrtRun {
+  NpuRun base;
+  XrtJob job;
+  NpuLaunch launch; /* that is in flight */
+  NpuBuffer *staging_in, *staging_out;
+  gboolean in_is_staged, out_is_staged;
+  float *row_scale; /* [tiles][64], int8 */
+  gsize n_row_scales;
+  guint8 *scratch; /* 64-byte aligned */
+  gsize scratch_size;
+};
+
+/* xrt-ops.c: finds the best overlay for an operation and opens it there. */
+NpuKernel *xrt_kernel_open (NpuDevice *device, const NpuOp *op, GError **error);
+void xrt_kernel_free (NpuKernel *kernel);
+guint xrt_batch_for (NpuDevice *device, const NpuOp *op, guint depth);
+
+/* xrt-linear.c, xrt-attention.c, xrt-rows.c, xrt-packed.c: whether @overlay
+ * does @op; the higher the better, 0 not at all; then opening it. */
+guint xrt_linear_match (const XrtOverlay *overlay, const NpuOp *op);
+gboolean xrt_linear_open (XrtKernel *kernel, const NpuOp *op, GError **error);
+guint xrt_attention_match (const XrtOverlay *overlay, const NpuOp *op);
+gboolean xrt_attention_open (
+    XrtKernel *kernel, const NpuOp *op, GError **error);
+void xrt_attention_pack_tile (const NpuKernel *kernel, guint arg, guint8 *data,
+    guint tile, const float *x, gsize stride, guint rows);
+guint xrt_rows_match (const XrtOverlay *overlay, const NpuOp *op);
+gboolean xrt_rows_open (XrtKernel *kernel, const NpuOp *op, GError **error);
+guint xrt_packed_match (const XrtOverlay *overlay, const NpuOp *op);
+gboolean xrt_packed_open (XrtKernel *kernel, const NpuOp *op, GError **error);
+
+/* xrt-run.c */
+NpuRun *xrt_run_new (NpuDevice *device, GError **error);
+void xrt_run_free (NpuRun *run);
+gboolean xrt_run_prepare (NpuRun *run, const NpuLaunch *launch, GError **error);
+gboolean xrt_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error);
+gboolean xrt_run_wait (
+    NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
+gboolean xrt_run_finish (NpuRun *run, const NpuLaunch *launch, GError **error);
+gboolean xrt_run_is_done (NpuRun *run);
+/* Makes one of the run's own buffers large enough. */
+gboolean xrt_run_stage (
+    XrtRun *run, NpuBuffer **staging, gsize size, GError **error);
+guint8 *xrt_run_scratch (XrtRun *run, gsize size);
+
+/* --- helpers for launches over rows */
+
+static inline guint8 *
+xrt_arg (const NpuLaunch *launch, guint i)
+{
+  return launch->args[i]->data + launch->offset[i];
+}
+
+static inline XrtPart
+xrt_arg_part (const NpuLaunch *launch, guint i, gsize offset, gsize size)
+{
+  return (XrtPart){launch->args[i], launch->offset[i] + offset, size};
+}
+
+/* Valid rows of a tile. */
+static inline guint
+xrt_tile_rows (const NpuLaunch *launch, guint tile)
+{
+  const guint first = tile * NPU_TILE_ROWS;
+
+  return first >= launch->rows ? 0 : MIN (launch->rows - first, NPU_TILE_ROWS);
+}
+
+/* Valid rows of a launch. */
+static inline guint
+xrt_launch_rows (const NpuLaunch *launch)
+{
+  const guint first = launch->first_tile * NPU_TILE_ROWS;
+
+  return first >= launch->rows
+             ? 0
+             : MIN (launch->rows - first, launch->n_tiles * NPU_TILE_ROWS);
+}
+
+/* Commands of @rows rows that a launch's tiles take. */
+static inline guint
+xrt_count_chunks (const NpuLaunch *launch, guint rows)
+{
+  return (launch->n_tiles * NPU_TILE_ROWS + rows - 1) / rows;
+}
+
+/* Whether commands of @rows rows touch no rows but the launch's, or only those
+ * behind the last tile, which belong to nobody. */
+static inline gboolean
+xrt_chunks_are_whole (const NpuLaunch *launch, guint rows)
+{
+  return launch->n_tiles * NPU_TILE_ROWS % rows == 0 ||
+         launch->first_tile + launch->n_tiles == N_TILES (launch->rows);
+}
+
+/* Rows that a buffer needs so that commands of @rows rows may begin at any of
+ * its tiles. */
+static inline gsize
+xrt_padded_rows (guint op_rows, guint rows)
+{
+  return (gsize) (N_TILES (op_rows) - 1) * NPU_TILE_ROWS +
+         MAX (rows, NPU_TILE_ROWS);
+}
+
+/* Syncs the launch's own rows, of @row_size bytes, of an argument. */
+gboolean xrt_sync_rows (const NpuLaunch *launch, guint arg, gsize row_size,
+    NpuSyncDirection direction, GError **error);
+
+G_END_DECLS

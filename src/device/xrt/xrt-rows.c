@@ -1,0 +1,143 @@
+/* layernorm and gelu on rows: straight from and to the caller's buffers where a
+ * launch has whole commands, else through the run's own.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <math.h>
+#include <string.h>
+
+#include "xrt-private.h"
+
+/* What the programs have built in. */
+#define EPSILON 1e-5f
+
+guint
+xrt_rows_match (const XrtOverlay *overlay, const NpuOp *op)
+{
+  if (overlay->op != op->kind || overlay->layout != XRT_LAYOUT_ROWS ||
+      overlay->n != op->n || op->c_type != NPU_TYPE_BF16)
+    return 0;
+  if (op->kind == NPU_OP_LAYERNORM &&
+      (op->a_type != NPU_TYPE_F32 || !op->weight || !op->bias ||
+          fabsf (op->epsilon - EPSILON) > EPSILON * 1e-3f))
+    return 0;
+  if (op->kind == NPU_OP_GELU && op->a_type != NPU_TYPE_BF16)
+    return 0;
+  return 1 + overlay->rows / NPU_TILE_ROWS;
+}
+
+static gsize
+x_row (const XrtKernel *kernel)
+{
+  return kernel->op.n * xrt_type_size (kernel->program->overlay->a_type);
+}
+
+static gsize
+y_row (const XrtKernel *kernel)
+{
+  return kernel->op.n * xrt_type_size (kernel->program->overlay->c_type);
+}
+
+static guint
+count (const XrtKernel *kernel, const NpuLaunch *launch)
+{
+  return xrt_count_chunks (launch, kernel->program->overlay->rows);
+}
+
+static gboolean
+stage (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
+    GError **error)
+{
+  const gsize rows =
+      (gsize) count (kernel, launch) * kernel->program->overlay->rows;
+  const gsize valid = xrt_launch_rows (launch) * x_row (kernel);
+
+  if (!xrt_run_stage (run, &run->staging_in, rows * x_row (kernel), error) ||
+      !xrt_run_stage (run, &run->staging_out, rows * y_row (kernel), error))
+    return FALSE;
+  memcpy (run->staging_in->data,
+      xrt_arg (launch, NPU_ARG_X) +
+          (gsize) launch->first_tile * NPU_TILE_ROWS * x_row (kernel),
+      valid);
+  memset (run->staging_in->data + valid, 0, rows * x_row (kernel) - valid);
+  return npu_buffer_sync (
+      run->staging_in, NPU_SYNC_TO_DEVICE, 0, rows * x_row (kernel), error);
+}
+
+static gboolean
+prepare (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
+    GError **error)
+{
+  const gboolean crosses = (launch->sync_args & NPU_ARG_BIT (NPU_ARG_X)) != 0;
+
+  run->in_is_staged = run->out_is_staged =
+      !xrt_chunks_are_whole (launch, kernel->program->overlay->rows);
+  if (!run->in_is_staged)
+    return !crosses || xrt_sync_rows (launch, NPU_ARG_X, x_row (kernel),
+                           NPU_SYNC_TO_DEVICE, error);
+  /* Where the device wrote it last, the host must see it to copy it. */
+  return (crosses || xrt_sync_rows (launch, NPU_ARG_X, x_row (kernel),
+                         NPU_SYNC_FROM_DEVICE, error)) &&
+         stage (kernel, run, launch, error);
+}
+
+static XrtPart
+part (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch,
+    guint index, XrtRole role)
+{
+  const gsize rows = kernel->program->overlay->rows;
+  const gsize first = (gsize) launch->first_tile * NPU_TILE_ROWS + index * rows;
+  const gsize x = x_row (kernel), y = y_row (kernel);
+
+  if (role == XRT_ROLE_G)
+    return (XrtPart){kernel->constants, 0, kernel->constants->size};
+  if (role == XRT_ROLE_X)
+    return run->in_is_staged
+               ? (XrtPart){run->staging_in, index * rows * x, rows * x}
+               : xrt_arg_part (launch, NPU_ARG_X, first * x, rows * x);
+  return run->out_is_staged
+             ? (XrtPart){run->staging_out, index * rows * y, rows * y}
+             : xrt_arg_part (launch, NPU_ARG_Y, first * y, rows * y);
+}
+
+static gboolean
+finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
+    GError **error)
+{
+  const gboolean crosses = (launch->sync_args & NPU_ARG_BIT (NPU_ARG_Y)) != 0;
+  const gsize size = xrt_launch_rows (launch) * y_row (kernel);
+
+  if (!run->out_is_staged)
+    return !crosses || xrt_sync_rows (launch, NPU_ARG_Y, y_row (kernel),
+                           NPU_SYNC_FROM_DEVICE, error);
+  if (!npu_buffer_sync (run->staging_out, NPU_SYNC_FROM_DEVICE, 0, size, error))
+    return FALSE;
+  memcpy (xrt_arg (launch, NPU_ARG_Y) +
+              (gsize) launch->first_tile * NPU_TILE_ROWS * y_row (kernel),
+      run->staging_out->data, size);
+  return crosses || xrt_sync_rows (launch, NPU_ARG_Y, y_row (kernel),
+                        NPU_SYNC_TO_DEVICE, error);
+}
+
+gboolean
+xrt_rows_open (XrtKernel *kernel, const NpuOp *op, GError **error)
+{
+  const gsize rows = xrt_padded_rows (op->rows, kernel->program->overlay->rows);
+  const gsize size = op->n * sizeof (float);
+
+  kernel->prepare = prepare;
+  kernel->count = count;
+  kernel->part = part;
+  kernel->finish = finish;
+  kernel->base.arg_size[NPU_ARG_X] = rows * x_row (kernel);
+  kernel->base.arg_size[NPU_ARG_Y] = rows * y_row (kernel);
+  if (op->kind == NPU_OP_GELU)
+    return TRUE;
+  kernel->constants = npu_buffer_new (kernel->base.device, 2 * size, error);
+  if (!kernel->constants)
+    return FALSE;
+  memcpy (kernel->constants->data, op->weight, size);
+  memcpy (kernel->constants->data + size, op->bias, size);
+  return npu_buffer_sync (
+      kernel->constants, NPU_SYNC_TO_DEVICE, 0, 2 * size, error);
+}
