@@ -80,7 +80,7 @@ def overlays(options):
             heads = options.heads or n_heads
             yield f"attention-{heads}", {
                 "op": "attention", "layout": "tiles", "rows": rows, "n": d,
-                "kv-tiles": rows // TILE, "heads": heads, "a-type": "bf16",
+                "kv-tiles": options.kv_tiles or rows // TILE, "heads": heads, "a-type": "bf16",
                 "b-type": "bf16", "c-type": "bf16",
                 "args": ["q", "k", "v", "o"]}
         if "layernorm" in options.ops:
@@ -231,6 +231,8 @@ def parse_options():
                         help="of an overlay, a multiple of 64; default 1536")
     parser.add_argument("--width", type=int, default=0, metavar="N",
                         help="widest n of a product; default: the model's")
+    parser.add_argument("--kv-tiles", type=int, default=0,
+                        help="of keys and values; default: as many as rows")
     parser.add_argument("--heads", type=int, default=0,
                         help="of an attention launch; default: all")
     parser.add_argument("--epilogue",

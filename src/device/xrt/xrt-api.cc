@@ -303,11 +303,18 @@ xrt_api_list_start (XrtApiList *list, XrtApiCommand *const *commands, size_t n,
     XrtApiError *error)
 {
   return guarded (error, [&] {
-    list->list.reset ();
     for (size_t i = 0; i < n; i++)
       list->list.add (commands[i]->run);
     list->list.execute ();
   });
+}
+
+void
+xrt_api_list_reset (XrtApiList *list)
+{
+  XrtApiError ignored;
+
+  guarded (&ignored, [&] { list->list.reset (); });
 }
 
 static XrtApiState

@@ -97,6 +97,9 @@ void xrt_api_list_free (XrtApiList *list);
 bool xrt_api_list_start (XrtApiList *list, XrtApiCommand *const *commands,
     size_t n, XrtApiError *error);
 
+/* Lets go of the commands, which have ended: each may be in one list alone. */
+void xrt_api_list_reset (XrtApiList *list);
+
 /* Waits for a started command, or the started list where there is one. At most
  * @timeout_ms, which is not 0: XRT takes that for ever. False with @error where
  * XRT cannot even wait. */

@@ -38,9 +38,11 @@ give_back (XrtJob *job)
   for (guint i = 0; i < job->commands->len; i++)
     g_ptr_array_add (program->idle, g_ptr_array_index (job->commands, i));
   g_ptr_array_set_size (job->commands, 0);
-  if (job->list)
+  if (job->list) {
+    xrt_api_list_reset (job->list);
     g_ptr_array_add (
         program->context->idle_lists, g_steal_pointer (&job->list));
+  }
 }
 
 static void

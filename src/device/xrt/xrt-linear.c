@@ -370,6 +370,29 @@ copy_rows (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch)
           n * sizeof *to);
 }
 
+/* Syncs the valid rows of the staging buffer: whole commands, and of the last
+ * one the first rows in each block of columns. */
+static gboolean
+sync_staged (const XrtKernel *kernel, const XrtRun *run,
+    const NpuLaunch *launch, GError **error)
+{
+  const XrtOverlay *overlay = kernel->program->overlay;
+  const gsize row_size = overlay->n * xrt_type_size (overlay->c_type);
+  const gsize block_size = overlay->rows * row_size;
+  const gsize whole =
+      (gsize) (xrt_launch_rows (launch) / overlay->rows) * n_blocks (kernel);
+  const gsize rest = xrt_launch_rows (launch) % overlay->rows;
+
+  if (!npu_buffer_sync (
+          run->staging_out, NPU_SYNC_FROM_DEVICE, 0, whole * block_size, error))
+    return FALSE;
+  for (guint i = 0; rest > 0 && i < n_blocks (kernel); i++)
+    if (!npu_buffer_sync (run->staging_out, NPU_SYNC_FROM_DEVICE,
+            (whole + i) * block_size, rest * row_size, error))
+      return FALSE;
+  return TRUE;
+}
+
 static gboolean
 finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
@@ -382,8 +405,7 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     return !crosses || xrt_sync_rows (launch, NPU_ARG_C, c_row,
                            NPU_SYNC_FROM_DEVICE, error);
 
-  if (!npu_buffer_sync (run->staging_out, NPU_SYNC_FROM_DEVICE, 0,
-          command_rows (kernel, launch) * c_row, error))
+  if (!sync_staged (kernel, run, launch, error))
     return FALSE;
   if (overlay->c_type == XRT_TYPE_BF16) {
     copy_rows (kernel, run, launch);
