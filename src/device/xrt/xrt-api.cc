@@ -42,6 +42,7 @@ struct XrtApiBo {
 
 struct XrtApiCommand {
   xrt::run run;
+  bool started; /* by itself, and not seen to end */
 };
 
 struct XrtApiList {
@@ -245,6 +246,26 @@ xrt_api_bo_sync (XrtApiBo *bo, bool to_device, size_t offset, size_t size,
   });
 }
 
+static XrtApiState
+state_of (ert_cmd_state state)
+{
+  switch (state) {
+    case ERT_CMD_STATE_COMPLETED:
+      return XRT_API_COMPLETED;
+    case ERT_CMD_STATE_TIMEOUT:
+      return XRT_API_TIMED_OUT;
+    case ERT_CMD_STATE_ABORT:
+      return XRT_API_ABORTED;
+    case ERT_CMD_STATE_NEW:
+    case ERT_CMD_STATE_QUEUED:
+    case ERT_CMD_STATE_RUNNING:
+    case ERT_CMD_STATE_SUBMITTED:
+      return XRT_API_RUNNING;
+    default:
+      return XRT_API_FAILED;
+  }
+}
+
 /* --- commands ----------------------------------------------------------- */
 
 XrtApiCommand *
@@ -256,13 +277,24 @@ xrt_api_command_new (XrtApiKernel *kernel, XrtApiError *error)
     run.set_arg (ARG_OPCODE, opcode_transaction);
     run.set_arg (ARG_INSTRUCTIONS, kernel->instructions);
     run.set_arg (ARG_N_WORDS, kernel->n_words);
-    return new XrtApiCommand{run};
+    return new XrtApiCommand{run, false};
   });
 }
 
+/* XRT ends the process where a run goes whose end it has not seen; so it is
+ * shown one. The context, which goes next, ends it in truth. */
 void
 xrt_api_command_free (XrtApiCommand *command)
 {
+  XrtApiError ignored;
+
+  if (command->started)
+    guarded (&ignored, [&] {
+      if (state_of (command->run.state ()) == XRT_API_RUNNING) {
+        command->run.get_ert_packet ()->state = ERT_CMD_STATE_ABORT;
+        command->run.state ();
+      }
+    });
   discard (command);
 }
 
@@ -282,7 +314,10 @@ xrt_api_command_set (XrtApiCommand *command, unsigned arg, XrtApiBo *bo,
 bool
 xrt_api_command_start (XrtApiCommand *command, XrtApiError *error)
 {
-  return guarded (error, [&] { command->run.start (); });
+  return guarded (error, [&] {
+    command->run.start ();
+    command->started = true;
+  });
 }
 
 XrtApiList *
@@ -317,26 +352,6 @@ xrt_api_list_reset (XrtApiList *list)
   guarded (&ignored, [&] { list->list.reset (); });
 }
 
-static XrtApiState
-state_of (ert_cmd_state state)
-{
-  switch (state) {
-    case ERT_CMD_STATE_COMPLETED:
-      return XRT_API_COMPLETED;
-    case ERT_CMD_STATE_TIMEOUT:
-      return XRT_API_TIMED_OUT;
-    case ERT_CMD_STATE_ABORT:
-      return XRT_API_ABORTED;
-    case ERT_CMD_STATE_NEW:
-    case ERT_CMD_STATE_QUEUED:
-    case ERT_CMD_STATE_RUNNING:
-    case ERT_CMD_STATE_SUBMITTED:
-      return XRT_API_RUNNING;
-    default:
-      return XRT_API_FAILED;
-  }
-}
-
 bool
 xrt_api_wait (XrtApiCommand *command, XrtApiList *list, unsigned timeout_ms,
     XrtApiState *state, XrtApiError *error)
@@ -351,6 +366,8 @@ xrt_api_wait (XrtApiCommand *command, XrtApiList *list, unsigned timeout_ms,
       status = list ? list->list.wait (timeout) : command->run.wait2 (timeout);
       if (status == std::cv_status::timeout)
         *state = XRT_API_RUNNING;
+      else
+        command->started = false;
     } catch (const xrt::runlist::command_error &e) {
       *state = state_of (e.get_command_state ());
       tell (error, 0, e.what ());

@@ -85,6 +85,7 @@ bool xrt_api_bo_sync (XrtApiBo *bo, bool to_device, size_t offset, size_t size,
 /* --- commands */
 
 XrtApiCommand *xrt_api_command_new (XrtApiKernel *kernel, XrtApiError *error);
+/* A command in flight goes only together with its context. */
 void xrt_api_command_free (XrtApiCommand *command);
 /* Argument number @arg, from 0 for the first buffer, is part of a buffer. */
 bool xrt_api_command_set (XrtApiCommand *command, unsigned arg, XrtApiBo *bo,

@@ -1,0 +1,452 @@
+/* Everything that can go wrong with an NPU, injected by the simulated driver:
+ * what the caller is told, that nothing hangs or is left behind, and that the
+ * device works afterwards.
+ *
+ * usage: test-xrt-failures OVERLAYS
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "npu-clock.h"
+#include "xrt-rig.h"
+
+static const char *overlays;
+
+#define N_BLOCKS 40
+
+/* A packed program on blocks whose results are known. */
+typedef struct {
+  NpuDevice *device;
+  RigOp *op;
+} Rig;
+
+static Rig
+rig_new (void)
+{
+  const NpuOp op = {
+      .kind = NPU_OP_PROGRAM, .rows = N_BLOCKS, .program = "gelu_512"};
+  Rig rig = {.device = rig_open (overlays)};
+
+  rig.op = rig_op_new (rig.device, &op, NULL);
+  /* GELU of large numbers is the number, or 0. */
+  for (guint i = 0; i < N_BLOCKS * 512; i++)
+    ((gint8 *) rig.op->args[NPU_ARG_IN]->data)[i] = i % 3 ? 127 : -128;
+  return rig;
+}
+
+static void
+rig_free (Rig *rig)
+{
+  rig_op_free (rig->op, NULL);
+  npu_device_free (rig->device);
+  rig_assert_clean ();
+}
+
+static gboolean
+run_blocks (Rig *rig, guint batch, guint depth, guint64 timeout, GError **error)
+{
+  const RigRun run = {.rows = N_BLOCKS * 64,
+      .batch = batch,
+      .depth = depth,
+      .sync_args = 3,
+      .timeout = timeout};
+
+  return rig_op_run (rig->op, &run, error);
+}
+
+static void
+assert_works (Rig *rig)
+{
+  g_autoptr (GError) error = NULL;
+  const gint8 *out = (gint8 *) rig->op->args[NPU_ARG_OUT]->data;
+
+  rig_sim ("fail", "");
+  memset (rig->op->args[NPU_ARG_OUT]->data, 1, N_BLOCKS * 512);
+  npu_buffer_sync (rig->op->args[NPU_ARG_OUT], NPU_SYNC_TO_DEVICE, 0,
+      N_BLOCKS * 512, &error);
+  run_blocks (rig, 4, 3, 0, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < N_BLOCKS * 512; i++)
+    g_assert_cmpint (out[i], ==, i % 3 ? 127 : 0);
+}
+
+static void
+assert_message (const GError *error, NpuError code, const char *const *parts)
+{
+  g_assert_nonnull (error);
+  g_test_message ("%s", error->message);
+  g_assert_error (error, NPU_ERROR, (int) code);
+  for (; *parts; parts++)
+    if (!strstr (error->message, *parts))
+      g_error ("'%s' is not in: %s", *parts, error->message);
+}
+
+#define PARTS(...)                                                             \
+  (const char *const[])                                                        \
+  {                                                                            \
+    __VA_ARGS__, NULL                                                          \
+  }
+
+/* --- opening ------------------------------------------------------------ */
+
+/* What npu_device_open() says of @name with @fail injected. */
+static GError *
+open_error (const char *name, const char *directory, const char *fail)
+{
+  const NpuDeviceOptions options = {.overlays = directory};
+  GError *error = NULL;
+  NpuDevice *device;
+
+  rig_sim ("fail", fail);
+  device = npu_device_open (name, &options, &error);
+  rig_sim ("fail", "");
+  g_assert_null (device);
+  rig_assert_clean ();
+  return error;
+}
+
+static void
+test_open (void)
+{
+  g_autoptr (GError) none = open_error ("xrt:1", overlays, "");
+  g_autoptr (GError) access = open_error ("xrt", overlays, "access");
+  g_autoptr (GError) busy = open_error ("xrt", overlays, "busy-open");
+  g_autoptr (GError) without = open_error ("xrt", NULL, "");
+  g_autoptr (GError) name = open_error ("xrt:x", overlays, "");
+
+  assert_message (none, NPU_ERROR_NOT_FOUND, PARTS ("no device xrt:1"));
+  assert_message (access, NPU_ERROR_OPEN,
+      PARTS ("no permission for /dev/accel/accel0", "usermod -aG render"));
+  assert_message (busy, NPU_ERROR_BUSY, PARTS ("xrt:0 is busy", "device=cpu"));
+  assert_message (without, NPU_ERROR_SETTINGS, PARTS ("'overlays'"));
+  assert_message (name, NPU_ERROR_SETTINGS, PARTS ("xrt:N"));
+}
+
+/* The CPU steps in, and says why. */
+static void
+test_auto (void)
+{
+  const NpuDeviceOptions options = {.overlays = overlays};
+  g_autoptr (GError) error = NULL;
+  NpuDevice *device;
+
+  device = npu_device_open ("auto", &options, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (device->name, ==, "xrt:0");
+  g_assert_null (device->note);
+  npu_device_free (device);
+
+  rig_sim ("fail", "access");
+  device = npu_device_open ("auto", &options, &error);
+  rig_sim ("fail", "");
+  g_assert_no_error (error);
+  g_assert_cmpstr (device->name, ==, "cpu");
+  g_test_message ("%s", device->note);
+  g_assert_nonnull (strstr (device->note, "render"));
+  npu_device_free (device);
+
+  device = npu_device_open ("auto", NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (device->name, ==, "cpu");
+  g_assert_null (device->note);
+  npu_device_free (device);
+  rig_assert_clean ();
+}
+
+/* With a limit, what fails for want of it is told as that. */
+static void
+test_memlock (void)
+{
+  const NpuDeviceOptions options = {.overlays = overlays};
+  const struct rlimit small = {65536, RLIM_INFINITY};
+  struct rlimit before;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuDevice) device = NULL;
+
+  g_assert_cmpint (getrlimit (RLIMIT_MEMLOCK, &before), ==, 0);
+  g_assert_cmpint (setrlimit (RLIMIT_MEMLOCK, &small), ==, 0);
+  rig_sim ("fail", "memlock");
+  device = npu_device_open ("xrt", &options, &error);
+  if (device)
+    g_assert_null (npu_buffer_new (device, 4096, &error));
+  rig_sim ("fail", "");
+  setrlimit (RLIMIT_MEMLOCK, &before);
+  assert_message (error, NPU_ERROR_FAILED,
+      PARTS ("RLIMIT_MEMLOCK is 64 KiB", "ulimit -l unlimited"));
+}
+
+static void
+test_no_memory (void)
+{
+  g_autoptr (NpuDevice) device = rig_open (overlays);
+  g_autoptr (GError) error = NULL;
+
+  rig_sim ("fail", "memory");
+  g_assert_null (npu_buffer_new (device, 4096, &error));
+  rig_sim ("fail", "");
+  g_assert_nonnull (error);
+  g_test_message ("%s", error->message);
+  g_assert_error (error, NPU_ERROR, NPU_ERROR_FAILED);
+}
+
+/* --- contexts ----------------------------------------------------------- */
+
+static void
+test_no_context (void)
+{
+  static const char *const fails[] = {"context", "busy"};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (fails); i++) {
+    Rig rig = rig_new ();
+    g_autoptr (GError) error = NULL;
+
+    rig_sim ("fail", fails[i]);
+    g_assert_false (run_blocks (&rig, 4, 3, 0, &error));
+    assert_message (error, NPU_ERROR_BUSY,
+        PARTS ("no hardware context left", "close them", "device=cpu"));
+    assert_works (&rig);
+    rig_free (&rig);
+  }
+}
+
+/* --- overlays ----------------------------------------------------------- */
+
+/* A copy of one overlay's files, to be spoilt. */
+static char *
+copy_overlay (const char *keys, const char *xclbin, gssize xclbin_size,
+    const char *instructions, gssize instructions_size)
+{
+  char *folder = g_dir_make_tmp ("xrt-XXXXXX", NULL);
+  g_autofree char *ini = g_build_filename (folder, "overlays.ini", NULL);
+  g_autofree char *x = g_build_filename (folder, "x.xclbin", NULL);
+  g_autofree char *i = g_build_filename (folder, "i.bin", NULL);
+  g_autofree char *text = g_strconcat (
+      "[gelu_512]\nop=gelu\nlayout=packed\nrows=1\nn=512\nargs=in;out\n"
+      "xclbin=x.xclbin\ninstructions=i.bin\n",
+      keys, NULL);
+
+  g_assert_true (g_file_set_contents (ini, text, -1, NULL));
+  g_assert_true (g_file_set_contents (x, xclbin, xclbin_size, NULL));
+  g_assert_true (
+      g_file_set_contents (i, instructions, instructions_size, NULL));
+  return folder;
+}
+
+static void
+remove_folder (const char *folder)
+{
+  static const char *const names[] = {"overlays.ini", "x.xclbin", "i.bin"};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = g_build_filename (folder, names[i], NULL);
+
+    g_remove (path);
+  }
+  g_rmdir (folder);
+}
+
+static void
+test_overlays (void)
+{
+  g_autofree char *xpath = g_build_filename (overlays, "gelu_512.xclbin", NULL);
+  g_autofree char *ipath = g_build_filename (overlays, "gelu_512.bin", NULL);
+  g_autofree char *x = NULL;
+  g_autofree char *i = NULL;
+  g_autofree char *garbage = g_malloc0 (100000);
+  gsize x_size, i_size;
+
+  g_assert_true (g_file_get_contents (xpath, &x, &x_size, NULL));
+  g_assert_true (g_file_get_contents (ipath, &i, &i_size, NULL));
+  {
+    const struct {
+      const char *keys, *xclbin;
+      gsize xclbin_size;
+      gsize instructions_size;
+      NpuError code;
+      const char *part;
+    } cases[] = {
+        {"", garbage, 100000, i_size, NPU_ERROR_FORMAT, "is not an xclbin"},
+        {"", garbage, 0, i_size, NPU_ERROR_FORMAT, "is not an xclbin"},
+        {"", x, x_size / 2, i_size, NPU_ERROR_FORMAT, "is not an xclbin"},
+        {"kernel=GEMM\n", x, x_size, i_size, NPU_ERROR_FORMAT,
+            "no kernel 'GEMM'"},
+        {"", x, x_size, i_size - 4, NPU_ERROR_FORMAT, "cut off"},
+        {"", x, x_size, i_size - 1, NPU_ERROR_FORMAT, "whole words"},
+        {"", x, x_size, 0, NPU_ERROR_FORMAT, "is empty"},
+        {"generation=npu2\n", x, x_size, i_size, NPU_ERROR_UNSUPPORTED,
+            "is for npu2, but xrt:0 is an npu1"},
+    };
+
+    for (gsize j = 0; j < G_N_ELEMENTS (cases); j++) {
+      g_autofree char *folder = copy_overlay (cases[j].keys, cases[j].xclbin,
+          (gssize) cases[j].xclbin_size, i,
+          (gssize) cases[j].instructions_size);
+      g_autoptr (GError) error = open_error ("xrt", folder, "");
+
+      assert_message (
+          error, cases[j].code, PARTS (cases[j].part, "overlay 'gelu_512'"));
+      remove_folder (folder);
+    }
+  }
+}
+
+/* --- launches ----------------------------------------------------------- */
+
+/* A launch hangs for ever, alone or in a list, first or behind others. */
+static void
+test_hang (void)
+{
+  static const char *const fails[] = {"hang:n=1", "hang:n=5"};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (fails); i++)
+    for (guint batch = 1; batch <= 3; batch += 2)
+      for (guint depth = 1; depth <= 8; depth += 7) {
+        Rig rig = rig_new ();
+        g_autoptr (GError) error = NULL;
+        const guint64 start = npu_clock_ns ();
+        guint64 taken;
+
+        rig_sim ("watchdog_ms", "0");
+        rig_sim ("fail", fails[i]);
+        g_assert_false (run_blocks (&rig, batch, depth, 200 * MS, &error));
+        taken = npu_clock_ns () - start;
+        rig_sim ("watchdog_ms", "2000");
+        assert_message (error, NPU_ERROR_TIMEOUT, PARTS ("within 200 ms"));
+        g_assert_cmpuint (taken, <, 3 * SECOND);
+        assert_works (&rig);
+        rig_free (&rig);
+      }
+}
+
+/* The driver's watchdog is faster than the caller's timeout. */
+static void
+test_watchdog (void)
+{
+  Rig rig = rig_new ();
+  g_autoptr (GError) error = NULL;
+
+  rig_sim ("watchdog_ms", "100");
+  rig_sim ("fail", "hang:n=3");
+  g_assert_false (run_blocks (&rig, 1, 4, 0, &error));
+  rig_sim ("watchdog_ms", "2000");
+  assert_message (error, NPU_ERROR_LAUNCH,
+      PARTS ("the driver stopped it", "overlay 'gelu_512'"));
+  assert_works (&rig);
+  rig_free (&rig);
+}
+
+static void
+test_launch_error (void)
+{
+  static const char *const fails[] = {
+      "error:n=1", "error:n=6", "abort:n=2", "error", "submit:n=3"};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (fails); i++)
+    for (guint batch = 1; batch <= 3; batch += 2) {
+      Rig rig = rig_new ();
+      g_autoptr (GError) error = NULL;
+
+      rig_sim ("fail", fails[i]);
+      g_assert_false (run_blocks (&rig, batch, 3, 0, &error));
+      assert_message (
+          error, NPU_ERROR_LAUNCH, PARTS ("loaded again for the next launch"));
+      assert_works (&rig);
+      rig_free (&rig);
+    }
+}
+
+static void
+test_lost (void)
+{
+  for (guint batch = 1; batch <= 3; batch += 2) {
+    Rig rig = rig_new ();
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GError) again = NULL;
+
+    rig_sim ("fail", "lost:n=7");
+    g_assert_false (run_blocks (&rig, batch, 3, 0, &error));
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_LAUNCH);
+    g_test_message ("%s", error->message);
+    g_assert_false (run_blocks (&rig, batch, 3, 0, &again));
+    assert_message (
+        again, NPU_ERROR_LAUNCH, PARTS ("was lost", "dmesg", "device=cpu"));
+    assert_works (&rig);
+    rig_free (&rig);
+  }
+}
+
+static void
+test_old_driver (void)
+{
+  const NpuDeviceOptions options = {.overlays = overlays};
+  g_autoptr (GError) error = NULL;
+  NpuDevice *device;
+
+  rig_sim ("fail", "old");
+  device = npu_device_open ("xrt", &options, &error);
+  if (device) {
+    const NpuOp op = {
+        .kind = NPU_OP_PROGRAM, .rows = N_BLOCKS, .program = "gelu_512"};
+    Rig rig = {device, rig_op_new (device, &op, NULL)};
+
+    g_assert_false (run_blocks (&rig, 1, 3, 2 * SECOND, &error));
+    rig_sim ("fail", "");
+    rig_op_free (rig.op, NULL);
+    npu_device_free (device);
+  }
+  rig_sim ("fail", "");
+  assert_message (
+      error, NPU_ERROR_OPEN, PARTS ("driver that is too old", "Linux 6.14"));
+}
+
+/* Failures at random: each run works or tells why, and nothing is left. */
+static void
+test_storm (void)
+{
+  static const char *const fails[] = {"error:p=0.02:seed=%u",
+      "submit:p=0.02:seed=%u", "hang:p=0.01:seed=%u", "context:p=0.5:seed=%u"};
+  Rig rig = rig_new ();
+  guint n_failed = 0;
+
+  rig_sim ("watchdog_ms", "0");
+  for (guint i = 0; i < 200; i++) {
+    g_autofree char *fail =
+        g_strdup_printf (fails[i % G_N_ELEMENTS (fails)], i);
+    g_autoptr (GError) error = NULL;
+
+    rig_sim ("fail", fail);
+    n_failed += !run_blocks (&rig, 1 + i % 5, 1 + i % 7, 60 * MS, &error);
+    g_assert_true (!error || error->domain == NPU_ERROR);
+  }
+  rig_sim ("watchdog_ms", "2000");
+  g_test_message ("%u of 200 runs failed", n_failed);
+  g_assert_cmpuint (n_failed, >, 20);
+  g_assert_cmpuint (n_failed, <, 200);
+  assert_works (&rig);
+  rig_free (&rig);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  if (argc != 2)
+    g_error ("usage: %s OVERLAYS", argv[0]);
+  overlays = argv[1];
+  g_test_add_func ("/xrt/failures/open", test_open);
+  g_test_add_func ("/xrt/failures/auto", test_auto);
+  g_test_add_func ("/xrt/failures/memlock", test_memlock);
+  g_test_add_func ("/xrt/failures/no-memory", test_no_memory);
+  g_test_add_func ("/xrt/failures/no-context", test_no_context);
+  g_test_add_func ("/xrt/failures/overlays", test_overlays);
+  g_test_add_func ("/xrt/failures/hang", test_hang);
+  g_test_add_func ("/xrt/failures/watchdog", test_watchdog);
+  g_test_add_func ("/xrt/failures/launch-error", test_launch_error);
+  g_test_add_func ("/xrt/failures/lost", test_lost);
+  g_test_add_func ("/xrt/failures/old-driver", test_old_driver);
+  g_test_add_func ("/xrt/failures/storm", test_storm);
+  return g_test_run ();
+}
