@@ -6,6 +6,7 @@
 #include <exception>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <xrt/experimental/xrt_kernel.h>
 #include <xrt/experimental/xrt_system.h>
@@ -25,7 +26,11 @@ struct XrtApiDevice {
   xrt::device device;
 };
 
+/* What a command in flight uses is let go after the context, whose end ends it:
+ * kernels keep the context too, and behind it XRT's memory of commands. */
 struct XrtApiContext {
+  std::vector<xrt::bo> instructions;
+  std::vector<xrt::kernel> kernels;
   xrt::hw_context context;
 };
 
@@ -173,7 +178,7 @@ xrt_api_context_new (
     const xrt::uuid uuid =
         device->device.register_xclbin (xrt::xclbin{std::string (xclbin)});
 
-    return new XrtApiContext{xrt::hw_context (device->device, uuid)};
+    return new XrtApiContext{{}, {}, xrt::hw_context (device->device, uuid)};
   });
 }
 
@@ -194,6 +199,8 @@ xrt_api_kernel_new (XrtApiDevice *device, XrtApiContext *context,
 
     bo.write (words, n_words * sizeof *words, 0);
     bo.sync (XCL_BO_SYNC_BO_TO_DEVICE);
+    context->kernels.push_back (kernel);
+    context->instructions.push_back (bo);
     return new XrtApiKernel{kernel, bo, (uint32_t) n_words};
   });
 }
@@ -376,4 +383,16 @@ xrt_api_wait (XrtApiCommand *command, XrtApiList *list, unsigned timeout_ms,
       tell (error, 0, e.what ());
     }
   });
+}
+
+XrtApiState
+xrt_api_state (XrtApiCommand *command, XrtApiList *list)
+{
+  XrtApiState state = XRT_API_RUNNING;
+  XrtApiError ignored;
+
+  guarded (&ignored, [&] {
+    state = state_of (list ? list->list.state () : command->run.state ());
+  });
+  return state;
 }

@@ -107,6 +107,9 @@ void xrt_api_list_reset (XrtApiList *list);
 bool xrt_api_wait (XrtApiCommand *command, XrtApiList *list,
     unsigned timeout_ms, XrtApiState *state, XrtApiError *error);
 
+/* How it is now, without waiting: RUNNING where XRT cannot tell. */
+XrtApiState xrt_api_state (XrtApiCommand *command, XrtApiList *list);
+
 #ifdef __cplusplus
 }
 #endif

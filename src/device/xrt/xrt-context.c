@@ -3,13 +3,18 @@
  *
  * Who makes or frees a context has the device for itself (`exclusive`) but not
  * its lock, so launches on other contexts go on. A context is freed only when
- * no job is between acquisition and start in it; jobs in flight are ended by
- * that, which is what a launch that hangs needs.
+ * no job is between acquisition and start in it. A launch that hangs is first
+ * left to the driver's watchdog, which ends it and tells; where there is none,
+ * freeing the context ends it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "npu-clock.h"
 #include "xrt-private.h"
+
+/* What the kernel driver's watchdog takes to end a launch that hangs, 2 s, and
+ * something. After that the context is freed under it. */
+#define WATCHDOG_US 3000000
 
 /* --- making the list --------------------------------------------------- */
 
@@ -245,12 +250,17 @@ static void
 unload (XrtContext *context, const GError *cause)
 {
   XrtDevice *device = context->device;
+  const gint64 end = g_get_monotonic_time () + WATCHDOG_US;
 
-  context->lost = context->stop = TRUE; /* nobody starts in it */
-  g_cond_broadcast (&context->work);
+  context->lost = TRUE; /* nobody starts in it */
   g_cond_broadcast (&device->changed);
   while (context->n_pins > 0)
     g_cond_wait (&device->changed, &device->lock);
+  while (!g_queue_is_empty (&context->in_flight) &&
+         g_cond_wait_until (&device->changed, &device->lock, end))
+    ;
+  context->stop = TRUE;
+  g_cond_broadcast (&context->work);
   g_mutex_unlock (&device->lock);
   g_thread_join (g_steal_pointer (&context->waiter));
   free_objects (context);

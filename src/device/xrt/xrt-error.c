@@ -47,7 +47,6 @@ xrt_error_is_no_room (const XrtApiError *cause)
     case EBUSY:
       return TRUE;
     case EAGAIN:
-    case ENOMEM:
       return memlock_limit () == 0;
     default:
       return FALSE;
@@ -73,6 +72,17 @@ set_memlock (GError **error, const char *what, const XrtApiError *cause)
       "in /etc/security/limits.conf and a new login; for a service "
       "LimitMEMLOCK=infinity) (XRT: %s)",
       what, memlock_limit (), cause->message);
+  return FALSE;
+}
+
+static gboolean
+set_too_old (GError **error, const char *what, const XrtApiError *cause)
+{
+  g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
+      "%s has a driver that is too old for this XRT: %s; the amdxdna driver of "
+      "Linux 6.14 or later is needed, from the kernel or from AMD's "
+      "xdna-driver",
+      what, cause->message);
   return FALSE;
 }
 
@@ -124,8 +134,7 @@ xrt_error_set (
     case EPERM:
       node = forbidden_node ();
       return set_forbidden (error, what, node ? node : NODES "/accel0");
-    case EAGAIN:
-    case ENOMEM:
+    case EAGAIN: /* of mmap(), which locks */
       if (doing != XRT_DOING_LAUNCH && memlock_limit () > 0)
         return set_memlock (error, what, cause);
       break;
@@ -148,15 +157,14 @@ xrt_error_set (
           "it again when xrt-smi examine shows it, or use device=cpu",
           what, cause->message);
       return FALSE;
+    case EINVAL: /* the kernel's answer to a call that it does not know */
+      if (doing != XRT_DOING_WAIT)
+        break;
+      return set_too_old (error, what, cause);
     case ENOTTY:
     case ENOSYS:
     case EOPNOTSUPP:
-      g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
-          "%s has a driver that is too old for this XRT: %s; the amdxdna "
-          "driver of Linux 6.14 or later is needed, from the kernel or from "
-          "AMD's xdna-driver",
-          what, cause->message);
-      return FALSE;
+      return set_too_old (error, what, cause);
     default:
       break;
   }

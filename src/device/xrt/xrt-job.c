@@ -64,7 +64,7 @@ set_failed (XrtJob *job, XrtApiState state, const XrtApiError *cause)
         "dmesg) may tell more; it is loaded again for the next launch",
         device, overlay, cause->message);
   else /* XRT could not wait */
-    xrt_error_set (&job->error, XRT_DOING_LAUNCH, device, cause);
+    xrt_error_set (&job->error, XRT_DOING_WAIT, device, cause);
 }
 
 /* The oldest job is over. With the lock. */
@@ -86,6 +86,21 @@ complete (XrtContext *context, XrtJob *job, gboolean waited, XrtApiState state,
   }
   g_cond_broadcast (&job->done);
   g_cond_broadcast (&context->device->changed);
+}
+
+/* Whether the job is over: RUNNING after a slice in which it was not. FALSE
+ * where XRT could not wait. That says nothing of the job, which may still be
+ * writing to its buffers, so its state is looked at. */
+static gboolean
+wait_or_look (XrtApiCommand *last, XrtApiList *list, XrtApiState *state,
+    XrtApiError *cause)
+{
+  if (xrt_api_wait (last, list, SLICE_MS, state, cause))
+    return TRUE;
+  *state = xrt_api_state (last, list);
+  if (*state == XRT_API_RUNNING)
+    g_usleep (1000);
+  return FALSE;
 }
 
 gpointer
@@ -110,9 +125,9 @@ xrt_context_waiter (gpointer data)
     last = g_ptr_array_index (job->commands, job->commands->len - 1);
     list = job->list;
     g_mutex_unlock (&device->lock);
-    waited = xrt_api_wait (last, list, SLICE_MS, &state, &cause);
+    waited = wait_or_look (last, list, &state, &cause);
     g_mutex_lock (&device->lock);
-    if (!waited || state != XRT_API_RUNNING)
+    if (state != XRT_API_RUNNING)
       complete (context, job, waited, state, &cause);
   }
   g_mutex_unlock (&device->lock);

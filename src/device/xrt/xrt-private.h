@@ -112,6 +112,7 @@ typedef enum {
   XRT_DOING_CONTEXT, /* a context for a program */
   XRT_DOING_BUFFER,
   XRT_DOING_LAUNCH,
+  XRT_DOING_WAIT,
 } XrtDoing;
 
 /* Sets @error and returns FALSE. @what begins the message: "device xrt:0". */
