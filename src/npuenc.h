@@ -14,4 +14,5 @@
 #include "model/npu-model.h"
 #include "npu-api.h"
 #include "npu-error.h"
+#include "tiles/npu-program.h"
 #include "tiles/npu-tiles.h"

@@ -99,6 +99,8 @@ bench_options_parse (
           NULL},
       {"device", 0, 0, G_OPTION_ARG_STRING, &options->device,
           "auto, cpu, xrt or xrt:N; default: cpu", "DEVICE"},
+      {"overlays", 0, 0, G_OPTION_ARG_FILENAME, &options->overlays,
+          "Directory of the NPU's compiled programs, for xrt", "DIR"},
       {"model", 0, 0, G_OPTION_ARG_FILENAME, &options->model,
           "A Whisper model, or synthetic:SIZE; default: synthetic:tiny",
           "MODEL"},
@@ -172,6 +174,7 @@ void
 bench_options_clear (BenchOptions *options)
 {
   g_free (options->device);
+  g_free (options->overlays);
   g_free (options->model);
   g_free (options->json);
   g_free (options->trace);

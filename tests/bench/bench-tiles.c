@@ -245,8 +245,14 @@ gboolean
 bench_tiles_traced (Bench *bench, NpuDevice *device, guint depth, guint batch,
     BenchTraced *traced, GError **error)
 {
-  Traced *object = g_new0 (Traced, 1);
+  Traced *object;
 
+  if (device->host != NULL) {
+    g_set_error_literal (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "--trace and --svg draw windows on an NPU: use them with --encoder");
+    return FALSE;
+  }
+  object = g_new0 (Traced, 1);
   object->work = workload_new (bench->options.n_tiles, TRUE);
   object->tiles = open_tiles (bench, device, object->work, depth, batch, error);
   if (object->tiles == NULL) {

@@ -113,6 +113,7 @@ bench_trace (Bench *bench, GError **error)
   const NpuDeviceOptions device_options = {
       .threads = bench->options.threads,
       .latency = bench->options.latency_us * (guint64) 1000,
+      .overlays = bench->options.overlays,
       .tile_observer = note_tile,
       .tile_observer_data = &sink,
   };

@@ -19,7 +19,7 @@ G_BEGIN_DECLS
 #define BENCH_ROOFLINE "roofline"
 
 typedef struct {
-  char *device, *model, *json, *trace, *svg;
+  char *device, *overlays, *model, *json, *trace, *svg;
   guint n_tiles;
   GArray *depths; /* of guint, ascending, 1 first: what others compare with */
   guint threads, repeat, latency_us;
@@ -105,6 +105,9 @@ void bench_result_init (BenchResult *result, const char *mode,
 /* --- the modes */
 gboolean bench_run_tiles (
     Bench *bench, const char *mode, const char *workload, GError **error);
+/* The same on a device that has programs: @name is one of them. */
+gboolean bench_run_program (
+    Bench *bench, const char *mode, const char *name, GError **error);
 gboolean bench_run_encoder (Bench *bench, GError **error);
 gboolean bench_run_launch (Bench *bench, GError **error);
 

@@ -2,11 +2,15 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench-load.h"
 #include "bench.h"
+
+/* The loose tiles of an NPU. */
+#define PROGRAM "attention_64x64"
 
 static gboolean
 open_device (Bench *bench, GError **error)
@@ -15,11 +19,33 @@ open_device (Bench *bench, GError **error)
   const NpuDeviceOptions device_options = {
       .threads = options->threads,
       .latency = options->latency_us * (guint64) 1000,
+      .overlays = options->overlays,
   };
 
   bench->device = npu_device_open (options->device, &device_options, error);
   bench->precision = options->precision == NPU_PRECISION_F32 ? "f32" : "int8";
   return bench->device != NULL;
+}
+
+/* An NPU has the CPU beside it, and programs for loose tiles. */
+static gboolean
+is_npu (const Bench *bench)
+{
+  return bench->device->host != NULL;
+}
+
+static gboolean
+run_program (Bench *bench, const char *mode, const char *title, GError **error)
+{
+  const guint first = bench->results->len;
+  g_autofree char *full = g_strdup_printf (
+      "%s, " PROGRAM ": %u tiles", title, bench->options.n_tiles);
+
+  if (!bench_run_program (bench, mode, PROGRAM, error))
+    return FALSE;
+  bench_print_results (bench, full, first);
+  bench_print_best (bench, PROGRAM, first);
+  return TRUE;
 }
 
 /* A mode on loose tiles, for attention and for the whole block. */
@@ -28,6 +54,8 @@ run_tiles (Bench *bench, const char *mode, const char *title, GError **error)
 {
   static const char *const workloads[] = {"attention", "block"};
 
+  if (is_npu (bench))
+    return run_program (bench, mode, title, error);
   for (guint i = 0; i < G_N_ELEMENTS (workloads); i++) {
     const guint first = bench->results->len;
     g_autofree char *name = g_strdup_printf ("%s of loose tiles", workloads[i]);
@@ -73,9 +101,11 @@ run (Bench *bench, GError **error)
     return FALSE;
   bench_load_now (&start);
   bench_print_header (bench);
-  if (!bench_run_launch (bench, error))
-    return FALSE;
-  bench_print_launch_cost (bench);
+  if (!is_npu (bench)) {
+    if (!bench_run_launch (bench, error))
+      return FALSE;
+    bench_print_launch_cost (bench);
+  }
 
   if (options->pipelined &&
       !run_tiles (bench, BENCH_PIPELINED, "pipelined", error))
@@ -97,7 +127,11 @@ run (Bench *bench, GError **error)
 int
 main (int argc, char **argv)
 {
-  Bench bench = {.results = g_array_new (FALSE, FALSE, sizeof (BenchResult))};
+  Bench bench = {
+      .results = g_array_new (FALSE, FALSE, sizeof (BenchResult)),
+      .own_cost_us = NAN,
+      .launch_cost_us = NAN,
+  };
   g_autoptr (GError) error = NULL;
   const gboolean done =
       bench_options_parse (&bench.options, &argc, &argv, &error) &&
