@@ -16,9 +16,9 @@
  *
  * k and v alternate in one stream with two buffers: while the scores of a
  * tile are computed its v arrives, while v is worked on the next k does. A
- * tile of either takes 2048 cycles to arrive (4 bytes a cycle) and its 512
- * block products per 4x64 rows 2048 cycles at least to compute, so neither
- * waits much for the other; softmax is what a core spends most of the rest on.
+ * tile of either takes 2048 cycles to arrive at 4 bytes a cycle, and is worth
+ * 2048 products of blocks, of which a core makes one a cycle at best: neither
+ * waits much for the other.
  *
  * Blocks are 4x4, 4x8 or 8x4, each by rows; rows of blocks follow each other.
  * The running maximum of a row is kept as an integer: then 2^(old - new) is a

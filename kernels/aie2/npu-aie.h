@@ -38,7 +38,7 @@
 
 #include <stdint.h>
 
-#ifdef __AIEARCH__
+#if defined __AIE_ARCH__ || defined __AIEARCH__
 #include "npu-aie-core.h"
 #else
 #include "npu-aie-host.h"

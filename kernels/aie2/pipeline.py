@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 
-import sizes
+import overlays
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORE_MEMORY = 65536
@@ -98,10 +98,10 @@ def main():
     parser.add_argument('--keep', type=pathlib.Path,
                         help='a folder for the files of all stages')
     parser.add_argument('sizes', nargs='*', metavar='SIZE',
-                        help=', '.join(sizes.SIZES) + '; all by default')
+                        help=', '.join(overlays.SIZES) + '; all by default')
     args = parser.parse_args()
     for size in args.sizes:
-        if size not in sizes.SIZES:
+        if size not in overlays.SIZES:
             parser.error(f"there is no size '{size}'")
     for tool in ('aie-opt', 'aie-translate'):
         if not shutil.which(tool):
@@ -113,8 +113,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix='npu-pipeline-') as temporary:
         folder = args.keep or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for size in args.sizes or sizes.SIZES:
-            for name, arguments in sizes.designs(size):
+        for size in args.sizes or overlays.SIZES:
+            for name, arguments in overlays.designs(size):
                 text = subprocess.run(
                     [sys.executable, HERE / 'design.py',
                      *[str(argument) for argument in arguments]],

@@ -16,7 +16,8 @@ def check(script):
     return run
 
 
-SCRIPTS = [*sorted(tap.ROOT.glob("pipelines/*.sh")),
+SCRIPTS = [*sorted(tap.ROOT.glob("kernels/**/*.sh")),
+           *sorted(tap.ROOT.glob("pipelines/*.sh")),
            *sorted(tap.ROOT.glob("tests/**/*.sh")), tap.ROOT / ".ci/run"]
 tap.run([(str(script.relative_to(tap.ROOT)), check(script))
          for script in SCRIPTS])
