@@ -9,10 +9,12 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 import configparser
 import itertools
+import pathlib
 import re
 import shutil
 import sys
 
+import aie2stream
 import tap
 
 AIE2 = tap.ROOT / "kernels/aie2"
@@ -239,12 +241,42 @@ def overlays():
                 assert int(group["n"]) == wide * d
 
 
+def words_of(design):
+    """A design's transfers in 32-bit words of its arguments by number."""
+    signature = re.search(r"runtime_sequence\((.*)\) \{", design.text)[1]
+    arguments = {name: (number, 2 if kind == "bf16" else 1)
+                 for number, (name, kind) in enumerate(
+                     re.findall(r"%(\w+): memref<\d+x(\w+)>", signature))}
+    for fifo, stream in design.streams.items():
+        words = []
+        for name, element in stream:
+            number, share = arguments[name]
+            if element % share == 0:
+                words.append((number, element // share))
+        yield int(fifo[-1]), "_out_" in fifo, words
+
+
 def pipeline():
     for tool in ("aie-opt", "aie-translate"):
         if not shutil.which(tool):
             raise tap.Skip(f"there is no {tool}: it comes with mlir-aie")
-    said = script("pipeline.py", timeout=1500)
-    tap.expect((AIE2 / "README.md").read_text(), said)
+    with tap.folder() as folder:
+        said = script("pipeline.py", "--keep", folder, timeout=1500)
+        tap.expect((AIE2 / "README.md").read_text(), said)
+        for line in script("overlays.py", "--size", "tiny", "--precision",
+                           "bf16", "--list").splitlines():
+            name, program, *words = line.split()
+            if program == "design.py":
+                check_stream(Design(*words),
+                             pathlib.Path(folder, f"{name}.bin").read_bytes())
+
+
+def check_stream(design, data):
+    """The stream asks for the transfers that the design describes."""
+    stream = aie2stream.Stream(data)
+    actual = sorted((column, *transfers) for (column, _), transfers
+                    in stream.transfers.items())
+    assert actual == sorted(words_of(design)), "other transfers"
 
 
 tap.run([
