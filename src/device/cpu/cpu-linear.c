@@ -29,6 +29,13 @@ scratch_x_size (const NpuOp *op)
   return op->b_type == NPU_TYPE_BF16 ? k * sizeof (guint16) : 0;
 }
 
+/* Not pointer arithmetic: without a base only the size is asked for. */
+static gpointer
+at (guint8 *base, gsize offset)
+{
+  return GSIZE_TO_POINTER (GPOINTER_TO_SIZE (base) + offset);
+}
+
 static LinearScratch
 linear_scratch (const CpuKernel *kernel, guint8 *base)
 {
@@ -45,15 +52,15 @@ linear_scratch (const CpuKernel *kernel, guint8 *base)
   LinearScratch scratch;
   gsize offset = 0;
 
-  scratch.a = base + offset;
+  scratch.a = at (base, offset);
   offset += CPU_ALIGNED (a_size);
-  scratch.acc = base + offset;
+  scratch.acc = at (base, offset);
   offset += CPU_ALIGNED (acc_size);
-  scratch.c = (float *) (base + offset);
+  scratch.c = at (base, offset);
   offset += CPU_ALIGNED (c_size);
-  scratch.x = (float *) (base + offset);
+  scratch.x = at (base, offset);
   offset += CPU_ALIGNED (scratch_x_size (op));
-  scratch.onednn = base + offset;
+  scratch.onednn = at (base, offset);
   offset += CPU_ALIGNED (cpu_gemm_scratch_size (kernel->gemm));
   scratch.size = offset;
   return scratch;
