@@ -112,7 +112,7 @@ attend (uint16_t *o, ptrdiff_t pitch, const uint16_t *q, const Keys *keys,
 {
   const NpuAttentionKernel *kernel = &sim_kernels ()->attention_f32;
   const int n_valid = count_valid (keys);
-  Tiles tiles = {NULL};
+  Tiles tiles = {.q = NULL};
   float *tile_q = sim_scratch (TILE * sizeof *tile_q);
   float *tile_o = sim_scratch (TILE * sizeof *tile_o);
 
