@@ -129,8 +129,9 @@ main (int argc, char **argv)
 {
   Bench bench = {
       .results = g_array_new (FALSE, FALSE, sizeof (BenchResult)),
-      .own_cost_us = NAN,
-      .launch_cost_us = NAN,
+      .executor_us = NAN,
+      .host_us = NAN,
+      .empty_launch_us = NAN,
   };
   g_autoptr (GError) error = NULL;
   const gboolean done =
