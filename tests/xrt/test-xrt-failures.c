@@ -408,6 +408,7 @@ test_old_driver (void)
   g_autoptr (GError) error = NULL;
   NpuDevice *device;
 
+  rig_sim ("latency_us", "20000"); /* there is something to wait for */
   rig_sim ("fail", "old");
   device = npu_device_open ("xrt", &options, &error);
   if (device) {

@@ -214,16 +214,30 @@ part (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch,
   }
 }
 
-/* The heads' columns lie among those of others: all valid rows are synced. */
+/* Syncs the columns of the launch's heads: row by row where they lie among
+ * those of others, which the device may be writing. */
 static gboolean
 finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
 {
+  const gsize head_size = NPU_HEAD_DIM * sizeof (guint16);
   const gsize row_size = kernel->program->overlay->n * sizeof (guint16);
+  NpuBuffer *o = launch->args[NPU_ARG_O];
+  const gsize offset = launch->offset[NPU_ARG_O];
+  guint first, end;
 
-  return !(launch->sync_args & NPU_ARG_BIT (NPU_ARG_O)) ||
-         npu_buffer_sync (launch->args[NPU_ARG_O], NPU_SYNC_FROM_DEVICE,
-             launch->offset[NPU_ARG_O], launch->rows * row_size, error);
+  if (!(launch->sync_args & NPU_ARG_BIT (NPU_ARG_O)))
+    return TRUE;
+  heads_of (kernel, launch, &first, &end);
+  if (end - first == kernel->op.heads)
+    return npu_buffer_sync (
+        o, NPU_SYNC_FROM_DEVICE, offset, launch->rows * row_size, error);
+  for (guint i = 0; i < launch->rows; i++)
+    if (!npu_buffer_sync (o, NPU_SYNC_FROM_DEVICE,
+            offset + i * row_size + first * head_size,
+            (end - first) * head_size, error))
+      return FALSE;
+  return TRUE;
 }
 
 gboolean
