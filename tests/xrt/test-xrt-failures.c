@@ -422,6 +422,7 @@ test_old_driver (void)
     npu_device_free (device);
   }
   rig_sim ("fail", "");
+  rig_sim ("latency_us", "0");
   assert_message (
       error, NPU_ERROR_OPEN, PARTS ("driver that is too old", "Linux 6.14"));
 }

@@ -127,8 +127,13 @@ xrt_context_waiter (gpointer data)
     g_mutex_unlock (&device->lock);
     waited = wait_or_look (last, list, &state, &cause);
     g_mutex_lock (&device->lock);
+    if (!waited) {
+      job->not_waited = TRUE;
+      job->wait_cause = cause;
+    }
     if (state != XRT_API_RUNNING)
-      complete (context, job, waited, state, &cause);
+      complete (context, job, !job->not_waited, state,
+          job->not_waited ? &job->wait_cause : &cause);
   }
   g_mutex_unlock (&device->lock);
   return NULL;
@@ -273,6 +278,7 @@ xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
   job->program = program;
   job->n_submissions = (n_commands + XRT_MAX_CHAIN - 1) / XRT_MAX_CHAIN;
   job->state = XRT_JOB_IDLE;
+  job->not_waited = FALSE;
   do
     started = try_start (job, n_commands, bind, user_data, &cause);
   while (!started && !cause);

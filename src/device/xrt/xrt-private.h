@@ -100,6 +100,8 @@ struct _XrtJob {
   XrtJobState state;
   guint64 submitted;
   NpuRunTimes times;
+  gboolean not_waited; /* XRT could not wait for it, because of: */
+  XrtApiError wait_cause;
   GCond done;
   GError *error; /* FAILED */
   GList link;    /* in the context's queue */

@@ -281,6 +281,22 @@ sim_command_release (SimJob *job)
   job->n_calls = 0;
 }
 
+/* Whether a command writes there, of a range that it is in: an attention's
+ * output is some columns of rows whose other columns are other commands'. */
+static bool
+range_is_written (const SimProgram *program, const Range *range,
+    uint64_t offset, uint64_t size)
+{
+  const uint64_t pitch = (uint64_t) program->n * 2;
+  const uint64_t width = (uint64_t) program->heads * NPU_HEAD_DIM * 2;
+  uint64_t column;
+
+  if (range->role != SIM_ARG_O || size >= pitch)
+    return true;
+  column = (offset + pitch - range->offset % pitch) % pitch;
+  return column < width || column + size > pitch;
+}
+
 bool
 sim_command_writes (
     const SimJob *job, const SimBo *bo, uint64_t offset, uint64_t size)
@@ -290,7 +306,9 @@ sim_command_writes (
       const Range *range = &job->calls[i].ranges[j];
 
       if (range->bo == bo && sim_arg_is_output (range->role) &&
-          range->offset < offset + size && offset < range->offset + range->size)
+          range->offset < offset + size &&
+          offset < range->offset + range->size &&
+          range_is_written (job->calls[i].program, range, offset, size))
         return true;
     }
   return false;
