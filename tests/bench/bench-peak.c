@@ -61,6 +61,13 @@ int8_c (void)
 
 #if defined(__x86_64__)
 
+/* A step of one chain. The factor may be another every time: else a compiler
+ * would multiply once for all chains. */
+#define CHAIN(s, step)                                                         \
+  OPAQUE (a, "v");                                                             \
+  s = step (s);                                                                \
+  OPAQUE (s, "v");
+
 /* One function per instruction set: a loop of CHAINS independent sums. */
 #define PEAK(name, isa, Vector, zero, step, lanes)                             \
   __attribute__ ((target (isa))) static double name (void)                     \
@@ -72,21 +79,18 @@ int8_c (void)
     OPAQUE (a, "v");                                                           \
     OPAQUE (b, "v");                                                           \
     for (int i = 0; i < STEPS; i++) {                                          \
-      s0 = step (s0), s1 = step (s1), s2 = step (s2), s3 = step (s3);          \
-      s4 = step (s4), s5 = step (s5), s6 = step (s6), s7 = step (s7);          \
-      s8 = step (s8), s9 = step (s9), s10 = step (s10), s11 = step (s11);      \
-      OPAQUE (s0, "v");                                                        \
-      OPAQUE (s1, "v");                                                        \
-      OPAQUE (s2, "v");                                                        \
-      OPAQUE (s3, "v");                                                        \
-      OPAQUE (s4, "v");                                                        \
-      OPAQUE (s5, "v");                                                        \
-      OPAQUE (s6, "v");                                                        \
-      OPAQUE (s7, "v");                                                        \
-      OPAQUE (s8, "v");                                                        \
-      OPAQUE (s9, "v");                                                        \
-      OPAQUE (s10, "v");                                                       \
-      OPAQUE (s11, "v");                                                       \
+      CHAIN (s0, step)                                                         \
+      CHAIN (s1, step)                                                         \
+      CHAIN (s2, step)                                                         \
+      CHAIN (s3, step)                                                         \
+      CHAIN (s4, step)                                                         \
+      CHAIN (s5, step)                                                         \
+      CHAIN (s6, step)                                                         \
+      CHAIN (s7, step)                                                         \
+      CHAIN (s8, step)                                                         \
+      CHAIN (s9, step)                                                         \
+      CHAIN (s10, step)                                                        \
+      CHAIN (s11, step)                                                        \
     }                                                                          \
     return 2.0 * (lanes) *CHAINS * STEPS;                                      \
   }
