@@ -152,7 +152,7 @@ xrt_error_set (
     case ESHUTDOWN:
       if (doing == XRT_DOING_OPEN)
         break;
-      g_set_error (error, NPU_ERROR, NPU_ERROR_LAUNCH,
+      g_set_error (error, NPU_ERROR, NPU_ERROR_LOST,
           "%s was lost: %s; the kernel's log (sudo dmesg) has the reason; open "
           "it again when xrt-smi examine shows it, or use device=cpu",
           what, cause->message);
