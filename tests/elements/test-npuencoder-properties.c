@@ -296,6 +296,16 @@ test_unknown_synthetic (void)
       GST_RESOURCE_ERROR_NOT_FOUND, "synthetic:huge", "tiny");
 }
 
+#ifdef HAVE_XRT
+static void
+test_xrt_needs_overlays (void)
+{
+  check_start_fails ("model=" TINY " device=xrt", GST_RESOURCE_ERROR,
+      GST_RESOURCE_ERROR_SETTINGS, "overlays", "(properties device");
+  check_start_fails ("model=" TINY " device=xrt:1", GST_RESOURCE_ERROR,
+      GST_RESOURCE_ERROR_SETTINGS, "overlays", "(properties device");
+}
+#else
 static void
 test_no_xrt (void)
 {
@@ -304,6 +314,7 @@ test_no_xrt (void)
   check_start_fails ("model=" TINY " device=xrt:1", GST_RESOURCE_ERROR,
       GST_RESOURCE_ERROR_NOT_FOUND, "xrt:1", "device");
 }
+#endif
 
 static void
 test_unknown_device (void)
@@ -408,7 +419,12 @@ main (int argc, char **argv)
   g_test_add_func ("/npuencoder/start/model-malformed", test_model_malformed);
   g_test_add_func (
       "/npuencoder/start/unknown-synthetic-size", test_unknown_synthetic);
+#ifdef HAVE_XRT
+  g_test_add_func (
+      "/npuencoder/start/xrt-needs-overlays", test_xrt_needs_overlays);
+#else
   g_test_add_func ("/npuencoder/start/no-xrt-in-this-build", test_no_xrt);
+#endif
   g_test_add_func ("/npuencoder/start/unknown-device", test_unknown_device);
   g_test_add_func ("/npuencoder/start/too-many-threads", test_too_many_threads);
   g_test_add_func ("/npuencoder/start/trace-cannot-be-written",
