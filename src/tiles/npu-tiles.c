@@ -83,14 +83,12 @@ allocate_slots (NpuTiles *tiles, GError **error)
   return TRUE;
 }
 
-NpuTiles *
-npu_tiles_new (NpuDevice *device, const NpuTilesOptions *options,
+static NpuTiles *
+tiles_new_on (NpuDevice *device, const NpuTilesOptions *options,
     const NpuTilesBlock *block, GError **error)
 {
   g_autoptr (NpuTiles) tiles = NULL;
 
-  if (!check_options (options, error))
-    return NULL;
   tiles = g_new0 (NpuTiles, 1);
   tiles->device = device;
   tiles->depth = options->depth;
@@ -105,6 +103,24 @@ npu_tiles_new (NpuDevice *device, const NpuTilesOptions *options,
   if (block != NULL && !tiles_block_open (tiles, block, options->type, error))
     return NULL;
   return g_steal_pointer (&tiles);
+}
+
+NpuTiles *
+npu_tiles_new (NpuDevice *device, const NpuTilesOptions *options,
+    const NpuTilesBlock *block, GError **error)
+{
+  g_autoptr (GError) refused = NULL;
+  NpuTiles *tiles;
+
+  if (!check_options (options, error))
+    return NULL;
+  tiles = tiles_new_on (device, options, block, &refused);
+  if (tiles == NULL && device->host != NULL &&
+      g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED))
+    return tiles_new_on (device->host, options, block, error);
+  if (tiles == NULL)
+    g_propagate_error (error, g_steal_pointer (&refused));
+  return tiles;
 }
 
 void

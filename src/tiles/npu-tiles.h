@@ -70,7 +70,8 @@ typedef struct {
  * @device: must outlive the pipeline
  * @block: (nullable): to run whole blocks too; not kept
  *
- * Opens the kernels, and allocates the buffers of each slot.
+ * Opens the kernels, and allocates the buffers of each slot. What @device does
+ * not do, the CPU beside it does (NpuDevice.host), all operations alike.
  *
  * Returns: (transfer full): a pipeline, or %NULL with @error set: SETTINGS for
  * options out of range, UNSUPPORTED for what the device does not do.

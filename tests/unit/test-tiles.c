@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "compare.h"
+#include "fake-npu.h"
 #include "tiles-fixture.h"
 
 static void
@@ -275,6 +276,39 @@ test_device_chooses_batch (void)
       4 * npu_tiles_get_memory_size (flat));
 }
 
+/* An NPU that has no program for loose tiles leaves them to the CPU beside it:
+ * the same bytes, and no launch of its own. */
+static void
+test_npu_without_a_program (void)
+{
+  const FakeNpuOptions npu_options = {.threads = 2};
+  const NpuDeviceOptions options = {.overlays = "."};
+  g_autoptr (NpuDevice) cpu = tiles_device (2);
+  g_autoptr (List) list = list_new (7, 2);
+  g_autoptr (Weights) weights = weights_new (64);
+  g_autoptr (Results) expected = results_new (7, 64);
+  g_autoptr (Results) got = results_new (7, 64);
+  NpuDevice *npu;
+
+  fake_npu_install (&npu_options);
+  npu = npu_device_open ("xrt", &options, NULL);
+  g_assert_nonnull (npu);
+  {
+    g_autoptr (NpuTiles) there =
+        tiles_new (npu, 3, 2, NPU_TYPE_Q8, &weights->block);
+    g_autoptr (NpuTiles) here =
+        tiles_new (cpu, 3, 2, NPU_TYPE_Q8, &weights->block);
+
+    g_assert_true (results_run (got, there, list, NULL));
+    g_assert_true (results_run (expected, here, list, NULL));
+    compare_check_same ("GELU", got->gelu, expected->gelu, 7 * 64, 64);
+  }
+  npu_device_free (npu);
+  g_assert_cmpuint (fake_npu_get_counts ().n_launches, ==, 0);
+  g_assert_cmpint (fake_npu_get_counts ().n_alive, ==, 0);
+  fake_npu_install (NULL);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -306,5 +340,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tiles/an-empty-list-is-no-launch", test_empty_list);
   g_test_add_func (
       "/tiles/memory-grows-by-the-slot", test_device_chooses_batch);
+  g_test_add_func (
+      "/tiles/an-npu-leaves-them-to-its-cpu", test_npu_without_a_program);
   return g_test_run ();
 }
