@@ -17,15 +17,18 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   npu_attention_init_s8_avx2 (kernels);
   npu_rows_init_avx2 (kernels);
   npu_epilogue_init_avx2 (kernels);
+  npu_gemm_init_s8_avx2 (kernels);
 
   if (cpu_flags & NPU_CPU_AVX_VNNI) {
     kernels->name = "avxvnni";
     npu_attention_init_s8_avxvnni (kernels);
+    kernels->gemm_s8 = (NpuGemmKernel){0};
   }
 
   if (!(cpu_flags & NPU_CPU_AVX512))
     return;
   kernels->name = "avx512";
+  kernels->gemm_s8 = (NpuGemmKernel){0};
   npu_attention_init_f32_avx512 (kernels);
   npu_rows_init_avx512 (kernels);
   npu_epilogue_init_avx512 (kernels);
@@ -49,6 +52,7 @@ void
 npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
 {
   kernels->name = "c";
+  kernels->gemm_s8 = (NpuGemmKernel){0};
   npu_attention_init_c (kernels);
   npu_rows_init_c (kernels);
   npu_epilogue_init_c (kernels);

@@ -47,6 +47,22 @@ typedef struct {
       const void *v, int q_rows, int kv_rows, float scale, void *scratch);
 } NpuAttentionKernel;
 
+/* Products of bytes, as they are in q8 tiles, with constant int8 weights. */
+typedef struct {
+  int max_weight; /* larger magnitudes may saturate on the way */
+
+  /* Packs weight[n][k] to n k bytes, 64-byte aligned. */
+  void (*pack) (int8_t *packed, const int8_t *weight, int n, int k);
+
+  /* c[rows][n] = a[rows][k] weight^T, exactly; strides in elements. */
+  void (*run) (int32_t *c, ptrdiff_t c_stride, const uint8_t *a,
+      ptrdiff_t a_stride, const int8_t *packed, int rows, int n, int k);
+} NpuGemmKernel;
+
+/* n is a multiple of the first, k of the second. */
+#define NPU_GEMM_COLUMNS 16
+#define NPU_GEMM_DEPTH 4
+
 /* What follows a matrix product, in this order: scale (int8 only), bias,
  * GELU, residual. */
 typedef struct {
@@ -62,6 +78,9 @@ typedef struct {
 
   NpuAttentionKernel attention_f32;
   NpuAttentionKernel attention_s8;
+
+  /* Zeros where a library's products are faster. */
+  NpuGemmKernel gemm_s8;
 
   /* y[rows][d] = (x - mean) / sqrt (var + eps) * gamma + beta, by row. */
   void (*layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,

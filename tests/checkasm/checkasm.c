@@ -85,6 +85,7 @@ main (int argc, char **argv)
     add_attention_hostile_tests (level);
     add_rows_tests (level);
     add_epilogue_tests (level);
+    add_gemm_tests (level);
   }
 
   if (bench) {

@@ -60,6 +60,7 @@ void add_attention_hostile_tests (const Level *level);
 void add_rotation_tests (void);
 void add_rows_tests (const Level *level);
 void add_epilogue_tests (const Level *level);
+void add_gemm_tests (const Level *level);
 
 /* Adds a test of this level: /LEVEL/NAME. */
 void add_level_test (

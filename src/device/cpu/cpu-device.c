@@ -384,7 +384,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device = g_new0 (CpuDevice, 1);
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
-  device->s8_is_exact = cpu_gemm_s8_is_exact ();
+  device->s8_is_exact = !device->kernels.gemm_s8.run && cpu_gemm_s8_is_exact ();
   device->base.fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 && cpu_gemm_has_bf16 ();
   device->latency = options->latency;

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct {
   NpuDevice base;
   NpuKernels kernels;   /* the table for this CPU */
-  gboolean s8_is_exact; /* cpu_gemm_s8_is_exact() */
+  gboolean s8_is_exact; /* int8 products take weights up to 127 */
   guint n_workers;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */

@@ -16,7 +16,13 @@ extern int omp_get_max_threads (void);
 /* Wide enough to hide a block's start, narrow enough for L2. */
 #define MAX_BLOCK_COLUMNS 512
 
+/* So narrow that our own kernel's block is still in the cache when it is
+ * scaled. */
+#define OWN_BLOCK_COLUMNS 128
+
 struct _CpuGemm {
+  const NpuGemmKernel *own; /* NULL: oneDNN computes */
+  guint k;
   guint block_columns;
   gsize block_size; /* bytes of one block of packed weights */
   gsize scratch_size;
@@ -270,9 +276,38 @@ cpu_gemm_new_f32 (const float *weight, guint n, guint k, GError **error)
   return gemm_new (weight, n, k, dnnl_f32, dnnl_f32, dnnl_f32, error);
 }
 
-CpuGemm *
-cpu_gemm_new_s8 (const gint8 *weight, guint n, guint k, GError **error)
+static CpuGemm *
+gemm_new_own (const NpuGemmKernel *own, const gint8 *weight, guint n, guint k)
 {
+  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+  guint columns = OWN_BLOCK_COLUMNS;
+
+  while (columns > NPU_GEMM_COLUMNS && n % columns)
+    columns /= 2;
+  if (columns < NPU_HEAD_DIM)
+    columns = n;
+  gemm->own = own;
+  gemm->k = k;
+  gemm->block_columns = columns;
+  gemm->block_size = (gsize) columns * k;
+  if (posix_memalign ((void **) &gemm->packed, 64, (gsize) n * k)) {
+    g_free (gemm);
+    return NULL;
+  }
+  own->pack ((gint8 *) gemm->packed, weight, (int) n, (int) k);
+  return gemm;
+}
+
+CpuGemm *
+cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight, guint n,
+    guint k, GError **error)
+{
+  CpuGemm *gemm = NULL;
+
+  if (own && n % NPU_GEMM_COLUMNS == 0 && k % NPU_GEMM_DEPTH == 0)
+    gemm = gemm_new_own (own, weight, n, k);
+  if (gemm)
+    return gemm;
   return gemm_new (weight, n, k, dnnl_u8, dnnl_s8, dnnl_s32, error);
 }
 
@@ -335,12 +370,12 @@ cpu_gemm_s8_is_exact (void)
 
     memset (weight, 127, sizeof weight);
     memset (a, 255, sizeof a);
-    gemm = cpu_gemm_new_s8 (weight, N, N, NULL);
+    gemm = cpu_gemm_new_s8 (NULL, weight, N, N, NULL);
     thread = cpu_gemm_thread_new ();
     if (gemm) {
       g_autofree guint8 *scratch = g_malloc (gemm->scratch_size + 64);
 
-      cpu_gemm_run (gemm, thread, 0, a, c,
+      cpu_gemm_run (gemm, thread, 0, a, NPU_TILE_ROWS, c,
           (gpointer) (((gsize) scratch + 63) & ~(gsize) 63));
       exact = c[0] == N * 127 * 255;
     }
@@ -357,8 +392,10 @@ cpu_gemm_free (CpuGemm *gemm)
 {
   if (!gemm)
     return;
-  dnnl_primitive_destroy (gemm->primitive);
-  dnnl_primitive_desc_destroy (gemm->desc);
+  if (!gemm->own) {
+    dnnl_primitive_destroy (gemm->primitive);
+    dnnl_primitive_desc_destroy (gemm->desc);
+  }
   free (gemm->packed);
   g_free (gemm);
 }
@@ -388,8 +425,8 @@ memory_for (const CpuGemm *gemm, dnnl_query_t what, const void *data)
   return memory;
 }
 
-void
-cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
+static void
+run_onednn (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
     const void *a, void *c, void *scratch)
 {
   const dnnl_exec_arg_t args[] = {
@@ -406,4 +443,16 @@ cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
     g_error ("oneDNN did not run a primitive that it had made");
   for (gsize i = 0; i < G_N_ELEMENTS (args); i++)
     dnnl_memory_destroy (args[i].memory);
+}
+
+void
+cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
+    const void *a, guint rows, void *c, void *scratch)
+{
+  if (gemm->own)
+    gemm->own->run (c, gemm->block_columns, a, gemm->k,
+        (const gint8 *) gemm->packed + block * gemm->block_size, (int) rows,
+        (int) gemm->block_columns, (int) gemm->k);
+  else
+    run_onednn (gemm, thread, block, a, c, scratch);
 }

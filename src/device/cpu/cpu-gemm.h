@@ -1,4 +1,5 @@
-/* Matrix products of one 64-row tile with constant weights, by oneDNN.
+/* Matrix products of one 64-row tile with constant weights, by oneDNN or, where
+ * they are faster, by kernels of our own.
  *
  * oneDNN's C API for primitives changed between 2.x and 3.x; this is the only
  * file that sees either. It runs without threads of its own: the device's
@@ -9,6 +10,8 @@
 #pragma once
 
 #include <glib.h>
+
+#include "npu-kernels.h"
 
 G_BEGIN_DECLS
 
@@ -28,9 +31,10 @@ void cpu_gemm_thread_free (CpuGemmThread *thread);
  */
 CpuGemm *cpu_gemm_new_f32 (
     const float *weight, guint n, guint k, GError **error);
-/* The same from u8 A and s8 weights to int32 C. */
-CpuGemm *cpu_gemm_new_s8 (
-    const gint8 *weight, guint n, guint k, GError **error);
+/* The same from u8 A and s8 weights to int32 C, by @own where it is not NULL
+ * and takes the shape. It is kept. */
+CpuGemm *cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight,
+    guint n, guint k, GError **error);
 /* The same from bfloat16 A and weights to float C; UNSUPPORTED where oneDNN
  * has no fast product of that type for this CPU. */
 CpuGemm *cpu_gemm_new_bf16 (
@@ -50,8 +54,9 @@ guint cpu_gemm_block_columns (const CpuGemm *gemm);
 gsize cpu_gemm_scratch_size (const CpuGemm *gemm);
 
 /* Columns [block * block_columns, ...) of C for the dense tile @a[64][k] into
- * the dense @c[64][block_columns]. All pointers 64-byte aligned. */
+ * the dense @c[64][block_columns], of which @rows rows count. All pointers
+ * 64-byte aligned. */
 void cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
-    const void *a, void *c, void *scratch);
+    const void *a, guint rows, void *c, void *scratch);
 
 G_END_DECLS

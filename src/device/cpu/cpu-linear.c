@@ -245,7 +245,7 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     }
 
     cpu_gemm_run (
-        kernel->gemm, worker->gemm, i, a, scratch.acc, scratch.onednn);
+        kernel->gemm, worker->gemm, i, a, rows, scratch.acc, scratch.onednn);
     if (op->b_type == NPU_TYPE_Q8)
       kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch.acc, block,
           row_scale, kernel->weight_scale + first,
@@ -273,6 +273,7 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
 static gboolean
 pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
 {
+  const NpuGemmKernel *own = &kernel->kernels->gemm_s8;
   const guint n = kernel->op.n, k = kernel->op.k;
   g_autofree gint8 *q = g_malloc ((gsize) n * k);
 
@@ -283,7 +284,7 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
       q, kernel->weight_scale, kernel->weight_sum128, weight, n, k, max);
   for (guint i = 0; i < n; i++)
     kernel->weight_sum128[i] *= 128;
-  kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
+  kernel->gemm = cpu_gemm_new_s8 (own->run ? own : NULL, q, n, k, error);
   return kernel->gemm != NULL;
 }
 
