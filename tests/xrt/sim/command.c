@@ -470,9 +470,9 @@ call_bytes (const Call *call)
   return bytes;
 }
 
-/* Latency, and what DMA and arithmetic take at the rates set. */
+/* What DMA and arithmetic take at the rates set. */
 static int64_t
-call_time (const Call *call, double latency_us)
+call_time (const Call *call)
 {
   double dma = 0, compute = 0;
 
@@ -480,7 +480,7 @@ call_time (const Call *call, double latency_us)
     dma = call_bytes (call) / sim.settings.bandwidth_gbs;
   if (sim.settings.gops > 0)
     compute = call->program->operations / sim.settings.gops;
-  return (int64_t) (latency_us * 1000 + (dma > compute ? dma : compute));
+  return (int64_t) (dma > compute ? dma : compute);
 }
 
 static SimState
@@ -508,17 +508,9 @@ run_call (const Call *call, int64_t end, bool corrupt)
   return SIM_COMPLETED;
 }
 
-static double
-first_latency (const SimJob *job)
-{
-  return job->queued && sim.settings.queued_us > 0 ? sim.settings.queued_us
-                                                   : sim.settings.latency_us;
-}
-
 SimState
 sim_command_run (SimContext *context, SimJob *job, int64_t start, bool corrupt)
 {
-  double latency_us = first_latency (job);
   SimState state = SIM_COMPLETED;
   unsigned i;
 
@@ -526,12 +518,9 @@ sim_command_run (SimContext *context, SimJob *job, int64_t start, bool corrupt)
   for (i = 0; i < job->n_calls && state == SIM_COMPLETED; i++) {
     const Call *call = &job->calls[i];
 
-    state = call->good
-                ? run_call (call, start + call_time (call, latency_us), corrupt)
-                : SIM_ERROR;
-    start = sim_now ();
-    if (sim.settings.chained_us > 0)
-      latency_us = sim.settings.chained_us;
+    state = call->good ? run_call (call, start + call_time (call), corrupt)
+                       : SIM_ERROR;
+    start = sim_now () + (int64_t) (sim.settings.chained_us * 1000);
     __atomic_add_fetch (&sim.counters.commands, 1, __ATOMIC_RELAXED);
   }
   if (state != SIM_COMPLETED && job->is_chain) {

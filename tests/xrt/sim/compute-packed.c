@@ -19,36 +19,42 @@
 static int8_t
 to_int8 (double x)
 {
-  const double rounded = nearbyint (x);
-
-  return (int8_t) (rounded < -128 ? -128 : rounded > 127 ? 127 : rounded);
+  return (int8_t) rint (x < -128 ? -128 : x > 127 ? 127 : x);
 }
 
+/* Scores are whole numbers below 2^24: exact in float. */
 static void
 attention (const SimProgram *p, const int8_t *in, int8_t *out)
 {
   enum { N = NPU_TILE_ROWS, D = NPU_HEAD_DIM };
   const int8_t *q = in, *k = in + N * D, *v = in + 2 * N * D;
+  float key[D][N];
+  double value[N][D];
 
   (void) p;
-  for (int row = 0; row < N; row++) {
-    double s[N], max = -INFINITY, sum = 0;
-
-    for (int key = 0; key < N; key++) {
-      int dot = 0;
-      for (int d = 0; d < D; d++)
-        dot += q[row * D + d] * k[key * D + d];
-      s[key] = dot / (sqrt (D) * UNIT * UNIT);
-      max = fmax (max, s[key]);
-    }
-    for (int key = 0; key < N; key++)
-      sum += s[key] = exp (s[key] - max);
+  for (int j = 0; j < N; j++)
     for (int d = 0; d < D; d++) {
-      double o = 0;
-      for (int key = 0; key < N; key++)
-        o += s[key] * v[key * D + d];
-      out[row * D + d] = to_int8 (o / sum);
+      key[d][j] = k[j * D + d];
+      value[j][d] = v[j * D + d];
     }
+  for (int row = 0; row < N; row++) {
+    float dot[N] = {0};
+    double s[N], o[D] = {0}, max = -INFINITY, sum = 0;
+
+    for (int d = 0; d < D; d++)
+      for (int j = 0; j < N; j++)
+        dot[j] += (float) q[row * D + d] * key[d][j];
+    for (int j = 0; j < N; j++) {
+      s[j] = dot[j] / (sqrt (D) * UNIT * UNIT);
+      max = s[j] > max ? s[j] : max;
+    }
+    for (int j = 0; j < N; j++) {
+      sum += s[j] = exp (s[j] - max);
+      for (int d = 0; d < D; d++)
+        o[d] += s[j] * value[j][d];
+    }
+    for (int d = 0; d < D; d++)
+      out[row * D + d] = to_int8 (o[d] / sum);
   }
 }
 

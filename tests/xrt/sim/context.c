@@ -103,6 +103,21 @@ hang (SimContext *context)
   return SIM_ABORTED;
 }
 
+/* The way of a submission to the array. Others may be on theirs meanwhile, and
+ * the array at work. With the lock, which is let go. */
+static void
+wait_for_arrival (const SimJob *job)
+{
+  const int64_t arrival =
+      job->submitted + (int64_t) (sim.settings.latency_us * 1000);
+
+  if (arrival <= sim_now ())
+    return;
+  pthread_mutex_unlock (&sim.lock);
+  sim_sleep_until (arrival);
+  pthread_mutex_lock (&sim.lock);
+}
+
 static SimState
 run (SimContext *context, SimJob *job)
 {
@@ -112,8 +127,13 @@ run (SimContext *context, SimJob *job)
 
   if (context->stop || sim.lost)
     return SIM_ABORTED;
+  wait_for_arrival (job);
+  if (context->stop || sim.lost)
+    return SIM_ABORTED;
   take_array (context);
   start = sim_now ();
+  if (job->queued)
+    start += (int64_t) (sim.settings.queued_us * 1000);
   if (sim.last_on_array != context) {
     sim.counters.switches += sim.last_on_array != NULL;
     sim.last_on_array = context;
@@ -427,6 +447,7 @@ sim_context_submit (SimClient *client, uint32_t id, uint32_t packet,
   sim_command_set_state (job.packet, SIM_NEW);
   in_flight = context->submitted - context->completed;
   job.queued = in_flight > 0;
+  job.submitted = sim_now ();
   context->jobs[context->submitted % SIM_MAX_DEPTH] = job;
   *seq = context->submitted++;
   sim.counters.submissions++;

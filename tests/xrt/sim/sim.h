@@ -244,6 +244,7 @@ typedef struct {
   unsigned n_calls;
   bool is_chain;
   bool queued; /* behind another */
+  int64_t submitted;
 } SimJob;
 
 struct SimContext {
