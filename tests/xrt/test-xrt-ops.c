@@ -2,9 +2,10 @@
  * device or plain loops; with commands smaller than the operation, launches
  * smaller than a command, and short windows.
  *
- * usage: test-xrt-ops SMALL LARGE PAIRS: overlays for "tiny", whose commands
- * have 128 rows, 192 columns, one head and tiles for more keys than there are;
- * all of a window; or two heads.
+ * usage: test-xrt-ops SMALL LARGE PAIRS BIAS GELU RESIDUAL: overlays for
+ * "tiny", whose commands have 128 rows, 192 columns, one head and tiles for
+ * more keys than there are; all of a window; or two heads; and those whose
+ * products are followed by a bias, then GELU, or the residual.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,6 +25,7 @@ typedef struct {
 } Case;
 
 static const char *small_overlays, *large_overlays, *pairs_overlays;
+static const char *const *fused_overlays; /* [3] */
 
 static RigRun
 run_of (const Case *c, guint sync_args)
@@ -177,9 +179,9 @@ gelu (double x)
   return 0.5 * x * (1.0 + erf (x / sqrt (2.0)));
 }
 
-/* One row of the operation in plain loops. */
+/* One row of the operation in plain loops; @residual is its row, or NULL. */
 static void
-linear_row (float *y, const float *a, const NpuOp *op)
+linear_row (float *y, const float *a, const NpuOp *op, const float *residual)
 {
   for (guint j = 0; j < op->n; j++) {
     double sum = 0;
@@ -190,6 +192,8 @@ linear_row (float *y, const float *a, const NpuOp *op)
     if (op->bias)
       sum += op->bias[j];
     y[j] = (float) (op->gelu ? gelu (sum) : sum);
+    if (residual)
+      y[j] += residual[j];
   }
 }
 
@@ -226,7 +230,8 @@ compare_bf16 (const Case *c, NpuOp op)
   g_autofree float *a = g_new (float, op.k);
   g_autoptr (GError) error = NULL;
   const RigRun run =
-      run_of (c, NPU_ARG_BIT (NPU_ARG_A) | NPU_ARG_BIT (NPU_ARG_C));
+      run_of (c, NPU_ARG_BIT (NPU_ARG_A) | NPU_ARG_BIT (NPU_ARG_C) |
+                     NPU_ARG_BIT (NPU_ARG_R));
   const gsize stride = op.a_stride ? op.a_stride : op.k;
   RigOp *xrt;
 
@@ -237,12 +242,20 @@ compare_bf16 (const Case *c, NpuOp op)
   op.bias = bias;
   xrt = rig_op_new (device, &op, NULL);
   fill_a (xrt->args[NPU_ARG_A], op.a_type);
+  if (op.residual)
+    for (gsize i = 0; i < (gsize) 1500 * op.n; i++)
+      ((float *) xrt->args[NPU_ARG_R]->data)[i] = (float) (i % 11) - 5.0f;
   rig_op_run (xrt, &run, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < G_N_ELEMENTS (check); i++) {
+    const float *residual = op.residual
+                                ? (const float *) xrt->args[NPU_ARG_R]->data +
+                                      (gsize) check[i] * op.n
+                                : NULL;
+
     for (guint j = 0; j < op.k; j++)
       a[j] = read_c (xrt, op.a_type, NPU_ARG_A, check[i] * stride + j);
-    linear_row (expected, a, &op);
+    linear_row (expected, a, &op, residual);
     for (guint j = 0; j < op.n; j++)
       got[j] = read_c (xrt, op.c_type, NPU_ARG_C, (gsize) check[i] * op.n + j);
     g_assert_cmpfloat (rig_cosine (expected, got, op.n), >, 0.99999);
@@ -268,6 +281,42 @@ static void
 test_bf16 (void)
 {
   for_all_cases (test_bf16_case);
+}
+
+/* The overlay does what its name says of the epilogue, the host the rest; an
+ * operation without that is not for it. */
+static void
+test_fused (void)
+{
+  static const guint rows[] = {1500, 130}, batches[] = {24, 2};
+  const NpuOp plain = {.k = D, .n = D};
+
+  for (guint fused = 0; fused < 3; fused++)
+    for (guint i = 0; i < 4; i++) {
+      const Case c = {.overlays = fused_overlays[fused],
+          .rows = rows[i % 2],
+          .batch = batches[i / 2],
+          .depth = 1 + i};
+      NpuOp op = plain;
+
+      op.gelu = fused == 1;
+      op.residual = fused == 2;
+      compare_bf16 (&c, op);
+      rig_assert_clean ();
+    }
+  for (guint fused = 1; fused < 3; fused++) {
+    g_autoptr (NpuDevice) device = rig_open (fused_overlays[fused]);
+    g_autofree float *weight = rig_random (D * D, 1);
+    g_autoptr (GError) error = NULL;
+    NpuOp op = plain;
+
+    op.kind = NPU_OP_LINEAR;
+    op.rows = 1500;
+    op.b_type = NPU_TYPE_BF16;
+    op.weight = weight;
+    g_assert_null (npu_kernel_open (device, &op, &error));
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED);
+  }
 }
 
 /* --- layernorm, gelu ---------------------------------------------------- */
@@ -506,13 +555,15 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  if (argc != 4)
-    g_error ("usage: %s SMALL LARGE PAIRS", argv[0]);
+  if (argc != 7)
+    g_error ("usage: %s SMALL LARGE PAIRS BIAS GELU RESIDUAL", argv[0]);
   small_overlays = argv[1];
   large_overlays = argv[2];
   pairs_overlays = argv[3];
+  fused_overlays = (const char *const *) argv + 4;
   g_test_add_func ("/xrt/ops/int8", test_int8);
   g_test_add_func ("/xrt/ops/bf16", test_bf16);
+  g_test_add_func ("/xrt/ops/fused", test_fused);
   g_test_add_func ("/xrt/ops/layernorm", test_layernorm);
   g_test_add_func ("/xrt/ops/gelu", test_gelu);
   g_test_add_func ("/xrt/ops/attention", test_attention);
