@@ -16,6 +16,9 @@
  * something. After that the context is freed under it. */
 #define WATCHDOG_US 3000000
 
+/* Between two looks whether other devices have a context to spare. */
+#define SIBLINGS_US 1000
+
 /* --- making the list --------------------------------------------------- */
 
 static void
@@ -303,16 +306,43 @@ evict_one (XrtDevice *device)
   return chosen >= 0;
 }
 
-typedef enum {
-  ROOM_MADE,
-  ROOM_AFTER_OTHERS, /* when launches of others are over */
-  ROOM_NONE,
-} Room;
+XrtRoom
+xrt_contexts_give (XrtDevice *device)
+{
+  XrtRoom room = XRT_ROOM_NONE;
 
-/* Loads the context, evicting as many others as it takes. Exclusive, with the
- * lock, which it lets go meanwhile. */
-static Room
-load_evicting (XrtContext *context, XrtApiError *cause)
+  g_mutex_lock (&device->lock);
+  if (device->exclusive) {
+    room = XRT_ROOM_LATER;
+  } else if (device->n_resident > 0) {
+    begin_exclusive (device);
+    room = evict_one (device) ? XRT_ROOM_MADE : XRT_ROOM_LATER;
+    end_exclusive (device);
+  }
+  g_mutex_unlock (&device->lock);
+  return room;
+}
+
+/* Takes a context from another device of this process that is the same NPU;
+ * LATER after a moment's wait. Exclusive, with the lock, which it lets go. */
+static XrtRoom
+take_one (XrtDevice *device)
+{
+  XrtRoom room;
+
+  g_mutex_unlock (&device->lock);
+  room = xrt_siblings_make_room (device);
+  if (room == XRT_ROOM_LATER)
+    g_usleep (SIBLINGS_US);
+  g_mutex_lock (&device->lock);
+  return room;
+}
+
+/* Loads the context, evicting as many others as it takes; LATER when launches
+ * of this device are over. Exclusive, with the lock, which it lets go
+ * meanwhile. */
+static XrtRoom
+load_evicting (XrtContext *context, gint64 end, XrtApiError *cause)
 {
   XrtDevice *device = context->device;
 
@@ -321,15 +351,19 @@ load_evicting (XrtContext *context, XrtApiError *cause)
     gboolean loaded;
 
     if (device->n_resident >= device->max_resident && !evict_one (device))
-      return ROOM_AFTER_OTHERS;
+      return XRT_ROOM_LATER;
     g_mutex_unlock (&device->lock);
     loaded = load (context, cause);
     g_mutex_lock (&device->lock);
     if (loaded)
-      return ROOM_MADE;
-    if (!xrt_error_is_no_room (cause) || device->n_resident == 0)
-      return ROOM_NONE;
-    device->max_resident = device->n_resident;
+      return XRT_ROOM_MADE;
+    if (!xrt_error_is_no_room (cause))
+      return XRT_ROOM_NONE;
+    if (device->n_resident > 0)
+      device->max_resident = device->n_resident;
+    else if (take_one (device) == XRT_ROOM_NONE ||
+             g_get_monotonic_time () >= end)
+      return XRT_ROOM_NONE;
   }
 }
 
@@ -379,7 +413,7 @@ make_resident (XrtContext *context, gint64 end, GError **error)
 {
   XrtDevice *device = context->device;
   XrtApiError cause;
-  Room room;
+  XrtRoom room;
   gboolean done = TRUE;
 
   if (device->exclusive)
@@ -392,8 +426,8 @@ make_resident (XrtContext *context, gint64 end, GError **error)
   begin_exclusive (device);
   if (context->resident)
     unload (context, NULL);
-  room = load_evicting (context, &cause);
-  if (room == ROOM_MADE) {
+  room = load_evicting (context, end, &cause);
+  if (room == XRT_ROOM_MADE) {
     done = start_waiter (context, error);
     if (done) {
       context->resident = TRUE;
@@ -401,12 +435,11 @@ make_resident (XrtContext *context, gint64 end, GError **error)
     } else {
       free_objects (context);
     }
-  } else if (room == ROOM_NONE) {
+  } else if (room == XRT_ROOM_NONE) {
     done = fail_to_load (context, &cause, error);
   }
   end_exclusive (device);
-  return room == ROOM_AFTER_OTHERS ? wait_for_change (device, end, error)
-                                   : done;
+  return room == XRT_ROOM_LATER ? wait_for_change (device, end, error) : done;
 }
 
 /* Opens the program's kernel in its context. With the lock. */

@@ -13,6 +13,7 @@ xrt_device_free (NpuDevice *base)
 {
   XrtDevice *device = (XrtDevice *) base;
 
+  xrt_siblings_remove (device);
   xrt_contexts_close (device);
   xrt_overlays_free (device->overlays);
   if (device->api)
@@ -160,5 +161,6 @@ xrt_device_open (
     xrt_device_free (&device->base);
     return NULL;
   }
+  xrt_siblings_add (device);
   return &device->base;
 }

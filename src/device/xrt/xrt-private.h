@@ -143,6 +143,25 @@ void xrt_context_unpin (XrtContext *context);
  * which it lets go meanwhile; @cause may be NULL where nothing is in flight. */
 void xrt_context_unload (XrtContext *context, const GError *cause);
 
+/* Room for one more context; the better the higher. */
+typedef enum {
+  XRT_ROOM_NONE,
+  XRT_ROOM_LATER, /* all are in use */
+  XRT_ROOM_MADE,
+} XrtRoom;
+
+/* Evicts a context of @device, for another that is the same NPU. Without the
+ * lock. */
+XrtRoom xrt_contexts_give (XrtDevice *device);
+
+/* --- xrt-siblings.c: other devices of this process that are the same NPU */
+
+void xrt_siblings_add (XrtDevice *device);
+void xrt_siblings_remove (XrtDevice *device);
+/* Has one of them give up a context. Without the lock of @device, which may be
+ * exclusive. */
+XrtRoom xrt_siblings_make_room (const XrtDevice *device);
+
 /* --- xrt-job.c */
 
 void xrt_job_init (XrtJob *job, XrtDevice *device);
