@@ -539,7 +539,7 @@ gst_npu_encoder_transform (
     result = GST_FLOW_FLUSHING;
   } else {
     gst_npu_encoder_post_error (GST_ELEMENT (self), error,
-        GST_RESOURCE_ERROR_READ,
+        GST_RESOURCE_ERROR_OPEN_READ_WRITE,
         error->domain == NPU_ERROR ? "properties device, timeout" : NULL);
     result = GST_FLOW_ERROR;
   }

@@ -101,7 +101,8 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
   g_clear_pointer (&model, npu_model_free);
 
   if (!session->encoder)
-    gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ,
+    gst_npu_encoder_post_error (element, error,
+        GST_RESOURCE_ERROR_OPEN_READ_WRITE,
         "properties model, device, precision, depth, batch-size, timeout");
   else
     GST_INFO_OBJECT (element, "stages run on: %s",
