@@ -38,6 +38,19 @@ npu_device_replace_xrt (NpuDeviceOpenFunc open)
   xrt_open = open ? open : XRT_OPEN;
 }
 
+/* That there is no NPU is no news; that its overlays are not there is. */
+static gboolean
+is_news (const GError *refused)
+{
+  if (!g_error_matches (refused, NPU_ERROR, NPU_ERROR_NOT_FOUND))
+    return TRUE;
+#ifdef HAVE_XRT
+  return xrt_open == xrt_device_open && xrt_device_is_there ();
+#else
+  return FALSE;
+#endif
+}
+
 static NpuDevice *
 open_best (const NpuDeviceOptions *options, GError **error)
 {
@@ -50,9 +63,7 @@ open_best (const NpuDeviceOptions *options, GError **error)
       return device;
   }
   device = cpu_device_open (options, error);
-  /* That there is none is no news. */
-  if (device && refused &&
-      !g_error_matches (refused, NPU_ERROR, NPU_ERROR_NOT_FOUND))
+  if (device && refused && is_news (refused))
     device->note = g_strdup (refused->message);
   return device;
 }

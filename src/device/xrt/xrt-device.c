@@ -119,6 +119,15 @@ describe (XrtDevice *device)
       device->overlays->list->len, device->base.host->description);
 }
 
+gboolean
+xrt_device_is_there (void)
+{
+  XrtApiError cause = {0};
+  unsigned n = 0;
+
+  return xrt_api_count_devices (&n, &cause) && n > 0;
+}
+
 NpuDevice *
 xrt_device_open (
     const char *name, const NpuDeviceOptions *options, GError **error)

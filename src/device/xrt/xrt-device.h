@@ -13,4 +13,7 @@ G_BEGIN_DECLS
 NpuDevice *xrt_device_open (
     const char *name, const NpuDeviceOptions *options, GError **error);
 
+/* Whether XRT finds an NPU. */
+gboolean xrt_device_is_there (void);
+
 G_END_DECLS
