@@ -51,7 +51,10 @@ static const NpuDeviceClass xrt_device_class = {
 static gboolean
 fail_no_device (guint index, guint n, const char *cause, GError **error)
 {
-  if (n > 0)
+  if (n == 1)
+    g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
+        "there is no device xrt:%u: the only NPU is xrt:0", index);
+  else if (n > 1)
     g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
         "there is no device xrt:%u: the NPUs are xrt:0 to xrt:%u", index,
         n - 1);
