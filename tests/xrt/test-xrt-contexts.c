@@ -95,6 +95,28 @@ test_eviction (void)
   rig_assert_clean ();
 }
 
+/* Room that others have left is found: no limit is for ever. */
+static void
+test_room_again (void)
+{
+  NpuDevice *device;
+
+  rig_sim ("contexts", "2");
+  device = rig_open (packed_overlays);
+  for (guint i = 0; i < N_PROGRAMS; i++)
+    g_free (run_program (device, i, 2, 2));
+  g_assert_cmpuint (rig_counters ().contexts, ==, 2);
+
+  rig_sim ("contexts", "6");
+  g_usleep (1200000);
+  for (guint i = 0; i < N_PROGRAMS; i++)
+    g_free (run_program (device, i, 2, 2));
+  g_assert_cmpuint (rig_counters ().contexts, ==, N_PROGRAMS);
+  npu_device_free (device);
+  rig_sim ("contexts", "0");
+  rig_assert_clean ();
+}
+
 typedef struct {
   NpuDevice *device;
   guint which;
@@ -168,6 +190,7 @@ main (int argc, char **argv)
   packed_overlays = argv[2];
   g_test_add_func ("/xrt/contexts/programs", test_programs);
   g_test_add_func ("/xrt/contexts/eviction", test_eviction);
+  g_test_add_func ("/xrt/contexts/room-again", test_room_again);
   g_test_add_func ("/xrt/contexts/threads", test_threads);
   g_test_add_func ("/xrt/contexts/two-devices", test_two_devices);
   return g_test_run ();

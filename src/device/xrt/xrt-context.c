@@ -16,6 +16,9 @@
  * something. After that the context is freed under it. */
 #define WATCHDOG_US 3000000
 
+/* How long a limit is believed: to try for more costs a refusal. */
+#define LIMIT_HOLDS_US 1000000
+
 /* Between two looks whether other devices have a context to spare. */
 #define SIBLINGS_US 1000
 
@@ -338,6 +341,21 @@ take_one (XrtDevice *device)
   return room;
 }
 
+/* There is room for what is there, and no more; until others may have gone. */
+static void
+learn_limit (XrtDevice *device)
+{
+  device->max_resident = device->n_resident;
+  device->learnt = g_get_monotonic_time ();
+}
+
+static void
+forget_limit (XrtDevice *device)
+{
+  if (g_get_monotonic_time () - device->learnt > LIMIT_HOLDS_US)
+    device->max_resident = G_MAXUINT;
+}
+
 /* Loads the context, evicting as many others as it takes; LATER when launches
  * of this device are over. Exclusive, with the lock, which it lets go
  * meanwhile. */
@@ -347,6 +365,7 @@ load_evicting (XrtContext *context, gint64 end, XrtApiError *cause)
   XrtDevice *device = context->device;
 
   cause->code = 0;
+  forget_limit (device);
   for (;;) {
     gboolean loaded;
 
@@ -360,7 +379,7 @@ load_evicting (XrtContext *context, gint64 end, XrtApiError *cause)
     if (!xrt_error_is_no_room (cause))
       return XRT_ROOM_NONE;
     if (device->n_resident > 0)
-      device->max_resident = device->n_resident;
+      learn_limit (device);
     else if (take_one (device) == XRT_ROOM_NONE ||
              g_get_monotonic_time () >= end)
       return XRT_ROOM_NONE;

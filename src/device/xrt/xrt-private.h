@@ -45,6 +45,7 @@ struct _XrtDevice {
   GCond changed;      /* a context went, came, or has less in flight */
   gboolean exclusive; /* somebody makes or frees a context */
   guint n_resident, max_resident; /* max: as far as was learnt */
+  gint64 learnt;                  /* when, in us of the monotonic clock */
   const XrtContext *last_used;
   guint64 n_uses;
   guint64 timeout; /* ns: the longest that a caller allowed a launch */
