@@ -234,12 +234,19 @@ fake_npu_run_new (NpuDevice *device, GError **error)
   return &run->base;
 }
 
+/* Until its time is over, or the test wants no hangs any more. */
+static gboolean
+hangs (const FakeNpuRun *run)
+{
+  return npu_clock_ns () < run->hung_until && current_options ().hang_at > 0;
+}
+
 static gboolean
 fake_npu_is_done (NpuRun *base)
 {
   FakeNpuRun *run = (FakeNpuRun *) base;
 
-  return npu_clock_ns () >= run->hung_until && npu_run_is_done (run->run);
+  return !hangs (run) && npu_run_is_done (run->run);
 }
 
 static void
@@ -247,7 +254,7 @@ fake_npu_run_free (NpuRun *base)
 {
   FakeNpuRun *run = (FakeNpuRun *) base;
 
-  while (npu_clock_ns () < run->hung_until)
+  while (hangs (run))
     g_usleep (1000);
   npu_run_free (run->run);
   g_free (run);
@@ -351,9 +358,9 @@ fake_npu_wait (
   FakeNpuRun *run = (FakeNpuRun *) base;
   const guint64 end = npu_clock_ns () + timeout;
 
-  while (npu_clock_ns () < run->hung_until && npu_clock_ns () < end)
+  while (hangs (run) && npu_clock_ns () < end)
     g_usleep (1000);
-  if (npu_clock_ns () < run->hung_until) {
+  if (hangs (run)) {
     g_set_error_literal (
         error, NPU_ERROR, NPU_ERROR_TIMEOUT, "the test lets the launch hang");
     return FALSE;
