@@ -143,6 +143,7 @@ build_and_try_in_root ()
     # shellcheck disable=SC2046 # a list of words
     "$xrt_root_sh" make g++ $(what_tests_need 13) || return
   fi
+  mkdir -p "$builds"
   : "${NPUENC_TEST_DATA:=$root/../shared}"
   NPUENC_XRT_BUILD=$builds
   export NPUENC_TEST_DATA NPUENC_XRT_BUILD
