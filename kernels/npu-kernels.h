@@ -47,16 +47,17 @@ typedef struct {
       const void *v, int q_rows, int kv_rows, float scale, void *scratch);
 } NpuAttentionKernel;
 
-/* Products of bytes, as they are in q8 tiles, with constant int8 weights. */
+/* Products of a tile with constant weights. */
 typedef struct {
-  int max_weight; /* larger magnitudes may saturate on the way */
+  int max_weight; /* int8: larger magnitudes may saturate on the way */
 
-  /* Packs weight[n][k] to n k bytes, 64-byte aligned. */
-  void (*pack) (int8_t *packed, const int8_t *weight, int n, int k);
+  /* Packs weight[n][k] to as many bytes, 64-byte aligned. */
+  void (*pack) (void *packed, const void *weight, int n, int k);
 
-  /* c[rows][n] = a[rows][k] weight^T, exactly; strides in elements. */
-  void (*run) (int32_t *c, ptrdiff_t c_stride, const uint8_t *a,
-      ptrdiff_t a_stride, const int8_t *packed, int rows, int n, int k);
+  /* c[rows][n] = a[rows][k] weight^T; strides in elements. Rows of a may
+   * overlap. */
+  void (*run) (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
+      const void *packed, int rows, int n, int k);
 } NpuGemmKernel;
 
 /* n is a multiple of the first, k of the second. */
@@ -79,7 +80,10 @@ typedef struct {
   NpuAttentionKernel attention_f32;
   NpuAttentionKernel attention_s8;
 
-  /* Zeros where a library's products are faster. */
+  /* Zeros where a library's products are faster. f32: a, weight, packed and c
+   * are floats. s8: bytes as they are in q8 tiles, int8 weights, int32 c,
+   * exactly. */
+  NpuGemmKernel gemm_f32;
   NpuGemmKernel gemm_s8;
 
   /* y[rows][d] = (x - mean) / sqrt (var + eps) * gamma + beta, by row. */

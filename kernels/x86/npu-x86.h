@@ -17,6 +17,7 @@ void npu_attention_init_s8_avx512bf16 (NpuKernels *kernels);
 void npu_rows_init_avx2 (NpuKernels *kernels);
 void npu_rows_init_avx512 (NpuKernels *kernels);
 
+void npu_gemm_init_f32_avx2 (NpuKernels *kernels);
 void npu_gemm_init_s8_avx2 (NpuKernels *kernels);
 
 void npu_epilogue_init_avx2 (NpuKernels *kernels);

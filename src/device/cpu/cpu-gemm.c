@@ -270,18 +270,17 @@ gemm_new (const void *weight, guint n, guint k, dnnl_data_type_t a_type,
   return gemm;
 }
 
-CpuGemm *
-cpu_gemm_new_f32 (const float *weight, guint n, guint k, GError **error)
-{
-  return gemm_new (weight, n, k, dnnl_f32, dnnl_f32, dnnl_f32, error);
-}
-
+/* NULL where @own does not take the shape. */
 static CpuGemm *
-gemm_new_own (const NpuGemmKernel *own, const gint8 *weight, guint n, guint k)
+gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
+    gsize element_size)
 {
-  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+  CpuGemm *gemm;
   guint columns = OWN_BLOCK_COLUMNS;
 
+  if (!own->run || n % NPU_GEMM_COLUMNS || k % NPU_GEMM_DEPTH)
+    return NULL;
+  gemm = g_new0 (CpuGemm, 1);
   while (columns > NPU_GEMM_COLUMNS && n % columns)
     columns /= 2;
   if (columns < NPU_HEAD_DIM)
@@ -289,23 +288,33 @@ gemm_new_own (const NpuGemmKernel *own, const gint8 *weight, guint n, guint k)
   gemm->own = own;
   gemm->k = k;
   gemm->block_columns = columns;
-  gemm->block_size = (gsize) columns * k;
-  if (posix_memalign ((void **) &gemm->packed, 64, (gsize) n * k)) {
+  gemm->block_size = (gsize) columns * k * element_size;
+  if (posix_memalign (
+          (void **) &gemm->packed, 64, (gsize) n * k * element_size)) {
     g_free (gemm);
     return NULL;
   }
-  own->pack ((gint8 *) gemm->packed, weight, (int) n, (int) k);
+  own->pack (gemm->packed, weight, (int) n, (int) k);
   return gemm;
+}
+
+CpuGemm *
+cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight, guint n,
+    guint k, GError **error)
+{
+  CpuGemm *gemm = gemm_new_own (own, weight, n, k, sizeof (float));
+
+  if (gemm)
+    return gemm;
+  return gemm_new (weight, n, k, dnnl_f32, dnnl_f32, dnnl_f32, error);
 }
 
 CpuGemm *
 cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight, guint n,
     guint k, GError **error)
 {
-  CpuGemm *gemm = NULL;
+  CpuGemm *gemm = gemm_new_own (own, weight, n, k, sizeof (gint8));
 
-  if (own && n % NPU_GEMM_COLUMNS == 0 && k % NPU_GEMM_DEPTH == 0)
-    gemm = gemm_new_own (own, weight, n, k);
   if (gemm)
     return gemm;
   return gemm_new (weight, n, k, dnnl_u8, dnnl_s8, dnnl_s32, error);
@@ -357,6 +366,7 @@ gboolean
 cpu_gemm_s8_is_exact (void)
 {
   enum { N = 64 };
+  static const NpuGemmKernel none;
   static gint8 weight[N * N];
   static guint8 a[NPU_TILE_ROWS * N] __attribute__ ((aligned (64)));
   static gint32 c[NPU_TILE_ROWS * N] __attribute__ ((aligned (64)));
@@ -370,12 +380,12 @@ cpu_gemm_s8_is_exact (void)
 
     memset (weight, 127, sizeof weight);
     memset (a, 255, sizeof a);
-    gemm = cpu_gemm_new_s8 (NULL, weight, N, N, NULL);
+    gemm = cpu_gemm_new_s8 (&none, weight, N, N, NULL);
     thread = cpu_gemm_thread_new ();
     if (gemm) {
       g_autofree guint8 *scratch = g_malloc (gemm->scratch_size + 64);
 
-      cpu_gemm_run (gemm, thread, 0, a, NPU_TILE_ROWS, c,
+      cpu_gemm_run (gemm, thread, 0, a, N, NPU_TILE_ROWS, c,
           (gpointer) (((gsize) scratch + 63) & ~(gsize) 63));
       exact = c[0] == N * 127 * 255;
     }
@@ -404,6 +414,12 @@ guint
 cpu_gemm_block_columns (const CpuGemm *gemm)
 {
   return gemm->block_columns;
+}
+
+gboolean
+cpu_gemm_takes_any_stride (const CpuGemm *gemm)
+{
+  return gemm->own != NULL;
 }
 
 gsize
@@ -447,11 +463,11 @@ run_onednn (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
 
 void
 cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
-    const void *a, guint rows, void *c, void *scratch)
+    const void *a, gsize a_stride, guint rows, void *c, void *scratch)
 {
   if (gemm->own)
-    gemm->own->run (c, gemm->block_columns, a, gemm->k,
-        (const gint8 *) gemm->packed + block * gemm->block_size, (int) rows,
+    gemm->own->run (c, gemm->block_columns, a, a_stride,
+        gemm->packed + block * gemm->block_size, (int) rows,
         (int) gemm->block_columns, (int) gemm->k);
   else
     run_onednn (gemm, thread, block, a, c, scratch);

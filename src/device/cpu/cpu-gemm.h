@@ -25,14 +25,14 @@ void cpu_gemm_thread_free (CpuGemmThread *thread);
 
 /**
  * cpu_gemm_new_f32:
- * @weight: [n][k], packed into oneDNN's layout; not kept
+ * @own: computes, where it has functions and takes the shape; kept
+ * @weight: [n][k], packed; not kept
  *
  * For C[64][n] = A[64][k] * weight^T in float.
  */
-CpuGemm *cpu_gemm_new_f32 (
-    const float *weight, guint n, guint k, GError **error);
-/* The same from u8 A and s8 weights to int32 C, by @own where it is not NULL
- * and takes the shape. It is kept. */
+CpuGemm *cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight,
+    guint n, guint k, GError **error);
+/* The same from u8 A and s8 weights to int32 C. */
 CpuGemm *cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight,
     guint n, guint k, GError **error);
 /* The same from bfloat16 A and weights to float C; UNSUPPORTED where oneDNN
@@ -51,12 +51,15 @@ gboolean cpu_gemm_has_bf16 (void);
 
 /* C is computed in blocks of columns that stay in a core's cache. */
 guint cpu_gemm_block_columns (const CpuGemm *gemm);
+/* Whether rows of A may be any number of elements apart, not just k. */
+gboolean cpu_gemm_takes_any_stride (const CpuGemm *gemm);
 gsize cpu_gemm_scratch_size (const CpuGemm *gemm);
 
-/* Columns [block * block_columns, ...) of C for the dense tile @a[64][k] into
- * the dense @c[64][block_columns], of which @rows rows count. All pointers
- * 64-byte aligned. */
+/* Columns [block * block_columns, ...) of C for the tile @a[64][k], whose rows
+ * are @a_stride apart, into the dense @c[64][block_columns], of which @rows
+ * rows count. All pointers 64-byte aligned, but @a where any stride is
+ * taken. */
 void cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
-    const void *a, guint rows, void *c, void *scratch);
+    const void *a, gsize a_stride, guint rows, void *c, void *scratch);
 
 G_END_DECLS

@@ -68,6 +68,12 @@ linear_scratch (const CpuKernel *kernel, guint8 *base)
 
 /* --- the product's left side ------------------------------------------- */
 
+typedef struct {
+  const void *rows;
+  gsize stride;       /* in elements */
+  const float *scale; /* of each row, q8 only */
+} LinearLeft;
+
 static void
 gather (void *to, const void *from, gsize row_size, gsize stride, guint rows)
 {
@@ -76,21 +82,23 @@ gather (void *to, const void *from, gsize row_size, gsize stride, guint rows)
         row_size);
 }
 
-/* Rows of A in bfloat16, dense, in the product's type. */
-static const void *
+/* Rows of bfloat16 in the product's type. */
+static LinearLeft
 linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
-    const LinearScratch *scratch, const float **row_scale)
+    const LinearScratch *scratch)
 {
   const NpuOp *op = &kernel->op;
   const gboolean quantise = op->b_type == NPU_TYPE_Q8;
   float *expanded = quantise ? scratch->x : (float *) scratch->a;
+  LinearLeft left = {scratch->a, op->k, NULL};
 
   if (kernel->bf16_product) {
     if (op->a_stride == op->k)
-      return x;
-    gather (scratch->a, x, op->k * sizeof (guint16),
-        op->a_stride * sizeof (guint16), rows);
-    return scratch->a;
+      left.rows = x;
+    else
+      gather (scratch->a, x, op->k * sizeof (guint16),
+          op->a_stride * sizeof (guint16), rows);
+    return left;
   }
   for (guint i = 0; i < rows; i++)
     cpu_expand_bf16 (
@@ -100,54 +108,63 @@ linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
 
     kernel->kernels->quantize_q8 (
         scratch->a, scale, expanded, op->k, kernel->signs, rows, op->k);
-    *row_scale = scale;
+    left.scale = scale;
   }
-  return scratch->a;
+  return left;
 }
 
-/* Likewise from rows in float. */
-static const void *
-linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
-    const LinearScratch *scratch, const float **row_scale)
+/* Rows of floats, rounded to bfloat16, in the product's type. */
+static void
+round_rows (const CpuKernel *kernel, const float *x, guint rows,
+    const LinearScratch *scratch)
 {
   const NpuOp *op = &kernel->op;
+
+  for (guint i = 0; i < rows; i++, x += op->a_stride) {
+    const gsize first = (gsize) i * op->k;
+
+    if (kernel->bf16_product) {
+      kernel->kernels->convert_bf16 ((guint16 *) scratch->a + first, x, op->k);
+    } else {
+      kernel->kernels->convert_bf16 ((guint16 *) scratch->x, x, op->k);
+      cpu_expand_bf16 (
+          (float *) scratch->a + first, (const guint16 *) scratch->x, op->k);
+    }
+  }
+}
+
+/* Rows of floats in the product's type. */
+static LinearLeft
+linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
+    const LinearScratch *scratch)
+{
+  const NpuOp *op = &kernel->op;
+  LinearLeft left = {scratch->a, op->k, NULL};
 
   if (op->b_type == NPU_TYPE_Q8) {
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
     kernel->kernels->quantize_q8 (
         scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
-    *row_scale = scale;
-    return scratch->a;
+    left.scale = scale;
+  } else if (op->b_type == NPU_TYPE_BF16) {
+    round_rows (kernel, x, rows, scratch);
+  } else if (op->a_stride == op->k ||
+             cpu_gemm_takes_any_stride (kernel->gemm)) {
+    left.rows = x;
+    left.stride = op->a_stride;
+  } else {
+    gather (scratch->a, x, op->k * sizeof (float),
+        op->a_stride * sizeof (float), rows);
   }
-  if (op->b_type == NPU_TYPE_BF16) {
-    for (guint i = 0; i < rows; i++) {
-      const float *row = x + (gsize) i * op->a_stride;
-      const gsize first = (gsize) i * op->k;
-
-      if (kernel->bf16_product) {
-        kernel->kernels->convert_bf16 (
-            (guint16 *) scratch->a + first, row, op->k);
-      } else {
-        kernel->kernels->convert_bf16 ((guint16 *) scratch->x, row, op->k);
-        cpu_expand_bf16 (
-            (float *) scratch->a + first, (const guint16 *) scratch->x, op->k);
-      }
-    }
-    return scratch->a;
-  }
-  if (op->a_stride == op->k)
-    return x;
-  gather (scratch->a, x, op->k * sizeof (float), op->a_stride * sizeof (float),
-      rows);
-  return scratch->a;
+  return left;
 }
 
-/* The tile's rows of A, dense: as they are, converted, or gathered where rows
- * overlap (oneDNN takes no row stride below k). */
-static const void *
+/* The tile's rows of A: as they are, converted, or gathered where rows overlap
+ * (oneDNN takes no row stride below k). */
+static LinearLeft
 linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
-    guint rows, const LinearScratch *scratch, const float **row_scale)
+    guint rows, const LinearScratch *scratch)
 {
   const NpuOp *op = &kernel->op;
   const guint8 *a = cpu_arg (launch, NPU_ARG_A);
@@ -156,14 +173,12 @@ linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   switch (op->a_type) {
     case NPU_TYPE_Q8:
       a += tile * NPU_Q8_TILE_SIZE (op->k);
-      *row_scale = (const float *) (a + NPU_Q8_TILE_SCALES (op->k));
-      return a;
+      return (LinearLeft){
+          a, op->k, (const float *) (a + NPU_Q8_TILE_SCALES (op->k))};
     case NPU_TYPE_BF16:
-      return linear_a_bf16 (
-          kernel, (const guint16 *) a + first, rows, scratch, row_scale);
+      return linear_a_bf16 (kernel, (const guint16 *) a + first, rows, scratch);
     default:
-      return linear_a_f32 (
-          kernel, (const float *) a + first, rows, scratch, row_scale);
+      return linear_a_f32 (kernel, (const float *) a + first, rows, scratch);
   }
 }
 
@@ -219,8 +234,7 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   const gsize first_row = (gsize) tile * NPU_TILE_ROWS;
   const gboolean in_rows = op->c_layout == NPU_LAYOUT_ROWS;
   const gboolean quantise_rows = in_rows && op->c_type == NPU_TYPE_Q8;
-  const float *row_scale = NULL;
-  const void *a = linear_a (kernel, launch, tile, rows, &scratch, &row_scale);
+  const LinearLeft a = linear_a (kernel, launch, tile, rows, &scratch);
 
   for (guint i = 0; i < op->n / block; i++) {
     const guint first = i * block;
@@ -244,12 +258,12 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
       epilogue.residual_stride = op->n;
     }
 
-    cpu_gemm_run (
-        kernel->gemm, worker->gemm, i, a, rows, scratch.acc, scratch.onednn);
+    cpu_gemm_run (kernel->gemm, worker->gemm, i, a.rows, a.stride, rows,
+        scratch.acc, scratch.onednn);
     if (op->b_type == NPU_TYPE_Q8)
       kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch.acc, block,
-          row_scale, kernel->weight_scale + first,
-          kernel->weight_sum128 + first, &epilogue, rows, block);
+          a.scale, kernel->weight_scale + first, kernel->weight_sum128 + first,
+          &epilogue, rows, block);
     else
       kernels->epilogue_f32 (c, c_stride, (const float *) scratch.acc, block,
           &epilogue, rows, block);
@@ -273,7 +287,6 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
 static gboolean
 pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
 {
-  const NpuGemmKernel *own = &kernel->kernels->gemm_s8;
   const guint n = kernel->op.n, k = kernel->op.k;
   g_autofree gint8 *q = g_malloc ((gsize) n * k);
 
@@ -284,14 +297,15 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
       q, kernel->weight_scale, kernel->weight_sum128, weight, n, k, max);
   for (guint i = 0; i < n; i++)
     kernel->weight_sum128[i] *= 128;
-  kernel->gemm = cpu_gemm_new_s8 (own->run ? own : NULL, q, n, k, error);
+  kernel->gemm = cpu_gemm_new_s8 (&kernel->kernels->gemm_s8, q, n, k, error);
   return kernel->gemm != NULL;
 }
 
 static gboolean
 pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  kernel->gemm = cpu_gemm_new_f32 (weight, kernel->op.n, kernel->op.k, error);
+  kernel->gemm = cpu_gemm_new_f32 (
+      &kernel->kernels->gemm_f32, weight, kernel->op.n, kernel->op.k, error);
   return kernel->gemm != NULL;
 }
 

@@ -1,0 +1,78 @@
+/* Products of a tile with constant weights, with AVX2: the loops around a block
+ * of rows that is held in registers. The file that includes this one defines
+ * Input, Weight and Sum, the types of A, the weights and C, STEP, the inputs
+ * that its multiply() takes at once, and DEPTH.
+ *
+ * Weights are packed by panels of 16 columns, [n / 16][k / STEP][16][STEP], and
+ * taken in blocks of DEPTH inputs, which stay in the first cache while all rows
+ * are multiplied with them. A sum is made in the order of its inputs, whatever
+ * rows are computed beside it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "x86/avx2.h"
+#include "x86/npu-x86.h"
+
+#include <string.h>
+
+#define LANES 8
+#define PANEL (2 * LANES) /* columns: two registers */
+#define ROWS 6            /* 12 accumulators */
+
+/* c[rows][PANEL] = or += a[rows][k] * b[k / STEP][PANEL][STEP], rows at most
+ * ROWS and a constant. */
+NPU_INLINE void multiply (Sum *c, ptrdiff_t c_stride, const Input *a,
+    ptrdiff_t a_stride, const Weight *b, int k, int add, const int rows);
+
+/* Not inlined: each loop has the registers for itself. */
+#define MULTIPLY(rows)                                                         \
+  static __attribute__ ((noinline)) void multiply_##rows (Sum *c,              \
+      ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride, const Weight *b, \
+      int k, int add)                                                          \
+  {                                                                            \
+    multiply (c, c_stride, a, a_stride, b, k, add, rows);                      \
+  }
+
+MULTIPLY (6)
+MULTIPLY (4)
+MULTIPLY (1)
+
+static void
+run (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
+    const void *packed, int rows, int n, int k)
+{
+  for (int first = 0; first < k; first += DEPTH)
+    for (int column = 0; column < n; column += PANEL) {
+      const Weight *b = (const Weight *) packed + (size_t) column * k +
+                        (size_t) first * PANEL;
+      const int depth = npu_min_int (k - first, DEPTH);
+      const Input *from = (const Input *) a + first;
+      Sum *to = (Sum *) c + column;
+      int i = 0;
+
+      for (; i + 6 <= rows; i += 6)
+        multiply_6 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
+            b, depth, first > 0);
+      for (; i + 4 <= rows; i += 4)
+        multiply_4 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
+            b, depth, first > 0);
+      for (; i < rows; i++)
+        multiply_1 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
+            b, depth, first > 0);
+    }
+}
+
+static void
+pack (void *packed, const void *weight, int n, int k)
+{
+  const Weight *from = weight;
+  Weight *to = packed;
+
+  for (int column = 0; column < n; column += PANEL)
+    for (int j = 0; j < k; j += STEP)
+      for (int i = 0; i < PANEL; i++, to += STEP)
+        memcpy (
+            to, from + (size_t) (column + i) * k + j, STEP * sizeof (Weight));
+}
