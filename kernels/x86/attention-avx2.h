@@ -12,7 +12,8 @@
 #define LANES 8
 #define GROUPS 2               /* registers of queries */
 #define PANEL (GROUPS * LANES) /* queries */
-#define BLOCK 4                /* keys or columns: 8 accumulators */
+#define BLOCK 6                /* keys or columns: 12 accumulators */
+#define LAST_BLOCK (ROWS % BLOCK)
 
 #define RAISE 30 /* NPU_V_LIMIT 2^RAISE kv_rows must stay below FLT_MAX */
 

@@ -23,17 +23,48 @@ typedef struct {
   float tile_sum[ROWS];
 } Scratch;
 
-/* acc[i][g] += sum over n of y[i] x[g]: y advances by y_step, and its rows
- * are y_stride apart; x advances by x_step. */
+/* acc[i][g] += sum over n of y[i] x[g], i < block: y advances by y_step, and
+ * its rows are y_stride apart; x advances by x_step. */
 NPU_INLINE void
 multiply (__m256 acc[BLOCK][GROUPS], const float *y, ptrdiff_t y_stride,
-    ptrdiff_t y_step, const float *x, ptrdiff_t x_step, int n)
+    ptrdiff_t y_step, const float *x, ptrdiff_t x_step, int n, const int block)
 {
   for (int j = 0; j < n; j++, y += y_step, x += x_step)
-    for (int i = 0; i < BLOCK; i++)
+    for (int i = 0; i < block; i++)
       for (int g = 0; g < GROUPS; g++)
         acc[i][g] = _mm256_fmadd_ps (_mm256_broadcast_ss (y + i * y_stride),
             _mm256_load_ps (x + g * LANES), acc[i][g]);
+}
+
+/* The weights of a block of keys for the queries from `lane` on, added to
+ * their sums. */
+NPU_INLINE void
+weigh_block (Scratch *scratch, __m256 sum[GROUPS], const QTile *q,
+    const KvTile *k, int lane, int key, int n_keys, float scale,
+    const int block)
+{
+  __m256 acc[BLOCK][GROUPS];
+
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++)
+      acc[i][g] = _mm256_setzero_ps ();
+  multiply (acc, k->x[key], DIM, 1, &q->x[0][lane], ROWS, DIM, block);
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++) {
+      __m256 x =
+          _mm256_sub_ps (_mm256_mul_ps (acc[i][g], _mm256_set1_ps (scale)),
+              _mm256_load_ps (&scratch->reference[lane + g * LANES]));
+      __m256 p;
+
+      x = _mm256_min_ps (_mm256_set1_ps (RAISE + 1), x);
+      x = _mm256_max_ps (_mm256_set1_ps (NPU_EXP2_MIN), x);
+      p = npu_exp2_avx2 (x);
+      /* Keys that are not there have no weight. */
+      if (key + i >= n_keys)
+        p = _mm256_setzero_ps ();
+      sum[g] = _mm256_add_ps (sum[g], p);
+      _mm256_store_ps (&scratch->p[key + i][g * LANES], p);
+    }
 }
 
 /* The weights of the first n_keys keys for the queries from `lane` on, and
@@ -47,30 +78,11 @@ weigh (Scratch *scratch, const QTile *q, const KvTile *k, int lane, int n_keys,
 
   for (int g = 0; g < GROUPS; g++)
     sum[g] = _mm256_setzero_ps ();
-  for (int key = 0; key < n_keys; key += BLOCK) {
-    __m256 acc[BLOCK][GROUPS];
-
-    for (int i = 0; i < BLOCK; i++)
-      for (int g = 0; g < GROUPS; g++)
-        acc[i][g] = _mm256_setzero_ps ();
-    multiply (acc, k->x[key], DIM, 1, &q->x[0][lane], ROWS, DIM);
-    for (int i = 0; i < BLOCK; i++)
-      for (int g = 0; g < GROUPS; g++) {
-        __m256 x =
-            _mm256_sub_ps (_mm256_mul_ps (acc[i][g], _mm256_set1_ps (scale)),
-                _mm256_load_ps (&scratch->reference[lane + g * LANES]));
-        __m256 p;
-
-        x = _mm256_min_ps (_mm256_set1_ps (RAISE + 1), x);
-        x = _mm256_max_ps (_mm256_set1_ps (NPU_EXP2_MIN), x);
-        p = npu_exp2_avx2 (x);
-        /* Keys that are not there have no weight. */
-        if (key + i >= n_keys)
-          p = _mm256_setzero_ps ();
-        sum[g] = _mm256_add_ps (sum[g], p);
-        _mm256_store_ps (&scratch->p[key + i][g * LANES], p);
-      }
-  }
+  for (int key = 0; key < n_keys; key += BLOCK)
+    if (key + BLOCK <= ROWS)
+      weigh_block (scratch, sum, q, k, lane, key, n_keys, scale, BLOCK);
+    else
+      weigh_block (scratch, sum, q, k, lane, key, n_keys, scale, LAST_BLOCK);
   for (int g = 0; g < GROUPS; g++) {
     _mm256_store_ps (&scratch->tile_sum[lane + g * LANES], sum[g]);
     high = _mm256_or_ps (high, _mm256_cmp_ps (sum[g], limit, _CMP_GT_OQ));
@@ -112,20 +124,30 @@ raise_reference (Scratch *scratch, const QTile *q, const KvTile *k, int first,
   }
 }
 
+/* Adds the values of columns from d on, weighted. */
+NPU_INLINE void
+add_block (Scratch *scratch, const KvTile *v, int lane, int d, int n_keys,
+    const int block)
+{
+  __m256 acc[BLOCK][GROUPS];
+
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++)
+      acc[i][g] = _mm256_load_ps (&scratch->o[d + i][lane + g * LANES]);
+  multiply (acc, &v->x[0][d], 1, DIM, scratch->p[0], PANEL, n_keys, block);
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++)
+      _mm256_store_ps (&scratch->o[d + i][lane + g * LANES], acc[i][g]);
+}
+
 NPU_INLINE void
 add_values (Scratch *scratch, const KvTile *v, int lane, int n_keys)
 {
-  for (int d = 0; d < DIM; d += BLOCK) {
-    __m256 acc[BLOCK][GROUPS];
+  int d = 0;
 
-    for (int i = 0; i < BLOCK; i++)
-      for (int g = 0; g < GROUPS; g++)
-        acc[i][g] = _mm256_load_ps (&scratch->o[d + i][lane + g * LANES]);
-    multiply (acc, &v->x[0][d], 1, DIM, scratch->p[0], PANEL, n_keys);
-    for (int i = 0; i < BLOCK; i++)
-      for (int g = 0; g < GROUPS; g++)
-        _mm256_store_ps (&scratch->o[d + i][lane + g * LANES], acc[i][g]);
-  }
+  for (; d + BLOCK <= DIM; d += BLOCK)
+    add_block (scratch, v, lane, d, n_keys, BLOCK);
+  add_block (scratch, v, lane, d, n_keys, LAST_BLOCK);
 }
 
 static void

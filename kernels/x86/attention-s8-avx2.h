@@ -40,9 +40,10 @@ typedef struct {
   float weight[ROWS];          /* of the tile's largest score */
 } Scratch;
 
-/* The integer scores of n_keys keys for the queries from `lane` on. */
-static void score (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
-    const KTile *k, int lane, int n_keys);
+/* acc[i][g]: the integer scores of the keys from `key` on, i < block, for the
+ * queries from `lane` on. */
+NPU_INLINE void multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q,
+    const KTile *k, int key, int lane, const int block);
 
 /* acc + x[0] y[0] + x[1] y[1] in each lane, of 16 bits. */
 NPU_INLINE NpuInts
@@ -63,6 +64,36 @@ broadcast_32 (const void *x)
 
   memcpy (&bits, x, sizeof bits);
   return _mm256_set1_epi32 (bits);
+}
+
+NPU_INLINE void
+score_block (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
+    const KTile *k, int lane, int key, int n_keys, const int block)
+{
+  NpuInts acc[BLOCK][GROUPS];
+
+  multiply_scores (acc, q, k, key, lane, block);
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++) {
+      if (key + i < n_keys)
+        max[g] = _mm256_max_epi32 (max[g], (__m256i) acc[i][g]);
+      _mm256_store_si256 (
+          (__m256i *) &scratch->s[key + i][g * LANES], (__m256i) acc[i][g]);
+    }
+}
+
+/* The scores of n_keys keys for the queries from `lane` on. */
+NPU_INLINE void
+score (Scratch *scratch, __m256i max[GROUPS], const QTile *q, const KTile *k,
+    int lane, int n_keys)
+{
+  for (int g = 0; g < GROUPS; g++)
+    max[g] = _mm256_set1_epi32 (INT32_MIN);
+  for (int key = 0; key < n_keys; key += BLOCK)
+    if (key + BLOCK <= ROWS)
+      score_block (scratch, max, q, k, lane, key, n_keys, BLOCK);
+    else
+      score_block (scratch, max, q, k, lane, key, n_keys, LAST_BLOCK);
 }
 
 /* The scale of a largest magnitude in `steps`; *inverse is 1 / scale. */
@@ -102,11 +133,11 @@ weigh_one (const int32_t *s, __m256i max, __m256 factor)
 {
   const __m256i below =
       _mm256_sub_epi32 (_mm256_load_si256 ((const __m256i *) s), max);
-  const __m256 x = _mm256_max_ps (_mm256_set1_ps (-WEIGHT_BITS - 2.0f),
-      _mm256_mul_ps (_mm256_cvtepi32_ps (below), factor));
+  const __m256 x = _mm256_fmadd_ps (
+      _mm256_cvtepi32_ps (below), factor, _mm256_set1_ps (WEIGHT_BITS));
 
-  return _mm256_cvtps_epi32 (_mm256_mul_ps (
-      npu_exp2_short_avx2 (x), _mm256_set1_ps (1 << WEIGHT_BITS)));
+  return _mm256_cvtps_epi32 (
+      npu_exp2_short_avx2 (_mm256_max_ps (_mm256_set1_ps (-2.0f), x)));
 }
 
 /* Turns the scores into weights, and adds their sum to what was summed. */
@@ -137,35 +168,46 @@ weigh (Scratch *scratch, const __m256i max[GROUPS], int lane, int n_keys)
   }
 }
 
+/* Adds the values of columns from d on of n_pairs pairs of keys, weighted. */
+NPU_INLINE void
+add_block (Scratch *scratch, const VTile *v, const __m256 unit[GROUPS],
+    int lane, int d, int n_pairs, const int block)
+{
+  const uint32_t *x = scratch->p[0], *y = &v->x[0][d];
+  NpuInts acc[BLOCK][GROUPS];
+
+  memset (acc, 0, sizeof acc);
+  for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
+    for (int i = 0; i < block; i++)
+      for (int g = 0; g < GROUPS; g++)
+        acc[i][g] = dot_s16 (acc[i][g],
+            _mm256_load_si256 ((const __m256i *) (x + g * LANES)),
+            _mm256_set1_epi32 ((int) y[i]));
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++) {
+      float *o = &scratch->o[d + i][lane + g * LANES];
+
+      _mm256_store_ps (
+          o, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) acc[i][g]), unit[g],
+                 _mm256_load_ps (o)));
+    }
+}
+
 /* Adds the values of n_pairs pairs of keys, weighted. */
 NPU_INLINE void
 add_values (Scratch *scratch, const VTile *v, int lane, int n_pairs)
 {
   const __m256 scale =
       _mm256_set1_ps (v->scale[0] * (1.0f / (1 << WEIGHT_BITS)));
+  __m256 unit[GROUPS];
+  int d = 0;
 
-  for (int d = 0; d < DIM; d += BLOCK) {
-    const uint32_t *x = scratch->p[0], *y = &v->x[0][d];
-    NpuInts acc[BLOCK][GROUPS];
-
-    memset (acc, 0, sizeof acc);
-    for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
-      for (int i = 0; i < BLOCK; i++)
-        for (int g = 0; g < GROUPS; g++)
-          acc[i][g] = dot_s16 (acc[i][g],
-              _mm256_load_si256 ((const __m256i *) (x + g * LANES)),
-              _mm256_set1_epi32 ((int) y[i]));
-    for (int g = 0; g < GROUPS; g++) {
-      const __m256 unit = _mm256_mul_ps (
-          _mm256_load_ps (&scratch->weight[lane + g * LANES]), scale);
-      for (int i = 0; i < BLOCK; i++) {
-        float *o = &scratch->o[d + i][lane + g * LANES];
-        _mm256_store_ps (
-            o, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) acc[i][g]), unit,
-                   _mm256_load_ps (o)));
-      }
-    }
-  }
+  for (int g = 0; g < GROUPS; g++)
+    unit[g] = _mm256_mul_ps (
+        _mm256_load_ps (&scratch->weight[lane + g * LANES]), scale);
+  for (; d + BLOCK <= DIM; d += BLOCK)
+    add_block (scratch, v, unit, lane, d, n_pairs, BLOCK);
+  add_block (scratch, v, unit, lane, d, n_pairs, LAST_BLOCK);
 }
 
 /* The weight of the tile's largest scores, whose distance to the reference is

@@ -21,34 +21,21 @@ typedef struct {
 
 #include "x86/attention-s8-avx2.h"
 
-static void
-score (Scratch *scratch, __m256i max[GROUPS], const QTile *q, const KTile *k,
-    int lane, int n_keys)
+NPU_INLINE void
+multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
+    int key, int lane, const int block)
 {
-  for (int g = 0; g < GROUPS; g++)
-    max[g] = _mm256_set1_epi32 (INT32_MIN);
-  for (int key = 0; key < n_keys; key += BLOCK) {
-    NpuInts acc[BLOCK][GROUPS];
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++)
+      acc[i][g] = (NpuInts) _mm256_set1_epi32 (k->correction[key + i]);
+  for (int d = 0; d < DIM / 4; d++)
+    for (int i = 0; i < block; i++) {
+      const __m256i y = broadcast_32 (&k->x[key + i][d * 4]);
 
-    for (int i = 0; i < BLOCK; i++)
       for (int g = 0; g < GROUPS; g++)
-        acc[i][g] = (NpuInts) _mm256_set1_epi32 (k->correction[key + i]);
-    for (int d = 0; d < DIM / 4; d++)
-      for (int i = 0; i < BLOCK; i++) {
-        const __m256i y = broadcast_32 (&k->x[key + i][d * 4]);
-        for (int g = 0; g < GROUPS; g++)
-          acc[i][g] = (NpuInts) _mm256_dpbusd_avx_epi32 ((__m256i) acc[i][g],
-              _mm256_load_si256 ((const __m256i *) q->x[d][lane + g * LANES]),
-              y);
-      }
-    for (int i = 0; i < BLOCK; i++)
-      for (int g = 0; g < GROUPS; g++) {
-        if (key + i < n_keys)
-          max[g] = _mm256_max_epi32 (max[g], (__m256i) acc[i][g]);
-        _mm256_store_si256 (
-            (__m256i *) &scratch->s[key + i][g * LANES], (__m256i) acc[i][g]);
-      }
-  }
+        acc[i][g] = (NpuInts) _mm256_dpbusd_avx_epi32 ((__m256i) acc[i][g],
+            _mm256_load_si256 ((const __m256i *) q->x[d][lane + g * LANES]), y);
+    }
 }
 
 /* Hadamard transform of 64 floats, one whose square is 64. */
