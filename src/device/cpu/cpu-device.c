@@ -285,14 +285,16 @@ cpu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction, gsize offset,
 
 /* A launch costs the submitting thread two context switches, so it carries
  * several tiles for every worker; all of the ring's make at least twice the
- * workers, so that none waits for the host. */
+ * workers, so that none waits for the host. At the usual depth of 3 the ring
+ * holds a full window's 24 row tiles: while another process has the core of one
+ * worker, the others do not run out of tiles. */
 static guint
 cpu_batch_for (NpuDevice *base, const NpuOp *op, guint depth)
 {
   const CpuDevice *device = (const CpuDevice *) base;
   const guint for_workers = (2 * device->n_workers + depth - 1) / depth;
 
-  return CLAMP (for_workers, 4, 24);
+  return CLAMP (for_workers, 8, 24);
 }
 
 static void
