@@ -19,9 +19,17 @@ extern "C" {
 #define NPU_HEAD_DIM 64  /* columns of an attention tile: every Whisper size */
 
 /* A q8 tile: up to 64 rows of k bytes, dense, each round-to-even (x / scale)
- * + 128 (zero is 128), then 64 float scales, one a row; x is the row after a
- * rotation (npu-rotate.h). k is a multiple of 64 and at most NPU_Q8_COLUMNS.
- * Dense rows are what oneDNN's fastest int8 kernels take. */
+ * + zero, then 64 float scales, one a row; x is the row after a rotation
+ * (npu-rotate.h). k is a multiple of 64 and at most NPU_Q8_COLUMNS. Dense rows
+ * are what oneDNN's fastest int8 kernels take.
+ *
+ * A row's largest magnitude is `levels` steps, 127 at most. Without VNNI pairs
+ * of products with int8 weights are added in 16 bits. With as many levels for
+ * the weights, NPU_Q8_LEVELS_16_BITS are the most that never saturate there:
+ * 2 (2 levels + 1) levels < 2^15. */
+#define NPU_Q8_LEVELS 127
+#define NPU_Q8_LEVELS_16_BITS 90
+#define NPU_Q8_ZERO(levels) ((levels) + 1)
 #define NPU_Q8_COLUMNS 8192
 #define NPU_Q8_TILE_SCALES(k) (NPU_TILE_ROWS * (size_t) (k))
 #define NPU_Q8_TILE_SIZE(k)                                                    \
@@ -49,8 +57,6 @@ typedef struct {
 
 /* Products of a tile with constant weights. */
 typedef struct {
-  int max_weight; /* int8: larger magnitudes may saturate on the way */
-
   /* Packs weight[n][k] to as many bytes, 64-byte aligned. */
   void (*pack) (void *packed, const void *weight, int n, int k);
 
@@ -94,17 +100,18 @@ typedef struct {
    * scale[rows]. The rotation's signs are part of gamma and beta. */
   void (*layernorm_q8) (uint8_t *y, float *scale, const float *x,
       ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
-      int rows, int d);
+      int rows, int d, int levels);
 
   /* y = x * Phi (x), exact to f32 accuracy; y may be x. */
   void (*gelu_f32) (float *y, const float *x, size_t n);
 
   /* Multiplies rows of k floats by column_scale[k], which holds the
    * rotation's signs, rotates and quantises them: y[rows][k] dense,
-   * scale[rows]. The scale of a row is max |x| / 127; a row of zeros has
+   * scale[rows]. The scale of a row is max |x| / levels; a row of zeros has
    * scale 0. */
   void (*quantize_q8) (uint8_t *y, float *scale, const float *x,
-      ptrdiff_t x_stride, const float *column_scale, int rows, int k);
+      ptrdiff_t x_stride, const float *column_scale, int rows, int k,
+      int levels);
 
   /* y[n] = x[n] rounded to bfloat16, ties to even. */
   void (*convert_bf16) (uint16_t *y, const float *x, size_t n);
@@ -114,12 +121,12 @@ typedef struct {
       ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n);
 
   /* The same from int32 products of (q8 row) x (int8 weights):
-   * (acc - 128 * weight_sum[n]) * row_scale[rows] * weight_scale[n] first.
-   * weight_sum128[n] is 128 times the column's sum of int8 weights. */
+   * (acc - zero_sum[n]) * row_scale[rows] * weight_scale[n] first. zero_sum[n]
+   * is what the rows' zero makes of a column: zero times its sum of
+   * weights. */
   void (*epilogue_s32) (float *y, ptrdiff_t y_stride, const int32_t *acc,
       ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
-      const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows,
-      int n);
+      const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n);
 } NpuKernels;
 
 /* Instruction sets. AVX2 is implied by the others, AVX512 by AVX512_*; AVX_VNNI

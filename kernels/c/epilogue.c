@@ -53,7 +53,7 @@ epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
 static void
 epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
-    const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows, int n)
+    const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n)
 {
   for (int i = 0; i < rows; i++, y += y_stride, acc += acc_stride)
     for (int first = 0; first < n; first += BLOCK) {
@@ -61,8 +61,8 @@ epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
       float t[BLOCK];
 
       for (int j = 0; j < block; j++)
-        t[j] = (float) (acc[first + j] - weight_sum128[first + j]) *
-               row_scale[i] * weight_scale[first + j];
+        t[j] = (float) (acc[first + j] - zero_sum[first + j]) * row_scale[i] *
+               weight_scale[first + j];
       finish (y + first, t, epilogue, i, first, block);
     }
 }

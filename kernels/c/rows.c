@@ -63,26 +63,26 @@ layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
 
 /* The scale for a largest magnitude, and its inverse. */
 static float
-scale_of (float max, float *inverse)
+scale_of (float max, int levels, float *inverse)
 {
   if (max < NPU_Q8_SMALLEST) {
     *inverse = 0.0f;
     return 0.0f;
   }
-  *inverse = 127.0f / max;
-  return max / 127.0f;
+  *inverse = (float) levels / max;
+  return max / (float) levels;
 }
 
-/* round (x) + 128 for |x| <= 127, ties to even. */
+/* round (x) + zero for |x| <= 127, ties to even. */
 static inline uint8_t
-quantised (float x)
+quantised (float x, int zero)
 {
-  return (uint8_t) (npu_bits_of_float (x + NPU_ROUND_MAGIC) + 128);
+  return (uint8_t) (npu_bits_of_float (x + NPU_ROUND_MAGIC) + (unsigned) zero);
 }
 
 /* Rotates x[n] in place and quantises it to y[n]. */
 static void
-rotate_and_quantise (uint8_t *y, float *scale, float *x, int n)
+rotate_and_quantise (uint8_t *y, float *scale, float *x, int n, int levels)
 {
   float inverse, max[LANES] = {0}, largest = 0.0f;
 
@@ -94,33 +94,34 @@ rotate_and_quantise (uint8_t *y, float *scale, float *x, int n)
     }
   for (int i = 0; i < LANES; i++)
     largest = max[i] > largest ? max[i] : largest;
-  *scale = scale_of (largest, &inverse);
+  *scale = scale_of (largest, levels, &inverse);
   for (int j = 0; j < n; j++)
-    y[j] = quantised (x[j] * inverse);
+    y[j] = quantised (x[j] * inverse, NPU_Q8_ZERO (levels));
 }
 
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+    const float *gamma, const float *beta, float eps, int rows, int d,
+    int levels)
 {
   float t[NPU_Q8_COLUMNS];
 
   for (int i = 0; i < rows; i++, x += x_stride, y += d) {
     layernorm_f32 (t, d, x, x_stride, gamma, beta, eps, 1, d);
-    rotate_and_quantise (y, &scale[i], t, d);
+    rotate_and_quantise (y, &scale[i], t, d, levels);
   }
 }
 
 static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k)
+    const float *column_scale, int rows, int k, int levels)
 {
   float t[NPU_Q8_COLUMNS];
 
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     for (int j = 0; j < k; j++)
       t[j] = x[j] * column_scale[j];
-    rotate_and_quantise (y, &scale[i], t, k);
+    rotate_and_quantise (y, &scale[i], t, k, levels);
   }
 }
 

@@ -45,7 +45,7 @@ load_ints (const void *x, int n)
 NPU_INLINE void
 epilogue_rows (float *y, ptrdiff_t y_stride, const void *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
-    const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows, int n,
+    const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n,
     const int gelu)
 {
   for (int i = 0; i < rows; i++) {
@@ -62,7 +62,7 @@ epilogue_rows (float *y, ptrdiff_t y_stride, const void *acc,
       if (row_scale)
         t = _mm256_mul_ps (
             _mm256_mul_ps (_mm256_cvtepi32_ps (_mm256_sub_epi32 (
-                               sum, load_ints (weight_sum128 + j, left))),
+                               sum, load_ints (zero_sum + j, left))),
                 _mm256_set1_ps (row_scale[i])),
             npu_load_first (weight_scale + j, left));
       finish (y + i * y_stride + j, t, left,
@@ -87,14 +87,14 @@ epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
 static void
 epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
-    const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows, int n)
+    const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n)
 {
   if (epilogue->gelu)
     epilogue_rows (y, y_stride, acc, acc_stride, row_scale, weight_scale,
-        weight_sum128, epilogue, rows, n, 1);
+        zero_sum, epilogue, rows, n, 1);
   else
     epilogue_rows (y, y_stride, acc, acc_stride, row_scale, weight_scale,
-        weight_sum128, epilogue, rows, n, 0);
+        zero_sum, epilogue, rows, n, 0);
 }
 
 void

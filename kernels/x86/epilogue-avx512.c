@@ -39,7 +39,7 @@ finish (float *y, __m512 t, __mmask16 lanes, const float *bias,
 NPU_INLINE void
 epilogue_rows (float *y, ptrdiff_t y_stride, const void *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
-    const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows, int n,
+    const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n,
     const int gelu)
 {
   for (int i = 0; i < rows; i++) {
@@ -55,7 +55,7 @@ epilogue_rows (float *y, ptrdiff_t y_stride, const void *acc,
       if (row_scale) {
         const __m512i sum =
             _mm512_sub_epi32 (_mm512_maskz_loadu_epi32 (lanes, acc_row + j * 4),
-                _mm512_maskz_loadu_epi32 (lanes, weight_sum128 + j));
+                _mm512_maskz_loadu_epi32 (lanes, zero_sum + j));
         t = _mm512_mul_ps (_mm512_mul_ps (_mm512_cvtepi32_ps (sum),
                                _mm512_set1_ps (row_scale[i])),
             _mm512_maskz_loadu_ps (lanes, weight_scale + j));
@@ -84,14 +84,14 @@ epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
 static void
 epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
-    const int32_t *weight_sum128, const NpuEpilogue *epilogue, int rows, int n)
+    const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n)
 {
   if (epilogue->gelu)
     epilogue_rows (y, y_stride, acc, acc_stride, row_scale, weight_scale,
-        weight_sum128, epilogue, rows, n, 1);
+        zero_sum, epilogue, rows, n, 1);
   else
     epilogue_rows (y, y_stride, acc, acc_stride, row_scale, weight_scale,
-        weight_sum128, epilogue, rows, n, 0);
+        zero_sum, epilogue, rows, n, 0);
 }
 
 void

@@ -1,7 +1,8 @@
 /* Products of unsigned bytes with constant int8 weights, with AVX2 alone: as
  * fast as vpmaddubsw and vpmaddwd can go, which is twice as fast as float.
  *
- * Pairs of products are added in 16 bits: weights are at most 63.
+ * Pairs of products are added in 16 bits: both sides have at most
+ * NPU_Q8_LEVELS_16_BITS levels.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -67,6 +68,5 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
 void
 npu_gemm_init_s8_avx2 (NpuKernels *kernels)
 {
-  kernels->gemm_s8 =
-      (NpuGemmKernel){.max_weight = 63, .pack = pack, .run = run};
+  kernels->gemm_s8 = (NpuGemmKernel){.pack = pack, .run = run};
 }

@@ -117,9 +117,10 @@ reflect (float *x, int n, int block)
 /* Rotates the row x[n] in place and quantises it to y[n]; returns its
  * scale. */
 NPU_INLINE float
-rotate_and_quantise (uint8_t *y, float *x, int n)
+rotate_and_quantise (uint8_t *y, float *x, int n, int levels)
 {
   const __m256i order = _mm256_setr_epi32 (0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i zero = _mm256_set1_epi8 ((char) NPU_Q8_ZERO (levels));
   const int block = npu_rotation_block (n);
   __m256 max = _mm256_setzero_ps (), inverse;
   int apart = NPU_ROTATE_LANES;
@@ -137,7 +138,8 @@ rotate_and_quantise (uint8_t *y, float *x, int n)
   for (int j = 0; j < n; j += LANES)
     max = _mm256_max_ps (max, npu_abs_avx2 (_mm256_load_ps (x + j)));
   largest = npu_reduce_max_avx2 (max);
-  inverse = _mm256_set1_ps (largest < NPU_Q8_SMALLEST ? 0 : 127.0f / largest);
+  inverse =
+      _mm256_set1_ps (largest < NPU_Q8_SMALLEST ? 0 : (float) levels / largest);
   for (int j = 0; j < n; j += 4 * LANES) {
     __m256i q[4], bytes;
 
@@ -147,15 +149,15 @@ rotate_and_quantise (uint8_t *y, float *x, int n)
     bytes = _mm256_packs_epi16 (
         _mm256_packs_epi32 (q[0], q[1]), _mm256_packs_epi32 (q[2], q[3]));
     bytes = _mm256_permutevar8x32_epi32 (bytes, order);
-    _mm256_storeu_si256 (
-        (__m256i *) (y + j), _mm256_xor_si256 (bytes, _mm256_set1_epi8 (-128)));
+    _mm256_storeu_si256 ((__m256i *) (y + j), _mm256_add_epi8 (bytes, zero));
   }
-  return largest < NPU_Q8_SMALLEST ? 0.0f : largest / 127.0f;
+  return largest < NPU_Q8_SMALLEST ? 0.0f : largest / (float) levels;
 }
 
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+    const float *gamma, const float *beta, float eps, int rows, int d,
+    int levels)
 {
   float t[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
 
@@ -166,13 +168,13 @@ layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     for (int j = 0; j < d; j += LANES)
       _mm256_store_ps (t + j,
           normalised (x + j, mean, inverse_std, gamma + j, beta + j, LANES));
-    scale[i] = rotate_and_quantise (y, t, d);
+    scale[i] = rotate_and_quantise (y, t, d, levels);
   }
 }
 
 static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k)
+    const float *column_scale, int rows, int k, int levels)
 {
   float t[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
 
@@ -180,7 +182,7 @@ quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     for (int j = 0; j < k; j += LANES)
       _mm256_store_ps (t + j, _mm256_mul_ps (_mm256_loadu_ps (x + j),
                                   _mm256_loadu_ps (column_scale + j)));
-    scale[i] = rotate_and_quantise (y, t, k);
+    scale[i] = rotate_and_quantise (y, t, k, levels);
   }
 }
 

@@ -76,13 +76,13 @@ layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
 
 /* The scale of a largest magnitude; *inverse is its inverse. */
 NPU_INLINE float
-scale_of (__m512 max, __m512 *inverse)
+scale_of (__m512 max, int levels, __m512 *inverse)
 {
   const float largest = _mm512_reduce_max_ps (max);
   const int zero = largest < NPU_Q8_SMALLEST;
 
-  *inverse = _mm512_set1_ps (zero ? 0.0f : 127.0f / largest);
-  return zero ? 0.0f : largest / 127.0f;
+  *inverse = _mm512_set1_ps (zero ? 0.0f : (float) levels / largest);
+  return zero ? 0.0f : largest / (float) levels;
 }
 
 /* One pass of the Hadamard transform, in place: log2 (radix) of its steps, the
@@ -128,8 +128,9 @@ reflect (float *x, int n, int block)
 /* Rotates the row x[n] in place and quantises it to y[n]; returns its
  * scale. */
 NPU_INLINE float
-rotate_and_quantise (uint8_t *y, float *x, int n)
+rotate_and_quantise (uint8_t *y, float *x, int n, int levels)
 {
+  const __m512i zero = _mm512_set1_epi32 (NPU_Q8_ZERO (levels));
   const int block = npu_rotation_block (n);
   __m512 inverse, max = _mm512_setzero_ps ();
   int apart = NPU_ROTATE_LANES;
@@ -146,20 +147,21 @@ rotate_and_quantise (uint8_t *y, float *x, int n)
 
   for (int j = 0; j < n; j += LANES)
     max = _mm512_max_ps (max, _mm512_abs_ps (_mm512_load_ps (x + j)));
-  scale = scale_of (max, &inverse);
+  scale = scale_of (max, levels, &inverse);
   for (int j = 0; j < n; j += LANES) {
     const __m512i q =
         _mm512_cvtps_epi32 (_mm512_mul_ps (_mm512_load_ps (x + j), inverse));
 
-    _mm_storeu_si128 ((__m128i *) (y + j),
-        _mm512_cvtepi32_epi8 (_mm512_add_epi32 (q, _mm512_set1_epi32 (128))));
+    _mm_storeu_si128 (
+        (__m128i *) (y + j), _mm512_cvtepi32_epi8 (_mm512_add_epi32 (q, zero)));
   }
   return scale;
 }
 
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+    const float *gamma, const float *beta, float eps, int rows, int d,
+    int levels)
 {
   float t[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
 
@@ -170,13 +172,13 @@ layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     for (int j = 0; j < d; j += LANES)
       _mm512_store_ps (t + j,
           normalised (x + j, mean, inverse_std, gamma + j, beta + j, 0xffff));
-    scale[i] = rotate_and_quantise (y, t, d);
+    scale[i] = rotate_and_quantise (y, t, d, levels);
   }
 }
 
 static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k)
+    const float *column_scale, int rows, int k, int levels)
 {
   float t[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
 
@@ -184,7 +186,7 @@ quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     for (int j = 0; j < k; j += LANES)
       _mm512_store_ps (t + j, _mm512_mul_ps (_mm512_loadu_ps (x + j),
                                   _mm512_loadu_ps (column_scale + j)));
-    scale[i] = rotate_and_quantise (y, t, k);
+    scale[i] = rotate_and_quantise (y, t, k, levels);
   }
 }
 

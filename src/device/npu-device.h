@@ -145,6 +145,8 @@ struct _NpuDevice {
   /* The CPU's: products of bfloat16 are faster than float's. Without, they are
    * float products of rounded values. */
   gboolean fast_bf16;
+  /* The CPU's: int8 products have fewer levels than int8, or saturate. */
+  gboolean coarse_int8;
   /* A CPU device that does over this device's buffers what it cannot do
    * itself; belongs to it. NULL where this device is the CPU. */
   NpuDevice *host;

@@ -5,9 +5,10 @@
 
 #include "npu-kernels.h"
 
-/* Quantises w[k] to @q, the largest magnitude to @max; returns the scale. */
+/* Quantises w[k] to @q, the largest magnitude to @levels steps; returns the
+ * scale. */
 static float
-quantise_column (gint8 *q, const float *w, guint k, int max, gint32 *sum)
+quantise_column (gint8 *q, const float *w, guint k, int levels, gint32 *sum)
 {
   float largest = 0.0f;
 
@@ -17,16 +18,16 @@ quantise_column (gint8 *q, const float *w, guint k, int max, gint32 *sum)
     largest = magnitude > largest ? magnitude : largest;
   }
   for (guint j = 0; j < k; j++) {
-    q[j] =
-        (gint8) (largest > 0.0f ? rintf (w[j] / largest * (float) max) : 0.0f);
+    q[j] = (gint8) (largest > 0.0f ? rintf (w[j] / largest * (float) levels)
+                                   : 0.0f);
     *sum += q[j];
   }
-  return largest / (float) max;
+  return largest / (float) levels;
 }
 
 void
 q8_weights_quantise (gint8 *q, float *scale, gint32 *sum, const float *weight,
-    guint n, guint k, int max)
+    guint n, guint k, int levels)
 {
   g_autofree float *signs = g_new (float, k);
   g_autofree float *rotated = g_new (float, k);
@@ -36,6 +37,6 @@ q8_weights_quantise (gint8 *q, float *scale, gint32 *sum, const float *weight,
     for (guint j = 0; j < k; j++)
       rotated[j] = weight[(gsize) i * k + j] * signs[j];
     npu_rotation_apply (rotated, (int) k);
-    scale[i] = quantise_column (q + (gsize) i * k, rotated, k, max, &sum[i]);
+    scale[i] = quantise_column (q + (gsize) i * k, rotated, k, levels, &sum[i]);
   }
 }

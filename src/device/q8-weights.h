@@ -8,23 +8,18 @@
 
 G_BEGIN_DECLS
 
-/* Levels of int8 weights on either side of 0, and those that never saturate 16
- * bits when a pair of products is added there. */
-#define Q8_WEIGHT_MAX 127
-#define Q8_WEIGHT_MAX_16_BITS 63
-
 /**
  * q8_weights_quantise:
  * @q: (out): [n][k]
  * @scale: (out): [n]: a weight is about q * scale, after the rotation
  * @sum: (out): [n]: the sum of q over k
  * @weight: [n][k], k a multiple of 64
- * @max: levels, of the two above
+ * @levels: the magnitude of a column's largest weight in steps, at most 127
  *
  * Rotates each output column's weights as rows of activations are when they
  * become q8 tiles (npu-rotate.h), and quantises them.
  */
 void q8_weights_quantise (gint8 *q, float *scale, gint32 *sum,
-    const float *weight, guint n, guint k, int max);
+    const float *weight, guint n, guint k, int levels);
 
 G_END_DECLS

@@ -112,10 +112,18 @@ plan_type (const PlanBuilder *builder)
   }
 }
 
-/* The weights' type where int8 would cost too much: in the convolutions, whose
- * rows overlap, and in the first block's attention. There a few positions turn
- * into those with huge channels, or do not, by very little: with int8 more of
- * them tip over than with float16 in the whole encoder. */
+/* Whether a half of a block, its attention or its MLP, is too early for int8:
+ * there a few positions turn into those with huge channels, or do not, by very
+ * little, and with int8 more of them tip over than with float16 in the whole
+ * encoder. One half is enough, three are where int8 is coarse. */
+static gboolean
+is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
+{
+  return 2 * layer + mlp < (builder->plan->host->coarse_int8 ? 3 : 1);
+}
+
+/* The weights' type where int8 would cost too much: there, and in the
+ * convolutions, whose rows overlap. */
 static NpuType
 careful_type (const PlanBuilder *builder)
 {
@@ -174,8 +182,9 @@ static void
 add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
   const NpuType type = plan_type (builder);
-  const NpuType weight_type = layer == 0 ? careful_type (builder) : type;
-  const NpuType norm_type = layer == 0 ? careful_rows (builder) : type;
+  const gboolean careful = is_careful (builder, layer, FALSE);
+  const NpuType weight_type = careful ? careful_type (builder) : type;
+  const NpuType norm_type = careful ? careful_rows (builder) : type;
   const guint d = builder->plan->d, rows = builder->model->n_positions;
   const NpuOp attention = {
       .kind = NPU_OP_ATTENTION,
@@ -257,32 +266,34 @@ add_fc1_and_gelu (PlanBuilder *builder, guint layer, const LinearShape *fused,
 static void
 add_mlp (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
-  const NpuType type = plan_type (builder);
+  const gboolean careful = is_careful (builder, layer, TRUE);
+  const NpuType type = careful ? careful_type (builder) : plan_type (builder);
+  const NpuType rows_type = careful ? careful_rows (builder) : type;
   const guint d = builder->plan->d, rows = builder->model->n_positions;
   const LinearShape fc1 = {
       .rows = rows,
       .k = d,
       .n = 4 * d,
-      .a_type = type,
+      .a_type = rows_type,
       .b_type = type,
-      .c_type = type,
+      .c_type = rows_type,
       .gelu = TRUE,
   };
   const LinearShape fc2 = {
       .rows = rows,
       .k = 4 * d,
       .n = d,
-      .a_type = type,
+      .a_type = rows_type,
       .b_type = type,
       .residual = TRUE,
   };
   float *weight, *bias;
 
   add_layernorm (builder, g_strdup_printf ("block %u mlp norm", layer),
-      block->mlp_ln_weight, block->mlp_ln_bias, type, PLAN_NORM);
+      block->mlp_ln_weight, block->mlp_ln_bias, rows_type, PLAN_NORM);
   weight = READ (builder, plain, block->fc1_weight);
   bias = READ (builder, plain, block->fc1_bias);
-  if (type == NPU_TYPE_BF16 &&
+  if (rows_type == NPU_TYPE_BF16 &&
       add_fc1_and_gelu (builder, layer, &fc1, weight, bias)) {
     g_free (weight);
     g_free (bias);

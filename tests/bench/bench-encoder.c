@@ -21,6 +21,7 @@ G_STATIC_ASSERT (N_STAGES <= BENCH_MAX_STAGES);
 
 typedef struct {
   guint n_mels, d, n_heads, n_layers;
+  gboolean coarse_int8; /* see NpuDevice */
   float *mel, *states;
   gsize n_states; /* floats */
 } Window;
@@ -121,14 +122,19 @@ median_stage_ms (const Observed *seen, guint first, guint n, guint stage)
 }
 
 /* How much of an operation is in bfloat16 where the encoder is in int8: the
- * convolutions, and the projections of the first block's attention. Where the
- * CPU has no such products, that part is in float. */
+ * convolutions, and the projections of the first block's attention; where int8
+ * is coarse, also its MLP and the second's attention. Where the CPU has no such
+ * products, that part is in float. */
 static double
 bf16_part (const Window *window, guint stage)
 {
+  const guint coarse = window->coarse_int8 ? 1 : 0;
+
   if (stage < 2)
     return 1;
-  return stage == 3 || stage == 5 ? 1.0 / window->n_layers : 0;
+  if (stage == 3 || stage == 5)
+    return MIN ((1.0 + coarse) / window->n_layers, 1);
+  return stage == 7 || stage == 8 ? (double) coarse / window->n_layers : 0;
 }
 
 /* Of most of the operation. */
@@ -194,8 +200,9 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
 /* --- the mode ---------------------------------------------------------- */
 
 static Window *
-window_new (const NpuModel *model)
+window_new (const NpuModel *model, const NpuDevice *device)
 {
+  const NpuDevice *host = device->host ? device->host : device;
   Window *window = g_new0 (Window, 1);
   GRand *rand = g_rand_new_with_seed (1);
 
@@ -203,6 +210,7 @@ window_new (const NpuModel *model)
   window->d = model->d;
   window->n_heads = model->n_heads;
   window->n_layers = model->n_layers;
+  window->coarse_int8 = host->coarse_int8;
   window->mel = g_new (float, (gsize) model->n_mels *N_FRAMES);
   for (guint i = 0; i < model->n_mels * N_FRAMES; i++)
     window->mel[i] = (float) g_rand_double_range (rand, -1, 1.5);
@@ -331,7 +339,7 @@ bench_run_encoder (Bench *bench, GError **error)
   if (!done)
     return FALSE;
   bench->model_name = g_strdup (model->name);
-  window = window_new (model);
+  window = window_new (model, bench->device);
   for (; done && n_open < n_configs; n_open += done ? 1 : 0) {
     BenchConfig *config = &configs[n_open];
 
@@ -399,7 +407,7 @@ bench_encoder_traced (Bench *bench, NpuDevice *device, guint depth, guint batch,
   if (model == NULL)
     return FALSE;
   object = g_new0 (Traced, 1);
-  object->window = window_new (model);
+  object->window = window_new (model, device);
   object->encoder = open_encoder (bench, model, device, depth, batch, error);
   if (object->encoder == NULL) {
     traced_free (object);

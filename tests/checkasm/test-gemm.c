@@ -26,16 +26,18 @@ ref_product (const guint8 *a, const gint8 *b, int k)
 }
 
 static void
-fill_operands (const Case *c, int max_weight, guint8 *a, gint8 *b)
+fill_operands (const Case *c, guint8 *a, gint8 *b)
 {
+  const int levels = NPU_Q8_LEVELS_16_BITS, zero = NPU_Q8_ZERO (levels);
   const int a_size = (c->rows - 1) * c->a_stride + c->k;
 
   for (int i = 0; i < a_size; i++)
-    a[i] = c->extreme ? 255 : (guint8) g_test_rand_int_range (0, 256);
+    a[i] = (guint8) (zero + (c->extreme ? levels
+                                        : g_test_rand_int_range (
+                                              -levels, levels + 1)));
   for (int i = 0; i < c->n * c->k; i++)
-    b[i] = (gint8) (c->extreme
-                        ? (i / c->k % 2 ? -max_weight : max_weight)
-                        : g_test_rand_int_range (-max_weight, max_weight + 1));
+    b[i] = (gint8) (c->extreme ? (i / c->k % 2 ? -levels : levels)
+                               : g_test_rand_int_range (-levels, levels + 1));
 }
 
 static void
@@ -51,8 +53,7 @@ run_case_s8 (const NpuGemmKernel *kernel, const Case *c)
   const gint8 *w = guarded_data (weight);
   const gint32 *y = guarded_data (out);
 
-  fill_operands (
-      c, kernel->max_weight, guarded_data (a), guarded_data (weight));
+  fill_operands (c, guarded_data (a), guarded_data (weight));
   kernel->pack (guarded_data (packed), w, c->n, c->k);
   kernel->run (guarded_data (out), c->c_stride, x, c->a_stride,
       guarded_data (packed), c->rows, c->n, c->k);

@@ -16,6 +16,7 @@ static const int widths[] = {1, 5, 15, 16, 17, 63, 64, 80, 100, 384, 513, 1280};
 static const int q8_widths[] = {64, 128, 192, 320, 384, 512, 640, 768, 1024,
     1280, 1536, 2048, 3072, 5120, NPU_Q8_COLUMNS};
 static const int row_counts[] = {1, 3, 64};
+static const int q8_levels[] = {NPU_Q8_LEVELS, NPU_Q8_LEVELS_16_BITS};
 
 /* y[rows][d] in float64. */
 static void
@@ -64,16 +65,19 @@ ref_rotate (double *x, int n)
 /* Bytes and scale are what quantising expected[n] gives, within half a step
  * and float's error. */
 static void
-check_q8_row (const guint8 *y, float scale, const double *expected, int n)
+check_q8_row (
+    const guint8 *y, float scale, const double *expected, int n, int levels)
 {
-  double largest = 0;
+  double largest = 0, step;
 
   for (int j = 0; j < n; j++)
     largest = MAX (largest, fabs (expected[j]));
-  g_assert_cmpfloat_with_epsilon (scale, largest / 127, 1e-5 * largest / 127);
+  step = largest / levels;
+  g_assert_cmpfloat_with_epsilon (scale, step, 1e-5 * step);
   for (int j = 0; j < n; j++)
     g_assert_cmpfloat_with_epsilon (
-        (y[j] - 128) * (double) scale, expected[j], 0.505 * scale);
+        (y[j] - NPU_Q8_ZERO (levels)) * (double) scale, expected[j],
+        0.505 * scale);
 }
 
 /* A matrix of @rows rows between guard pages, with garbage-free contents. */
@@ -145,7 +149,8 @@ check_layernorm_f32 (
 
 /* Changes norm->expected to what it is after rotation. */
 static void
-check_layernorm_q8 (const NpuKernels *kernels, Norm *norm, GuardSide side)
+check_layernorm_q8 (
+    const NpuKernels *kernels, Norm *norm, int levels, GuardSide side)
 {
   const int d = norm->d;
   g_autoptr (Guarded) out = guarded_new ((gsize) norm->rows * d, side);
@@ -155,10 +160,10 @@ check_layernorm_q8 (const NpuKernels *kernels, Norm *norm, GuardSide side)
 
   kernels->layernorm_q8 (guarded_data (out), guarded_data (scales),
       guarded_data (norm->x), norm->x_stride, guarded_data (norm->gamma),
-      guarded_data (norm->beta), EPSILON, norm->rows, d);
+      guarded_data (norm->beta), EPSILON, norm->rows, d, levels);
   for (int i = 0; i < norm->rows; i++) {
     ref_rotate (norm->expected + i * d, d);
-    check_q8_row (y + i * d, scale[i], norm->expected + i * d, d);
+    check_q8_row (y + i * d, scale[i], norm->expected + i * d, d, levels);
   }
 }
 
@@ -172,7 +177,7 @@ test_layernorm_q8 (gconstpointer data)
       Norm norm;
 
       norm_init (&norm, row_counts[i % 2], q8_widths[i], 3, 0.5, side);
-      check_layernorm_q8 (&level->kernels, &norm, side);
+      check_layernorm_q8 (&level->kernels, &norm, q8_levels[i % 2], side);
       norm_clear (&norm);
     }
 }
@@ -210,7 +215,7 @@ test_layernorm_outliers (gconstpointer data)
   ref_layernorm (norm.expected, x, norm.x_stride, guarded_data (norm.gamma),
       guarded_data (norm.beta), norm.rows, norm.d);
   check_layernorm_f32 (&level->kernels, &norm, 2e-5, GUARD_AFTER);
-  check_layernorm_q8 (&level->kernels, &norm, GUARD_AFTER);
+  check_layernorm_q8 (&level->kernels, &norm, NPU_Q8_LEVELS, GUARD_AFTER);
   norm_clear (&norm);
 }
 
@@ -247,7 +252,7 @@ test_layernorm_extremes (gconstpointer data)
 /* Every kernel gives C's bytes and scales. */
 static void
 check_quantize (const Level *level, const float *x, int x_stride,
-    const float *column_scale, int rows, int k, GuardSide side)
+    const float *column_scale, int rows, int k, int levels, GuardSide side)
 {
   g_autoptr (Guarded) in =
       guarded_copy (x, (gsize) (rows - 1) * x_stride + k, side);
@@ -259,9 +264,10 @@ check_quantize (const Level *level, const float *x, int x_stride,
   NpuKernels c;
 
   npu_kernels_init (&c, 0);
-  c.quantize_q8 (expected, expected_scale, x, x_stride, column_scale, rows, k);
+  c.quantize_q8 (
+      expected, expected_scale, x, x_stride, column_scale, rows, k, levels);
   level->kernels.quantize_q8 (guarded_data (out), guarded_data (scales),
-      guarded_data (in), x_stride, guarded_data (columns), rows, k);
+      guarded_data (in), x_stride, guarded_data (columns), rows, k, levels);
   g_assert_cmpmem (
       guarded_data (out), (gsize) rows * k, expected, (gsize) rows * k);
   g_assert_cmpmem (guarded_data (scales), rows * sizeof (float), expected_scale,
@@ -281,7 +287,9 @@ test_quantize (gconstpointer data)
 
     fill_uniform (column_scale, k, -20, 20);
     for (guint side = 0; side < N_GUARD_SIDES; side++)
-      check_quantize (level, x, stride, column_scale, rows, k, side);
+      for (guint l = 0; l < G_N_ELEMENTS (q8_levels); l++)
+        check_quantize (
+            level, x, stride, column_scale, rows, k, q8_levels[l], side);
   }
 }
 
@@ -293,7 +301,7 @@ test_quantize_is_exact (gconstpointer data)
   const Level *level = data;
 
   for (int n = 0; n < 60; n++) {
-    const int k = q8_widths[n % 9];
+    const int k = q8_widths[n % 9], levels = q8_levels[n / 9 % 2];
     g_autofree float *x = new_normal (k, pow (10, n - 30));
     g_autofree float *signs = g_new (float, k);
     g_autofree double *expected = g_new (double, k);
@@ -306,11 +314,11 @@ test_quantize_is_exact (gconstpointer data)
     for (int j = 0; j < k; j++)
       expected[j] = (double) x[j] * signs[j];
     ref_rotate (expected, k);
-    level->kernels.quantize_q8 (y, &scale, x, k, signs, 1, k);
-    check_q8_row (y, scale, expected, k);
+    level->kernels.quantize_q8 (y, &scale, x, k, signs, 1, k, levels);
+    check_q8_row (y, scale, expected, k, levels);
     for (int j = 0; j < k; j++)
-      largest = MAX (largest, ABS (y[j] - 128));
-    g_assert_cmpint (largest, ==, 127);
+      largest = MAX (largest, ABS (y[j] - NPU_Q8_ZERO (levels)));
+    g_assert_cmpint (largest, ==, levels);
   }
 }
 
@@ -355,7 +363,7 @@ test_quantize_hostile (gconstpointer data)
 
       for (int n = 0; n < K; n++)
         x[n] = values[n % 3 ? i : j];
-      check_quantize (level, x, K, signs, 1, K, GUARD_AFTER);
+      check_quantize (level, x, K, signs, 1, K, NPU_Q8_LEVELS, GUARD_AFTER);
     }
 }
 
@@ -368,10 +376,10 @@ test_quantize_zeros (gconstpointer data)
   guint8 y[64];
 
   npu_rotation_signs (signs, 64);
-  level->kernels.quantize_q8 (y, &scale, x, 64, signs, 1, 64);
+  level->kernels.quantize_q8 (y, &scale, x, 64, signs, 1, 64, NPU_Q8_LEVELS);
   g_assert_cmpfloat (scale, ==, 0);
   for (guint j = 0; j < G_N_ELEMENTS (y); j++)
-    g_assert_cmpuint (y[j], ==, 128);
+    g_assert_cmpuint (y[j], ==, NPU_Q8_ZERO (NPU_Q8_LEVELS));
 }
 
 /* --- bfloat16 ----------------------------------------------------------- */

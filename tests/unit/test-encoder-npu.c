@@ -253,14 +253,20 @@ test_placement (void)
   const FakeNpuOptions linear = {.ops = FAKE_NPU_LINEAR_BF16};
   const FakeNpuOptions q8 = {.ops = FAKE_NPU_LINEAR_Q8};
   const FakeNpuOptions none = {.ops = 0};
+  NpuDevice *cpu = npu_device_open ("cpu", NULL, NULL);
 
   check_placement (
       &all, NPU_PRECISION_BF16, "bf16", "final norm: cpu; 18 stages: xrt:0");
   check_placement (&linear, NPU_PRECISION_BF16, "bf16",
       "attention norm, attention, mlp norm, final norm: cpu; 10 stages: xrt:0");
+  /* Where the CPU's int8 is coarse, more is in float, and so not the NPU's. */
   check_placement (&q8, NPU_PRECISION_INT8, "int8",
-      "conv1, conv2, attention norm, block 0 qkv, attention, block 0 out, mlp "
-      "norm, final norm: cpu; 6 stages: xrt:0");
+      cpu->coarse_int8
+          ? "conv1, conv2, attention norm, qkv, attention, out, mlp norm, "
+            "block 0 fc1, block 0 fc2, final norm: cpu; 2 stages: xrt:0"
+          : "conv1, conv2, attention norm, block 0 qkv, attention, block 0 "
+            "out, mlp norm, final norm: cpu; 6 stages: xrt:0");
+  npu_device_free (cpu);
   check_placement (&none, NPU_PRECISION_BF16, "bf16", "cpu");
   check_placement (&all, NPU_PRECISION_F32, "f32", "cpu");
 }

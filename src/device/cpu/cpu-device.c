@@ -386,7 +386,10 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device = g_new0 (CpuDevice, 1);
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
-  device->s8_is_exact = !device->kernels.gemm_s8.run && cpu_gemm_s8_is_exact ();
+  device->q8_levels = !device->kernels.gemm_s8.run && cpu_gemm_s8_is_exact ()
+                          ? NPU_Q8_LEVELS
+                          : NPU_Q8_LEVELS_16_BITS;
+  device->base.coarse_int8 = device->q8_levels < NPU_Q8_LEVELS;
   device->base.fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 && cpu_gemm_has_bf16 ();
   device->latency = options->latency;

@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 
 typedef struct {
   NpuDevice base;
-  NpuKernels kernels;   /* the table for this CPU */
-  gboolean s8_is_exact; /* int8 products take weights up to 127 */
+  NpuKernels kernels; /* the table for this CPU */
+  int q8_levels;      /* of int8 products: as many as are exact */
   guint n_workers;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */
@@ -53,14 +53,15 @@ struct _CpuKernel {
   const NpuAttentionKernel *attention; /* QKV_TILES and attention */
   const NpuKernel *tiles_for; /* QKV_TILES: another device's attention, or
                                * NULL */
+  int q8_levels;              /* the device's */
   CpuGemm *gemm;
   gboolean bf16_product; /* of bfloat16, else of float */
   float *bias;           /* linear's, or beta */
   float *gamma;
-  float *weight_scale;   /* [n], int8 weights */
-  gint32 *weight_sum128; /* [n], int8 weights */
-  float *signs;          /* [k] of the rotation, int8 weights */
-  float *c_signs;        /* [n], where rows are quantised */
+  float *weight_scale; /* [n], int8 weights */
+  gint32 *zero_sum;    /* [n], int8 weights: see epilogue_s32 */
+  float *signs;        /* [k] of the rotation, int8 weights */
+  float *c_signs;      /* [n], where rows are quantised */
 };
 
 NpuDevice *cpu_device_open (const NpuDeviceOptions *options, GError **error);

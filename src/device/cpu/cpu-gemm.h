@@ -41,7 +41,7 @@ CpuGemm *cpu_gemm_new_bf16 (
     const guint16 *weight, guint n, guint k, GError **error);
 void cpu_gemm_free (CpuGemm *gemm);
 
-/* Whether int8 products are exact for weights up to 127. Without VNNI oneDNN
+/* Whether int8 products are exact for all levels of int8. Without VNNI oneDNN
  * adds pairs of products in 16 bits, which saturate. */
 gboolean cpu_gemm_s8_is_exact (void);
 

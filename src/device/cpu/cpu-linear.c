@@ -106,8 +106,8 @@ linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
   if (quantise) {
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
-    kernel->kernels->quantize_q8 (
-        scratch->a, scale, expanded, op->k, kernel->signs, rows, op->k);
+    kernel->kernels->quantize_q8 (scratch->a, scale, expanded, op->k,
+        kernel->signs, rows, op->k, kernel->q8_levels);
     left.scale = scale;
   }
   return left;
@@ -144,8 +144,8 @@ linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
   if (op->b_type == NPU_TYPE_Q8) {
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
-    kernel->kernels->quantize_q8 (
-        scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
+    kernel->kernels->quantize_q8 (scratch->a, scale, x, op->a_stride,
+        kernel->signs, rows, op->k, kernel->q8_levels);
     left.scale = scale;
   } else if (op->b_type == NPU_TYPE_BF16) {
     round_rows (kernel, x, rows, scratch);
@@ -262,7 +262,7 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
         scratch.acc, scratch.onednn);
     if (op->b_type == NPU_TYPE_Q8)
       kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch.acc, block,
-          a.scale, kernel->weight_scale + first, kernel->weight_sum128 + first,
+          a.scale, kernel->weight_scale + first, kernel->zero_sum + first,
           &epilogue, rows, block);
     else
       kernels->epilogue_f32 (c, c_stride, (const float *) scratch.acc, block,
@@ -277,7 +277,7 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint8 *y = cpu_arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (op->n);
 
     kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (op->n)),
-        scratch.c, op->n, kernel->c_signs, rows, op->n);
+        scratch.c, op->n, kernel->c_signs, rows, op->n, kernel->q8_levels);
   }
 }
 
@@ -285,18 +285,18 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
 
 /* Rotates and quantises weight[n][k] by output column and packs it. */
 static gboolean
-pack_q8_weight (CpuKernel *kernel, const float *weight, int max, GError **error)
+pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
   const guint n = kernel->op.n, k = kernel->op.k;
   g_autofree gint8 *q = g_malloc ((gsize) n * k);
 
   kernel->signs = cpu_rotation_signs (k);
   kernel->weight_scale = g_new (float, n);
-  kernel->weight_sum128 = g_new (gint32, n);
-  q8_weights_quantise (
-      q, kernel->weight_scale, kernel->weight_sum128, weight, n, k, max);
+  kernel->zero_sum = g_new (gint32, n);
+  q8_weights_quantise (q, kernel->weight_scale, kernel->zero_sum, weight, n, k,
+      kernel->q8_levels);
   for (guint i = 0; i < n; i++)
-    kernel->weight_sum128[i] *= 128;
+    kernel->zero_sum[i] *= NPU_Q8_ZERO (kernel->q8_levels);
   kernel->gemm = cpu_gemm_new_s8 (&kernel->kernels->gemm_s8, q, n, k, error);
   return kernel->gemm != NULL;
 }
@@ -333,12 +333,9 @@ pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
 static gboolean
 pack_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  const CpuDevice *device = (const CpuDevice *) kernel->base.device;
-
   switch (kernel->op.b_type) {
     case NPU_TYPE_Q8:
-      return pack_q8_weight (kernel, weight,
-          device->s8_is_exact ? Q8_WEIGHT_MAX : Q8_WEIGHT_MAX_16_BITS, error);
+      return pack_q8_weight (kernel, weight, error);
     case NPU_TYPE_BF16:
       return pack_bf16_weight (kernel, weight, error);
     default:

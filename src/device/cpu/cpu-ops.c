@@ -148,7 +148,7 @@ run_layernorm (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     y += tile * NPU_Q8_TILE_SIZE (op->n);
     kernel->kernels->layernorm_q8 (y,
         (float *) (y + NPU_Q8_TILE_SCALES (op->n)), x, op->n, kernel->gamma,
-        kernel->bias, op->epsilon, rows, op->n);
+        kernel->bias, op->epsilon, rows, op->n, kernel->q8_levels);
     return;
   }
   to = op->c_type == NPU_TYPE_BF16 ? (float *) worker->scratch
@@ -245,6 +245,7 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->base.device = base;
   kernel->base.host_args = NPU_ARG_BIT (NPU_MAX_ARGS) - 1;
   kernel->kernels = &device->kernels;
+  kernel->q8_levels = device->q8_levels;
   kernel->attention = tiles_type == NPU_TYPE_Q8
                           ? &device->kernels.attention_s8
                           : &device->kernels.attention_f32;
@@ -286,7 +287,7 @@ cpu_kernel_free (NpuKernel *base)
   g_free (kernel->bias);
   g_free (kernel->gamma);
   g_free (kernel->weight_scale);
-  g_free (kernel->weight_sum128);
+  g_free (kernel->zero_sum);
   g_free (kernel->signs);
   g_free (kernel->c_signs);
   g_free (kernel);
