@@ -1,4 +1,4 @@
-/* Throughput of every kernel of every instruction set.
+/* Throughput of every kernel of every instruction set, beside plain loops.
  *
  * All levels are measured in turn, round after round, so that what else the
  * machine does hits them alike; medians are printed.
@@ -7,6 +7,7 @@
  */
 #include "checkasm.h"
 #include "peak.h"
+#include "plain.h"
 
 #include <string.h>
 
@@ -21,18 +22,20 @@
 
 typedef struct {
   const Level *level;
-  float *x, *y, *o, *columns;
+  float *x, *y, *o, *columns, *products;
   guint8 *bytes;
   gint32 *acc, *sums;
   guint8 *q[2], *k[2], *v[2], *scratch; /* f32 and int8 tiles */
+  float *plain_q, *plain_k, *plain_v;
 } Fixture;
 
 typedef struct {
   const char *name;
   void (*run) (Fixture *fixture);
-  double work;      /* of one run, in units */
-  const char *unit; /* G of it a second are printed */
-  gboolean is_int8; /* what its peak is */
+  void (*plain) (Fixture *fixture); /* int8's: what f32 does in its place */
+  double work;                      /* of one run, in units */
+  const char *unit;                 /* G of it a second are printed */
+  gboolean is_int8;                 /* what its peak is */
 } Kernel;
 
 static void
@@ -113,7 +116,7 @@ run_epilogue_f32 (Fixture *f)
   const NpuEpilogue epilogue = {f->columns, 0, f->x, WIDTH};
 
   f->level->kernels.epilogue_f32 (
-      f->y, WIDTH, f->x, WIDTH, &epilogue, ROWS, WIDTH);
+      f->y, WIDTH, f->products, WIDTH, &epilogue, ROWS, WIDTH);
 }
 
 static void
@@ -134,22 +137,103 @@ run_epilogue_s32_gelu (Fixture *f)
       f->columns, f->sums, &epilogue, ROWS, HIDDEN);
 }
 
+/* --- the same in plain loops -------------------------------------------- */
+
+static void
+run_plain_attention (Fixture *f)
+{
+  plain_attention (
+      f->o, f->plain_q, f->plain_k, f->plain_v, ROWS, KV_ROWS, 0.125f, f->y);
+}
+
+static void
+run_plain_pack (Fixture *f)
+{
+  plain_pack (f->plain_q, f->x, WIDTH, ROWS);
+  plain_pack_transposed (f->plain_k, f->x + DIM, WIDTH, ROWS);
+  plain_pack (f->plain_v, f->x + 2 * DIM, WIDTH, ROWS);
+}
+
+static void
+run_plain_pack_s8 (Fixture *f)
+{
+  plain_pack_q_s8 (f->plain_q, f->y, f->x, WIDTH, ROWS);
+  plain_pack_k_s8 (f->plain_k, f->y, f->y + 1, f->x + DIM, WIDTH, ROWS);
+  plain_pack_v_s8 (f->plain_v, f->x + 2 * DIM, WIDTH, ROWS);
+}
+
+static void
+run_plain_layernorm (Fixture *f)
+{
+  plain_layernorm_f32 (
+      f->y, WIDTH, f->x, WIDTH, f->columns, f->columns, 1e-5f, ROWS, WIDTH);
+}
+
+static void
+run_plain_quantize (Fixture *f)
+{
+  plain_quantize_q8 (f->bytes, f->y, f->x, HIDDEN, f->columns, ROWS, HIDDEN);
+}
+
+static void
+run_plain_convert_bf16 (Fixture *f)
+{
+  plain_convert_bf16 ((guint16 *) f->bytes, f->x, ROWS * HIDDEN);
+}
+
+static void
+run_plain_gelu (Fixture *f)
+{
+  plain_gelu_f32 (f->y, f->x, ROWS * HIDDEN);
+}
+
+static void
+run_plain_epilogue (Fixture *f)
+{
+  plain_epilogue_f32 (f->y, f->products, f->columns, f->x, ROWS, WIDTH);
+}
+
+static void
+run_plain_epilogue_s32 (Fixture *f)
+{
+  plain_epilogue_s32 (f->y, f->acc, f->columns, f->columns, f->sums, f->columns,
+      f->x, ROWS, WIDTH);
+}
+
+static void
+run_plain_epilogue_gelu (Fixture *f)
+{
+  plain_epilogue_gelu (f->y, f->products, f->columns, ROWS, HIDDEN);
+}
+
+/* --- measuring ---------------------------------------------------------- */
+
 #define ATTENTION_OPS (4.0 * DIM * ROWS * KV_ROWS)
 
 static const Kernel kernels[] = {
-    {"attention_f32", run_attention_f32, ATTENTION_OPS, "FLOP", FALSE},
-    {"attention_s8", run_attention_s8, ATTENTION_OPS, "OP", TRUE},
-    {"pack q, k, v f32", run_pack_f32, 3.0 * ROWS *DIM, "element", FALSE},
-    {"pack q, k, v s8", run_pack_s8, 3.0 * ROWS *DIM, "element", FALSE},
-    {"layernorm_f32", run_layernorm_f32, ROWS *WIDTH, "element", FALSE},
-    {"layernorm_q8", run_layernorm_q8, ROWS *WIDTH, "element", FALSE},
-    {"convert_bf16", run_convert_bf16, ROWS *HIDDEN, "element", FALSE},
-    {"quantize_q8", run_quantize_q8, ROWS *HIDDEN, "element", FALSE},
-    {"gelu_f32", run_gelu_f32, ROWS *HIDDEN, "element", FALSE},
-    {"epilogue_f32 residual", run_epilogue_f32, ROWS *WIDTH, "element", FALSE},
-    {"epilogue_s32 residual", run_epilogue_s32, ROWS *WIDTH, "element", FALSE},
-    {"epilogue_s32 gelu", run_epilogue_s32_gelu, ROWS *HIDDEN, "element",
-        FALSE},
+    {"attention_f32", run_attention_f32, run_plain_attention, ATTENTION_OPS,
+        "FLOP", FALSE},
+    {"attention_s8", run_attention_s8, run_plain_attention, ATTENTION_OPS, "OP",
+        TRUE},
+    {"pack q, k, v f32", run_pack_f32, run_plain_pack, 3.0 * ROWS *DIM,
+        "element", FALSE},
+    {"pack q, k, v s8", run_pack_s8, run_plain_pack_s8, 3.0 * ROWS *DIM,
+        "element", FALSE},
+    {"layernorm_f32", run_layernorm_f32, run_plain_layernorm, ROWS *WIDTH,
+        "element", FALSE},
+    {"layernorm_q8", run_layernorm_q8, run_plain_layernorm, ROWS *WIDTH,
+        "element", FALSE},
+    {"convert_bf16", run_convert_bf16, run_plain_convert_bf16, ROWS *HIDDEN,
+        "element", FALSE},
+    {"quantize_q8", run_quantize_q8, run_plain_quantize, ROWS *HIDDEN,
+        "element", FALSE},
+    {"gelu_f32", run_gelu_f32, run_plain_gelu, ROWS *HIDDEN, "element", FALSE},
+    {"epilogue_f32 residual", run_epilogue_f32, run_plain_epilogue, ROWS *WIDTH,
+        "element", FALSE},
+    {"epilogue_s32 residual", run_epilogue_s32, run_plain_epilogue_s32,
+        ROWS *WIDTH, "element", FALSE},
+    {"epilogue_s32 gelu", run_epilogue_s32_gelu, run_plain_epilogue_gelu,
+        ROWS *HIDDEN, "element", FALSE},
 };
 
 static guint8 *
@@ -168,12 +252,20 @@ fixture_init (Fixture *f, const Level *level)
   f->x = (float *) new_tiles (ROWS * HIDDEN * sizeof (float));
   f->y = (float *) new_tiles (ROWS * HIDDEN * sizeof (float));
   f->o = (float *) new_tiles (ROWS * DIM * sizeof (float));
+  f->products = (float *) new_tiles (ROWS * HIDDEN * sizeof (float));
   f->columns = (float *) new_tiles (HIDDEN * sizeof (float));
   f->bytes = new_tiles (ROWS * HIDDEN * sizeof (guint16));
   f->acc = (gint32 *) new_tiles (ROWS * HIDDEN * sizeof (gint32));
   f->sums = (gint32 *) new_tiles (HIDDEN * sizeof (gint32));
   fill_normal (f->x, ROWS * HIDDEN, 1.5);
+  fill_normal (f->products, ROWS * HIDDEN, 1.5);
   fill_normal (f->columns, HIDDEN, 1);
+  f->plain_q = (float *) new_tiles (ROWS * DIM * sizeof (float));
+  f->plain_k = (float *) new_tiles (KV_ROWS * DIM * sizeof (float));
+  f->plain_v = (float *) new_tiles (KV_ROWS * DIM * sizeof (float));
+  fill_normal (f->plain_q, ROWS * DIM, 1.5);
+  fill_normal (f->plain_k, KV_ROWS * DIM, 1.5);
+  fill_normal (f->plain_v, KV_ROWS * DIM, 1.5);
   f->scratch =
       new_tiles (MAX (attention[0]->scratch_size, attention[1]->scratch_size));
   for (guint i = 0; i < G_N_ELEMENTS (attention); i++) {
@@ -200,9 +292,13 @@ fixture_clear (Fixture *f)
   g_aligned_free (f->y);
   g_aligned_free (f->o);
   g_aligned_free (f->columns);
+  g_aligned_free (f->products);
   g_aligned_free (f->bytes);
   g_aligned_free (f->acc);
   g_aligned_free (f->sums);
+  g_aligned_free (f->plain_q);
+  g_aligned_free (f->plain_k);
+  g_aligned_free (f->plain_v);
   g_aligned_free (f->scratch);
   for (guint i = 0; i < 2; i++) {
     g_aligned_free (f->q[i]);
@@ -228,53 +324,64 @@ median (double *x, guint n)
 
 /* Microseconds of one run, from as many as take 2 ms. */
 static double
-time_run (const Kernel *kernel, Fixture *fixture)
+time_run (void (*run) (Fixture *fixture), Fixture *fixture)
 {
   const gint64 start = cpu_time ();
   gint64 now;
   guint n = 0;
 
   do {
-    kernel->run (fixture);
+    run (fixture);
     n++;
     now = cpu_time ();
   } while (now - start < 2000000);
   return (now - start) / 1e3 / n;
 }
 
+/* One kernel of every level, and C's beside plain loops. */
+static void
+bench_kernel (const Kernel *kernel, Fixture *fixtures, guint n_levels)
+{
+  double us[MAX_LEVELS][ROUNDS], plain[ROUNDS], ratio[ROUNDS];
+  double peak[2][ROUNDS];
+
+  for (guint round = 0; round < ROUNDS; round++) {
+    plain[round] = time_run (kernel->plain, &fixtures[0]);
+    for (guint i = 0; i < n_levels; i++)
+      us[i][round] = time_run (kernel->run, &fixtures[i]);
+    ratio[round] = us[0][round] / plain[round];
+    peak[0][round] = peak_f32_gflops ();
+    peak[1][round] = peak_int8_gops ();
+  }
+  g_print ("%-22s %-11s %10.2f\n", kernel->name, "plain loops",
+      median (plain, ROUNDS));
+  for (guint i = 0; i < n_levels; i++) {
+    const double time = median (us[i], ROUNDS);
+    const double rate = kernel->work / time / 1e3;
+    const double limit = median (peak[kernel->is_int8], ROUNDS);
+
+    g_print ("%-22s %-11s %10.2f %8.2f G%s/s", kernel->name,
+        fixtures[i].level->name, time, rate, kernel->unit);
+    if (i == 0)
+      g_print (", %.2f of the plain loops' time", median (ratio, ROUNDS));
+    if (kernel->run == run_attention_f32 || kernel->is_int8)
+      g_print (", %.0f %% of %.0f", 100 * rate / limit, limit);
+    g_print ("\n");
+  }
+}
+
 void
-bench_run (const Level *levels, guint n_levels)
+bench_run (const Level *levels, guint n_levels, const char *part)
 {
   Fixture fixtures[MAX_LEVELS];
-  double peak[2][ROUNDS];
 
   g_assert_cmpuint (n_levels, <=, MAX_LEVELS);
   for (guint i = 0; i < n_levels; i++)
     fixture_init (&fixtures[i], &levels[i]);
-
   g_print ("%-22s %-11s %10s\n", "kernel", "level", "us");
-  for (guint n = 0; n < G_N_ELEMENTS (kernels); n++) {
-    const Kernel *kernel = &kernels[n];
-    double us[MAX_LEVELS][ROUNDS];
-
-    for (guint round = 0; round < ROUNDS; round++) {
-      for (guint i = 0; i < n_levels; i++)
-        us[i][round] = time_run (kernel, &fixtures[i]);
-      peak[0][round] = peak_f32_gflops ();
-      peak[1][round] = peak_int8_gops ();
-    }
-    for (guint i = 0; i < n_levels; i++) {
-      const double time = median (us[i], ROUNDS);
-      const double rate = kernel->work / time / 1e3;
-      const double limit = median (peak[kernel->is_int8], ROUNDS);
-
-      g_print ("%-22s %-11s %10.2f %8.2f G%s/s", kernel->name, levels[i].name,
-          time, rate, kernel->unit);
-      if (kernel->run == run_attention_f32 || kernel->is_int8)
-        g_print (", %.0f %% of %.0f", 100 * rate / limit, limit);
-      g_print ("\n");
-    }
-  }
+  for (guint n = 0; n < G_N_ELEMENTS (kernels); n++)
+    if (strstr (kernels[n].name, part))
+      bench_kernel (&kernels[n], fixtures, n_levels);
   for (guint i = 0; i < n_levels; i++)
     fixture_clear (&fixtures[i]);
 }

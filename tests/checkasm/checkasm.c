@@ -1,4 +1,5 @@
-/* Tests every kernel of every instruction set, or measures them: --bench.
+/* Tests every kernel of every instruction set, or measures them, or those
+ * whose name has NAME: --bench [NAME].
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -58,7 +59,7 @@ int
 main (int argc, char **argv)
 {
   const guint present = npu_cpu_flags ();
-  gboolean bench = argc == 2 && strcmp (argv[1], "--bench") == 0;
+  gboolean bench = argc >= 2 && strcmp (argv[1], "--bench") == 0;
   Level available[G_N_ELEMENTS (levels)];
   guint n_available = 0;
 
@@ -86,10 +87,11 @@ main (int argc, char **argv)
     add_rows_tests (level);
     add_epilogue_tests (level);
     add_gemm_tests (level);
+    add_plain_tests (level);
   }
 
   if (bench) {
-    bench_run (available, n_available);
+    bench_run (available, n_available, argc > 2 ? argv[2] : "");
     return 0;
   }
   return g_test_run ();

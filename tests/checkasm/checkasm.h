@@ -61,12 +61,14 @@ void add_rotation_tests (void);
 void add_rows_tests (const Level *level);
 void add_epilogue_tests (const Level *level);
 void add_gemm_tests (const Level *level);
+void add_plain_tests (const Level *level);
 
 /* Adds a test of this level: /LEVEL/NAME. */
 void add_level_test (
     const Level *level, const char *name, void (*test) (gconstpointer level));
 
-/* Prints the throughput of every kernel of every level. */
-void bench_run (const Level *levels, guint n_levels);
+/* Prints the throughput of every kernel whose name has @part, of every level,
+ * and how C's compares with plain loops. The first level is C. */
+void bench_run (const Level *levels, guint n_levels, const char *part);
 
 G_END_DECLS
