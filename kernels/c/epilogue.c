@@ -5,7 +5,9 @@
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
 
-#define BLOCK 64 /* columns at a time, on the stack */
+/* Columns at a time, on the stack. Whole blocks have a size that the compiler
+ * knows: no loop over one has a remainder. */
+#define BLOCK 64
 
 static void
 gelu_f32 (float *y, const float *x, size_t n)
@@ -14,25 +16,47 @@ gelu_f32 (float *y, const float *x, size_t n)
     y[i] = npu_gelu (x[i]);
 }
 
-/* Columns [first, first + n) of a row: y = residual + gelu (t + bias). The
- * residual may be y, so y is written last. */
-static void
-finish (
-    float *y, float *t, const NpuEpilogue *epilogue, int row, int first, int n)
+static const float zeros[BLOCK];
+
+/* Of a row: what is added to a block of columns from @first on. */
+typedef struct {
+  const float *bias, *residual;
+} Added;
+
+static inline Added
+added_to (const NpuEpilogue *epilogue, int row, int first)
 {
-  if (epilogue->bias)
-    for (int j = 0; j < n; j++)
-      t[j] += epilogue->bias[first + j];
-  if (epilogue->gelu)
+  return (Added){
+      epilogue->bias ? epilogue->bias + first : zeros,
+      epilogue->residual
+          ? epilogue->residual + row * epilogue->residual_stride + first
+          : zeros,
+  };
+}
+
+/* y[n] = residual + gelu (t). The residual may be y, but overlaps it in no
+ * other way. */
+static inline __attribute__ ((always_inline)) void
+finish (float *y, float *t, const float *residual, int gelu, int n)
+{
+  if (gelu)
     gelu_f32 (t, t, (size_t) n);
-  if (epilogue->residual) {
-    const float *residual =
-        epilogue->residual + row * epilogue->residual_stride + first;
+  if (residual == y)
     for (int j = 0; j < n; j++)
-      t[j] += residual[j];
-  }
+      y[j] += t[j];
+  else
+    for (int j = 0; j < n; j++)
+      y[j] = t[j] + residual[j];
+}
+
+static inline __attribute__ ((always_inline)) void
+block_f32 (float *y, const float *acc, Added added, int gelu, int n)
+{
+  float t[BLOCK];
+
   for (int j = 0; j < n; j++)
-    y[j] = t[j];
+    t[j] = acc[j] + added.bias[j];
+  finish (y, t, added.residual, gelu, n);
 }
 
 static void
@@ -41,13 +65,26 @@ epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
 {
   for (int i = 0; i < rows; i++, y += y_stride, acc += acc_stride)
     for (int first = 0; first < n; first += BLOCK) {
-      const int block = npu_min_int (n - first, BLOCK);
-      float t[BLOCK];
+      const Added added = added_to (epilogue, i, first);
 
-      for (int j = 0; j < block; j++)
-        t[j] = acc[first + j];
-      finish (y + first, t, epilogue, i, first, block);
+      if (n - first >= BLOCK)
+        block_f32 (y + first, acc + first, added, epilogue->gelu, BLOCK);
+      else
+        block_f32 (y + first, acc + first, added, epilogue->gelu, n - first);
     }
+}
+
+static inline __attribute__ ((always_inline)) void
+block_s32 (float *y, const int32_t *acc, float row_scale,
+    const float *weight_scale, const int32_t *zero_sum, Added added,
+    int gelu, int n)
+{
+  float t[BLOCK];
+
+  for (int j = 0; j < n; j++)
+    t[j] = (float) (acc[j] - zero_sum[j]) * row_scale * weight_scale[j] +
+           added.bias[j];
+  finish (y, t, added.residual, gelu, n);
 }
 
 static void
@@ -57,13 +94,16 @@ epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
 {
   for (int i = 0; i < rows; i++, y += y_stride, acc += acc_stride)
     for (int first = 0; first < n; first += BLOCK) {
-      const int block = npu_min_int (n - first, BLOCK);
-      float t[BLOCK];
+      const Added added = added_to (epilogue, i, first);
+      const float *scale = weight_scale + first;
+      const int32_t *sum128 = zero_sum + first;
 
-      for (int j = 0; j < block; j++)
-        t[j] = (float) (acc[first + j] - zero_sum[first + j]) * row_scale[i] *
-               weight_scale[first + j];
-      finish (y + first, t, epilogue, i, first, block);
+      if (n - first >= BLOCK)
+        block_s32 (y + first, acc + first, row_scale[i], scale, sum128, added,
+            epilogue->gelu, BLOCK);
+      else
+        block_s32 (y + first, acc + first, row_scale[i], scale, sum128, added,
+            epilogue->gelu, n - first);
     }
 }
 
