@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -100,4 +101,21 @@ npu_round_bf16 (float x)
 {
   const uint32_t bits = npu_bits_of_float (x);
   return npu_float_of_bits ((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u);
+}
+
+/* The largest |x[n]|, but for NaNs; n is a multiple of 64. In fewer lanes GCC
+ * unrolls the inner loop before it would vectorise it, and then does not. */
+static inline float
+npu_largest_magnitude (const float *x, int n)
+{
+  float max[64] = {0}, largest = 0.0f;
+
+  for (int j = 0; j < n; j += 64)
+    for (int i = 0; i < 64; i++) {
+      const float magnitude = fabsf (x[j + i]);
+      max[i] = magnitude > max[i] ? magnitude : max[i];
+    }
+  for (int i = 0; i < 64; i++)
+    largest = max[i] > largest ? max[i] : largest;
+  return largest;
 }

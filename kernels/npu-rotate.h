@@ -21,20 +21,57 @@ npu_rotation_block (int n)
   return n & -n;
 }
 
+/* Four lanes. GCC and clang map it to whatever the CPU has. */
+typedef float NpuRotateLanes
+    __attribute__ ((vector_size (16), aligned (sizeof (float))));
+
+static inline NpuRotateLanes *
+npu_rotate_lanes (float *x)
+{
+  return (NpuRotateLanes *) x;
+}
+
+/* The Hadamard transform over columns apart, 2 apart, 4 apart, … of every
+ * block of x[n], in place and two steps at a time; apart is a multiple of 4. */
+static inline void
+npu_hadamard (float *x, int n, int apart, int block)
+{
+  for (; 2 * apart < block; apart *= 4)
+    for (int i = 0; i < n; i += 4 * apart)
+      for (int j = i; j < i + apart; j += 4) {
+        NpuRotateLanes *t[4], sum[2], difference[2];
+
+        for (int k = 0; k < 4; k++)
+          t[k] = npu_rotate_lanes (x + j + k * apart);
+        for (int k = 0; k < 2; k++) {
+          sum[k] = *t[2 * k] + *t[2 * k + 1];
+          difference[k] = *t[2 * k] - *t[2 * k + 1];
+        }
+        *t[0] = sum[0] + sum[1];
+        *t[1] = difference[0] + difference[1];
+        *t[2] = sum[0] - sum[1];
+        *t[3] = difference[0] - difference[1];
+      }
+
+  if (apart < block)
+    for (int i = 0; i < n; i += 2 * apart)
+      for (int j = i; j < i + apart; j += 4) {
+        NpuRotateLanes *a = npu_rotate_lanes (x + j);
+        NpuRotateLanes *b = npu_rotate_lanes (x + j + apart);
+        const NpuRotateLanes sum = *a + *b, difference = *a - *b;
+
+        *a = sum;
+        *b = difference;
+      }
+}
+
 /* All but the first factor, in place: x[n], n a multiple of 32. */
 static inline void
 npu_rotate (float *x, int n)
 {
   const int block = npu_rotation_block (n), n_blocks = n / block;
 
-  for (int apart = NPU_ROTATE_LANES; apart < block; apart *= 2)
-    for (int i = 0; i < n; i += 2 * apart)
-      for (int j = i; j < i + apart; j++) {
-        const float a = x[j], b = x[j + apart];
-        x[j] = a + b;
-        x[j + apart] = a - b;
-      }
-
+  npu_hadamard (x, n, NPU_ROTATE_LANES, block);
   if (n_blocks > 1)
     for (int j = 0; j < block; j += NPU_ROTATE_LANES) {
       float mean[NPU_ROTATE_LANES] = {0};

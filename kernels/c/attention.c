@@ -17,6 +17,7 @@
  */
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
+#include "npu-rotate.h"
 
 #include <float.h>
 #include <math.h>
@@ -80,7 +81,7 @@ multiply (float (*out)[ROWS], int accumulate, const float *a, int row_step,
 
 /* Turns the tile's scores into weights and rescales what was summed before
  * to the new maximum. score = factor * s + offset, in powers of two. */
-static inline void
+static inline __attribute__ ((always_inline)) void
 softmax (Scratch *scratch, const float factor[ROWS], int n_keys, int lanes,
     int round_weights)
 {
@@ -114,11 +115,14 @@ softmax (Scratch *scratch, const float factor[ROWS], int n_keys, int lanes,
 
   for (int key = 0; key < n_keys; key++) {
     float *s = scratch->s[key];
-    for (int i = 0; i < lanes; i++) {
-      const float p = npu_exp2 (s[i] - max[i]);
-      s[i] = round_weights ? npu_round_bf16 (p) : p;
+    /* One loop for each: clang leaves them scalar in one. */
+    for (int i = 0; i < lanes; i++)
+      s[i] = npu_exp2 (s[i] - max[i]);
+    if (round_weights)
+      for (int i = 0; i < lanes; i++)
+        s[i] = npu_round_bf16 (s[i]);
+    for (int i = 0; i < lanes; i++)
       scratch->sum[i] += s[i];
-    }
   }
 }
 
@@ -197,28 +201,30 @@ pack_rows (
 }
 
 static void
-transpose (float (*out)[ROWS], const float (*x)[DIM])
+transpose (float (*restrict out)[ROWS], const float (*restrict x)[DIM])
 {
   for (int d = 0; d < DIM; d++)
     for (int i = 0; i < ROWS; i++)
       out[d][i] = x[i][d];
 }
 
-/* x H / 8 for each row, where H is the Hadamard matrix. */
+/* x H / 8 for each row of 64, where H is the Hadamard matrix, to out[d][row]:
+ * what rows do is done by 64 lanes. */
 static void
-rotate (float (*x)[DIM], int rows)
+rotate (float (*out)[ROWS], const float (*x)[DIM])
 {
-  for (int i = 0; i < rows; i++) {
-    for (int step = 1; step < DIM; step *= 2)
-      for (int j = 0; j < DIM; j += 2 * step)
-        for (int d = j; d < j + step; d++) {
-          const float a = x[i][d], b = x[i][d + step];
-          x[i][d] = a + b;
-          x[i][d + step] = a - b;
-        }
-    for (int d = 0; d < DIM; d++)
-      x[i][d] *= 0.125f;
-  }
+  transpose (out, x);
+  npu_hadamard (out[0], DIM * ROWS, ROWS, DIM * ROWS);
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < ROWS; i++)
+      out[d][i] *= 0.125f;
+}
+
+/* For |x| < 2^22, ties to even; rintf() is a call where there is no SSE4. */
+static inline float
+round_even (float x)
+{
+  return x + NPU_ROUND_MAGIC - NPU_ROUND_MAGIC;
 }
 
 static void
@@ -246,51 +252,48 @@ static void
 pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   QTile *q = tile;
-  float by_row[ROWS][DIM], inverse[ROWS];
+  float by_row[ROWS][DIM], max[ROWS] = {0}, inverse[ROWS];
 
   pack_rows (by_row, x, stride, rows, NPU_QK_LIMIT);
-  rotate (by_row, rows);
-  transpose (q->exact, (const float (*)[DIM]) by_row);
-  memset (q->scale, 0, sizeof q->scale);
+  rotate (q->exact, (const float (*)[DIM]) by_row);
   for (int d = 0; d < DIM; d++)
     for (int i = 0; i < ROWS; i++) {
       const float magnitude = fabsf (q->exact[d][i]);
-      q->scale[i] = magnitude > q->scale[i] ? magnitude : q->scale[i];
+      max[i] = magnitude > max[i] ? magnitude : max[i];
     }
   for (int i = 0; i < ROWS; i++) {
-    inverse[i] = q->scale[i] < NPU_Q8_SMALLEST ? 0.0f : 127.0f / q->scale[i];
-    q->scale[i] /= 127.0f;
+    inverse[i] = max[i] < NPU_Q8_SMALLEST ? 0.0f : 127.0f / max[i];
+    q->scale[i] = max[i] / 127.0f;
   }
   for (int d = 0; d < DIM; d++)
     for (int i = 0; i < ROWS; i++)
-      q->x[d][i] = rintf (q->exact[d][i] * inverse[i]);
+      q->x[d][i] = round_even (q->exact[d][i] * inverse[i]);
 }
 
 static void
 pack_k_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   KTile *k = tile;
-  float max = 0.0f, inverse;
+  float rotated[DIM][ROWS], mean[DIM] = {0}, max, inverse;
 
   pack_rows (k->x, x, stride, rows, NPU_QK_LIMIT);
-  rotate (k->x, rows);
-  memset (k->mean, 0, sizeof k->mean);
+  rotate (rotated, (const float (*)[DIM]) k->x);
+  transpose (k->x, (const float (*)[ROWS]) rotated);
   for (int i = 0; i < rows; i++)
     for (int d = 0; d < DIM; d++)
-      k->mean[d] += k->x[i][d];
+      mean[d] += k->x[i][d];
   for (int d = 0; d < DIM; d++)
-    k->mean[d] /= (float) rows;
+    k->mean[d] = mean[d] /= (float) rows;
 
   for (int i = 0; i < rows; i++)
-    for (int d = 0; d < DIM; d++) {
-      k->x[i][d] -= k->mean[d];
-      max = fmaxf (max, fabsf (k->x[i][d]));
-    }
+    for (int d = 0; d < DIM; d++)
+      k->x[i][d] -= mean[d];
+  max = npu_largest_magnitude (k->x[0], rows * DIM);
   inverse = max < NPU_Q8_SMALLEST ? 0.0f : 127.0f / max;
   k->scale[0] = max / 127.0f;
   for (int i = 0; i < rows; i++)
     for (int d = 0; d < DIM; d++)
-      k->x[i][d] = rintf (k->x[i][d] * inverse);
+      k->x[i][d] = round_even (k->x[i][d] * inverse);
 }
 
 static void

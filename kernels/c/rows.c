@@ -84,17 +84,10 @@ quantised (float x, int zero)
 static void
 rotate_and_quantise (uint8_t *y, float *scale, float *x, int n, int levels)
 {
-  float inverse, max[LANES] = {0}, largest = 0.0f;
+  float inverse;
 
   npu_rotate (x, n);
-  for (int j = 0; j < n; j += LANES)
-    for (int i = 0; i < LANES; i++) {
-      const float t = fabsf (x[j + i]);
-      max[i] = t > max[i] ? t : max[i];
-    }
-  for (int i = 0; i < LANES; i++)
-    largest = max[i] > largest ? max[i] : largest;
-  *scale = scale_of (largest, levels, &inverse);
+  *scale = scale_of (npu_largest_magnitude (x, n), levels, &inverse);
   for (int j = 0; j < n; j++)
     y[j] = quantised (x[j] * inverse, NPU_Q8_ZERO (levels));
 }
