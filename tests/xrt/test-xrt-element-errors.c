@@ -6,7 +6,6 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -165,56 +164,23 @@ test_memory (void)
 
 /* --- overlays ----------------------------------------------------------- */
 
-/* A folder with a group of overlays.ini, and its two files. */
-static char *
-new_folder (const char *keys, const char *xclbin, gsize xclbin_size,
-    const char *instructions, gsize instructions_size)
-{
-  char *folder = g_dir_make_tmp ("xrt-XXXXXX", NULL);
-  g_autofree char *ini = g_build_filename (folder, "overlays.ini", NULL);
-  g_autofree char *x = g_build_filename (folder, "x.xclbin", NULL);
-  g_autofree char *i = g_build_filename (folder, "i.bin", NULL);
-  g_autofree char *text = g_strconcat (
-      "[gelu]\nop=gelu\nlayout=rows\nrows=64\nn=1536\na-type=bf16\n"
-      "c-type=bf16\nargs=x;y\nxclbin=x.xclbin\ninstructions=i.bin\n",
-      keys, NULL);
-
-  g_assert_true (g_file_set_contents (ini, text, -1, NULL));
-  g_assert_true (g_file_set_contents (x, xclbin, (gssize) xclbin_size, NULL));
-  g_assert_true (
-      g_file_set_contents (i, instructions, (gssize) instructions_size, NULL));
-  return folder;
-}
-
-static void
-remove_folder (const char *folder)
-{
-  static const char *const names[] = {"overlays.ini", "x.xclbin", "i.bin"};
-
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autofree char *path = g_build_filename (folder, names[i], NULL);
-
-    g_remove (path);
-  }
-  g_rmdir (folder);
-}
+#define GROUP                                                                  \
+  "[gelu]\nop=gelu\nlayout=rows\nrows=64\nn=1536\na-type=bf16\nc-type=bf16\n"  \
+  "args=x;y\n"
 
 static void
 test_overlays (void)
 {
-  g_autofree char *xpath =
-      g_build_filename (overlays, "gelu-1536.xclbin", NULL);
-  g_autofree char *ipath = g_build_filename (overlays, "gelu-1536.bin", NULL);
-  g_autofree char *x = NULL;
-  g_autofree char *i = NULL;
+  g_auto (RigOverlay) good = {0};
   g_autofree char *garbage = g_malloc0 (100000);
-  gsize nx, ni;
 
-  g_assert_true (g_file_get_contents (xpath, &x, &nx, NULL));
-  g_assert_true (g_file_get_contents (ipath, &i, &ni, NULL));
+  rig_overlay_load (&good, overlays, "gelu-1536");
   {
+    char *const x = good.xclbin;
+    const gsize nx = good.xclbin_size, ni = good.instructions_size;
     const struct {
-      const char *keys, *xclbin;
+      const char *keys;
+      char *xclbin;
       gsize xclbin_size, instructions_size;
       GQuark domain;
       int code;
@@ -237,13 +203,14 @@ test_overlays (void)
     };
 
     for (gsize j = 0; j < G_N_ELEMENTS (cases); j++) {
-      g_autofree char *folder = new_folder (cases[j].keys, cases[j].xclbin,
-          cases[j].xclbin_size, i, cases[j].instructions_size);
+      const RigOverlay spoilt = {cases[j].xclbin, good.instructions,
+          cases[j].xclbin_size, cases[j].instructions_size};
+      char *folder = rig_folder_new (&spoilt, GROUP, cases[j].keys);
 
       check_error (new_element ("xrt", folder, 600000), cases[j].domain,
           cases[j].code, cases[j].part);
       check_auto (folder, cases[j].part);
-      remove_folder (folder);
+      rig_folder_free (folder);
     }
   }
   check_error (new_element ("xrt", "/nowhere", 600000), RESOURCE (NOT_FOUND),

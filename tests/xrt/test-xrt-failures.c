@@ -6,7 +6,6 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -214,55 +213,21 @@ test_no_context (void)
 
 /* --- overlays ----------------------------------------------------------- */
 
-/* A copy of one overlay's files, to be spoilt. */
-static char *
-copy_overlay (const char *keys, const char *xclbin, gssize xclbin_size,
-    const char *instructions, gssize instructions_size)
-{
-  char *folder = g_dir_make_tmp ("xrt-XXXXXX", NULL);
-  g_autofree char *ini = g_build_filename (folder, "overlays.ini", NULL);
-  g_autofree char *x = g_build_filename (folder, "x.xclbin", NULL);
-  g_autofree char *i = g_build_filename (folder, "i.bin", NULL);
-  g_autofree char *text = g_strconcat (
-      "[gelu_512]\nop=gelu\nlayout=packed\nrows=1\nn=512\nargs=in;out\n"
-      "xclbin=x.xclbin\ninstructions=i.bin\n",
-      keys, NULL);
-
-  g_assert_true (g_file_set_contents (ini, text, -1, NULL));
-  g_assert_true (g_file_set_contents (x, xclbin, xclbin_size, NULL));
-  g_assert_true (
-      g_file_set_contents (i, instructions, instructions_size, NULL));
-  return folder;
-}
-
-static void
-remove_folder (const char *folder)
-{
-  static const char *const names[] = {"overlays.ini", "x.xclbin", "i.bin"};
-
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autofree char *path = g_build_filename (folder, names[i], NULL);
-
-    g_remove (path);
-  }
-  g_rmdir (folder);
-}
+#define GROUP "[gelu_512]\nop=gelu\nlayout=packed\nrows=1\nn=512\nargs=in;out\n"
 
 static void
 test_overlays (void)
 {
-  g_autofree char *xpath = g_build_filename (overlays, "gelu_512.xclbin", NULL);
-  g_autofree char *ipath = g_build_filename (overlays, "gelu_512.bin", NULL);
-  g_autofree char *x = NULL;
-  g_autofree char *i = NULL;
+  g_auto (RigOverlay) good = {0};
   g_autofree char *garbage = g_malloc0 (100000);
-  gsize x_size, i_size;
 
-  g_assert_true (g_file_get_contents (xpath, &x, &x_size, NULL));
-  g_assert_true (g_file_get_contents (ipath, &i, &i_size, NULL));
+  rig_overlay_load (&good, overlays, "gelu_512");
   {
+    char *const x = good.xclbin;
+    const gsize x_size = good.xclbin_size, i_size = good.instructions_size;
     const struct {
-      const char *keys, *xclbin;
+      const char *keys;
+      char *xclbin;
       gsize xclbin_size;
       gsize instructions_size;
       NpuError code;
@@ -281,14 +246,14 @@ test_overlays (void)
     };
 
     for (gsize j = 0; j < G_N_ELEMENTS (cases); j++) {
-      g_autofree char *folder = copy_overlay (cases[j].keys, cases[j].xclbin,
-          (gssize) cases[j].xclbin_size, i,
-          (gssize) cases[j].instructions_size);
+      const RigOverlay spoilt = {cases[j].xclbin, good.instructions,
+          cases[j].xclbin_size, cases[j].instructions_size};
+      char *folder = rig_folder_new (&spoilt, GROUP, cases[j].keys);
       g_autoptr (GError) error = open_error ("xrt", folder, "");
 
       assert_message (
           error, cases[j].code, PARTS (cases[j].part, "overlay 'gelu_512'"));
-      remove_folder (folder);
+      rig_folder_free (folder);
     }
   }
 }

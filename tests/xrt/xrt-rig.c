@@ -2,6 +2,7 @@
 #include "xrt-rig.h"
 
 #include <dlfcn.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -65,6 +66,64 @@ rig_assert_clean (void)
   g_assert_cmpuint (counters.leaked_bos, ==, 0);
   g_assert_cmpuint (counters.leaked_contexts, ==, 0);
   g_assert_cmpuint (counters.most_in_flight, <=, 4);
+}
+
+/* --- overlays ---------------------------------------------------------- */
+
+void
+rig_overlay_load (RigOverlay *overlay, const char *overlays, const char *name)
+{
+  g_autofree char *xclbin = g_strdup_printf ("%s/%s.xclbin", overlays, name);
+  g_autofree char *instructions = g_strdup_printf ("%s/%s.bin", overlays, name);
+
+  g_assert_true (g_file_get_contents (
+      xclbin, &overlay->xclbin, &overlay->xclbin_size, NULL));
+  g_assert_true (g_file_get_contents (
+      instructions, &overlay->instructions, &overlay->instructions_size, NULL));
+}
+
+void
+rig_overlay_clear (RigOverlay *overlay)
+{
+  g_free (overlay->xclbin);
+  g_free (overlay->instructions);
+}
+
+static void
+write_file (const char *folder, const char *name, const char *data, gsize size)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  g_assert_true (g_file_set_contents (path, data, (gssize) size, NULL));
+}
+
+char *
+rig_folder_new (const RigOverlay *overlay, const char *group, const char *keys)
+{
+  char *folder = g_dir_make_tmp ("xrt-XXXXXX", NULL);
+  g_autofree char *ini =
+      g_strconcat (group, "xclbin=x.xclbin\ninstructions=i.bin\n", keys, NULL);
+
+  g_assert_nonnull (folder);
+  write_file (folder, "overlays.ini", ini, strlen (ini));
+  write_file (folder, "x.xclbin", overlay->xclbin, overlay->xclbin_size);
+  write_file (
+      folder, "i.bin", overlay->instructions, overlay->instructions_size);
+  return folder;
+}
+
+void
+rig_folder_free (char *folder)
+{
+  static const char *const names[] = {"overlays.ini", "x.xclbin", "i.bin"};
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = g_build_filename (folder, names[i], NULL);
+
+    g_remove (path);
+  }
+  g_rmdir (folder);
+  g_free (folder);
 }
 
 /* --- operations -------------------------------------------------------- */

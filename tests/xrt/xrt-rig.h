@@ -23,6 +23,25 @@ NpusimCounters rig_counters (void);
  * anything of it is still there. */
 void rig_assert_clean (void);
 
+/* The files of one overlay. */
+typedef struct {
+  char *xclbin, *instructions;
+  gsize xclbin_size, instructions_size;
+} RigOverlay;
+
+/* Those of overlay @name in the folder @overlays. */
+void rig_overlay_load (
+    RigOverlay *overlay, const char *overlays, const char *name);
+void rig_overlay_clear (RigOverlay *overlay);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RigOverlay, rig_overlay_clear)
+
+/* A new folder with this overlay alone, (transfer full). Its overlays.ini is
+ * @group, the lines that name the files, and @keys. */
+char *rig_folder_new (
+    const RigOverlay *overlay, const char *group, const char *keys);
+/* Removes the folder, and frees its name. */
+void rig_folder_free (char *folder);
+
 /* One operation with a buffer for each of its arguments. */
 typedef struct {
   NpuKernel *kernel;

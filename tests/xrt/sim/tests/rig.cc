@@ -182,8 +182,12 @@ read_words (const std::string &path)
   return words;
 }
 
-Overlay::Overlay (xrt::device &on, const std::string &name)
-    : xclbin (overlays + "/" + name + ".xclbin"), device (on)
+Overlay::Overlay (const std::string &name) : Overlay (xrt::device (0), name)
+{
+}
+
+Overlay::Overlay (const xrt::device &on, const std::string &name)
+    : device (on), xclbin (overlays + "/" + name + ".xclbin")
 {
   const auto words = read_words (overlays + "/" + name + ".bin");
 

@@ -51,12 +51,15 @@ extern std::string overlays; /* the folder */
 class Overlay
 {
 public:
-  Overlay (xrt::device &device, const std::string &name);
+  explicit Overlay (const std::string &name = PRODUCT); /* on device 0 */
+  explicit Overlay (
+      const xrt::device &device, const std::string &name = PRODUCT);
 
   xrt::bo buffer (size_t size, int argument);
   /* A run whose buffers are set, in the order of the overlay's arguments. */
   xrt::run run (const std::vector<xrt::bo> &buffers);
 
+  xrt::device device;
   xrt::xclbin xclbin;
   xrt::hw_context context;
   xrt::kernel kernel;
@@ -64,7 +67,7 @@ public:
   uint32_t n_instructions;
 
 private:
-  xrt::device device;
+  static constexpr const char *PRODUCT = "matmul_16x16";
 };
 
 /* Products of 16 x 16 int8: the packed program matmul_16x16. */

@@ -81,9 +81,8 @@ gelu_of (double x)
 static void
 linear_bf16 (size_t rows, size_t k, size_t n)
 {
-  xrt::device device (0);
   Overlay overlay (
-      device, "linear-bf16-" + std::to_string (k) + "x" + std::to_string (n));
+      "linear-bf16-" + std::to_string (k) + "x" + std::to_string (n));
   xrt::bo a = overlay.buffer (rows * k * 2, 0),
           b = overlay.buffer (k * n * 2, 1),
           c = overlay.buffer (rows * n * 4, 2);
@@ -104,9 +103,8 @@ linear_bf16 (size_t rows, size_t k, size_t n)
 static void
 linear_int8 (size_t rows, size_t k, size_t n)
 {
-  xrt::device device (0);
   Overlay overlay (
-      device, "linear-int8-" + std::to_string (k) + "x" + std::to_string (n));
+      "linear-int8-" + std::to_string (k) + "x" + std::to_string (n));
   xrt::bo a = overlay.buffer (rows * k, 0), b = overlay.buffer (k * n, 1),
           c = overlay.buffer (rows * n * 4, 2);
   int8_t *pa = a.map<int8_t *> (), *pb = b.map<int8_t *> ();
@@ -134,10 +132,9 @@ linear_with_epilogue ()
 {
   const size_t rows = 128, k = 384, n = 128;
   const std::string plain = overlays;
-  xrt::device device (0);
 
   overlays = fused;
-  Overlay overlay (device, "linear-bf16-384x128");
+  Overlay overlay ("linear-bf16-384x128");
   overlays = plain;
   xrt::bo a = overlay.buffer (rows * k * 2, 0),
           b = overlay.buffer (k * n * 2, 1), bias = overlay.buffer (n * 4, 2),
@@ -164,8 +161,7 @@ static void
 layernorm ()
 {
   const size_t rows = 128, n = 384;
-  xrt::device device (0);
-  Overlay overlay (device, "layernorm-384");
+  Overlay overlay ("layernorm-384");
   xrt::bo x = overlay.buffer (rows * n * 4, 0),
           g = overlay.buffer (2 * n * 4, 1),
           y = overlay.buffer (rows * n * 2, 2);
@@ -191,8 +187,7 @@ static void
 gelu ()
 {
   const size_t n = 128 * 1536;
-  xrt::device device (0);
-  Overlay overlay (device, "gelu-1536");
+  Overlay overlay ("gelu-1536");
   xrt::bo x = overlay.buffer (n * 2, 0), y = overlay.buffer (n * 2, 1);
 
   fill_bf16 (x, n, 3);
@@ -208,8 +203,7 @@ attention (const std::function<float (size_t)> &bias_of)
 {
   const size_t rows = 128, heads = 6, tiles = 2, d = 384, tile = 64 * 64,
                pitch = tile + 64;
-  xrt::device device (0);
-  Overlay overlay (device, "attention-6");
+  Overlay overlay ("attention-6");
   xrt::bo q = overlay.buffer (heads * tiles * pitch * 2, 0),
           k = overlay.buffer (heads * tiles * pitch * 2, 1),
           v = overlay.buffer (heads * tiles * tile * 2, 2),
@@ -260,8 +254,7 @@ static void
 packed (const char *name, size_t in_size, size_t out_size,
     const std::function<double (const int8_t *, size_t)> &wanted)
 {
-  xrt::device device (0);
-  Overlay overlay (device, name);
+  Overlay overlay (name);
   xrt::bo in = overlay.buffer (in_size, 0), out = overlay.buffer (out_size, 1);
   int8_t *x = in.map<int8_t *> ();
 

@@ -17,8 +17,7 @@ using Clock = std::chrono::steady_clock;
 static void
 works ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   product.fill (1);
@@ -49,8 +48,7 @@ mmap_fails ()
 static void
 mmap_of_a_buffer_fails ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
 
   set ("fail", "memlock");
   check_contains (error_of ([&] { overlay.buffer (4096, 0); }),
@@ -67,16 +65,15 @@ context_fails (const char *kind, const char *text)
   xrt::device device (0);
 
   set ("fail", kind);
-  check_contains (error_of ([&] { Overlay (device, "matmul_16x16"); }), text);
+  check_contains (error_of ([&] { Overlay{device}; }), text);
   set ("fail", "");
-  Overlay (device, "matmul_16x16");
+  Overlay{device};
 }
 
 static void
 wait_times_out ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   set ("watchdog_ms", "1500");
@@ -101,8 +98,7 @@ wait_times_out ()
 static void
 queue_is_aborted ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   std::deque<Product> slots;
 
   set ("watchdog_ms", "200");
@@ -121,8 +117,7 @@ queue_is_aborted ()
 static void
 command_fails (const char *kind, ert_cmd_state state)
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   set ("fail", std::string (kind) + ":n=2");
@@ -141,8 +136,7 @@ command_fails (const char *kind, ert_cmd_state state)
 static void
 list_fails ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   std::deque<Product> slots;
   xrt::runlist list (overlay.context);
 
@@ -164,8 +158,7 @@ list_fails ()
 static void
 submission_fails ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   product.fill (1);
@@ -177,8 +170,7 @@ static void
 device_is_lost ()
 {
   {
-    xrt::device device (0);
-    Overlay overlay (device, "matmul_16x16");
+    Overlay overlay;
     Product product (overlay), next (overlay);
 
     product.fill (1);
@@ -202,8 +194,7 @@ device_is_lost ()
 static void
 wait_for_a_lost_device ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay), other (overlay);
 
   set ("fail", "hang:n=1,lost:n=2");
@@ -230,8 +221,7 @@ wait_for_a_lost_device ()
 static void
 old_driver ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   set ("fail", "old");
@@ -248,8 +238,7 @@ old_driver ()
 static void
 corrupt_output ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   set ("fail", "corrupt:n=1");
@@ -262,8 +251,7 @@ corrupt_output ()
 static void
 chances ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
   uint64_t n_failed[2] = {};
 
@@ -285,8 +273,7 @@ chances ()
 static void
 control_file (const std::string &path)
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   product.fill (1);

@@ -15,8 +15,7 @@ using Clock = std::chrono::steady_clock;
 static void
 one_run ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   product.fill (1);
@@ -29,8 +28,7 @@ one_run ()
 static void
 pipeline ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   std::deque<Product> slots;
 
   set ("latency_us", "2000");
@@ -58,8 +56,7 @@ pipeline ()
 static void
 fifth_submission_blocks ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   std::deque<Product> slots;
 
   set ("latency_us", "200000");
@@ -85,8 +82,7 @@ fifth_submission_blocks ()
 static void
 run_list ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   std::deque<Product> slots;
   xrt::runlist list (overlay.context);
 
@@ -111,12 +107,11 @@ seventh_context ()
   std::deque<Overlay> six;
 
   for (int i = 0; i < 6; i++)
-    six.emplace_back (device, "matmul_16x16");
-  check_contains (
-      error_of ([&] { Overlay (device, "matmul_16x16"); }), "Invalid argument");
+    six.emplace_back (device);
+  check_contains (error_of ([&] { Overlay{device}; }), "Invalid argument");
   check_equal (counters ().most_contexts, 6, "most contexts");
   six.pop_back ();
-  Overlay again (device, "matmul_16x16");
+  Overlay again (device);
   Product product (again);
   product.fill (7);
   product.run.start ();
@@ -128,7 +123,7 @@ static void
 contexts_take_turns ()
 {
   xrt::device device (0);
-  Overlay one (device, "matmul_16x16"), other (device, "matmul_16x16");
+  Overlay one (device), other (device);
   Product first (one), second (other);
 
   set ("gops", "0.00027"); /* 8192 operations: 30 ms */
@@ -150,8 +145,7 @@ contexts_take_turns ()
 static void
 memory_is_freed ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   const uint64_t before = counters ().bos;
   uint64_t addresses = 0;
 
@@ -170,8 +164,7 @@ memory_is_freed ()
 static void
 parts_of_buffers ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
   xrt::bo all = overlay.buffer (4096, 1), part (all, 256, 1024);
   xrt::run run = overlay.run ({product.in, part});
@@ -190,12 +183,11 @@ parts_of_buffers ()
 static void
 user_pointers ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
   void *memory = aligned_alloc (4096, 4096);
   {
-    xrt::bo out (device, memory, 4096, XRT_BO_FLAGS_HOST_ONLY,
+    xrt::bo out (overlay.device, memory, 4096, XRT_BO_FLAGS_HOST_ONLY,
         overlay.kernel.group_id (4));
     xrt::run run = overlay.run ({product.in, out});
 
@@ -215,8 +207,7 @@ user_pointers ()
 static void
 one_run_many_times ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   for (int i = 0; i < 200; i++) {
@@ -230,8 +221,7 @@ one_run_many_times ()
 static void
 latencies ()
 {
-  xrt::device device (0);
-  Overlay overlay (device, "matmul_16x16");
+  Overlay overlay;
   Product product (overlay);
 
   set ("latency_us", "3000");

@@ -10,10 +10,9 @@
 
 using namespace rig;
 
-/* A device, an overlay and its product. */
+/* An overlay and its product. */
 struct Bench {
-  xrt::device device{0};
-  Overlay overlay{device, "matmul_16x16"};
+  Overlay overlay;
   Product product{overlay};
 
   unsigned
@@ -122,7 +121,7 @@ static void
 data_in_cacheable_memory ()
 {
   Bench bench;
-  xrt::bo out (bench.device, 256, XCL_BO_FLAGS_CACHEABLE,
+  xrt::bo out (bench.overlay.device, 256, XCL_BO_FLAGS_CACHEABLE,
       bench.overlay.kernel.group_id (4));
 
   bench.product.fill (1);
@@ -201,8 +200,7 @@ static void
 padding_need_not_be_synced ()
 {
   const size_t d = 1536, rows = 128;
-  xrt::device device (0);
-  Overlay overlay (device, "gelu-1536");
+  Overlay overlay ("gelu-1536");
   xrt::bo x = overlay.buffer (rows * d * 2, 0),
           y = overlay.buffer (rows * d * 2, 1);
 
@@ -223,8 +221,7 @@ static void
 device_to_device ()
 {
   const size_t n = 128 * 1536;
-  xrt::device device (0);
-  Overlay overlay (device, "gelu-1536");
+  Overlay overlay ("gelu-1536");
   xrt::bo x = overlay.buffer (n * 2, 0), y = overlay.buffer (n * 2, 1),
           z = overlay.buffer (n * 2, 1);
 
