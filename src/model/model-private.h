@@ -41,6 +41,12 @@ gboolean npu_shape_product (const guint64 *shape, guint n_dims, guint64 *n);
 /* "[384][80][3]"; (transfer full) */
 char *npu_shape_to_string (const guint64 *shape, guint n_dims);
 
+/* --- memory ------------------------------------------------------------ */
+
+/* The pages of [data, data + size), which belong to the mapping of a file,
+ * leave this process until they are read again. */
+void npu_drop_pages (const guint8 *data, gsize size);
+
 /* --- values made, not read -------------------------------------------- */
 
 typedef struct _NpuGenerator NpuGenerator;
@@ -62,7 +68,8 @@ void npu_generator_read (
 
 /* Every tensor of a file, by name. */
 typedef struct {
-  char *file; /* as messages name it */
+  char *file;         /* as messages name it */
+  gboolean is_mapped; /* its tensors' data is */
   GHashTable *by_name;
   GStringChunk *strings;
 } NpuTensorTable;

@@ -151,17 +151,24 @@ read_bytes (NpuModel *model, const char *file, GError **error)
   }
 }
 
-NpuModel *
-npu_model_open_bytes (GBytes *bytes, const char *file, GError **error)
+static NpuModel *
+open_bytes (GBytes *bytes, gboolean is_mapped, const char *file, GError **error)
 {
   g_autoptr (NpuModel) model = model_new (file);
   Private *priv = model->priv;
 
   priv->bytes = g_bytes_ref (bytes);
+  priv->table->is_mapped = is_mapped;
   model->name = g_path_get_basename (file);
   if (!read_bytes (model, file, error))
     return NULL;
   return g_steal_pointer (&model);
+}
+
+NpuModel *
+npu_model_open_bytes (GBytes *bytes, const char *file, GError **error)
+{
+  return open_bytes (bytes, FALSE, file, error);
 }
 
 static NpuModel *
@@ -229,6 +236,9 @@ npu_model_open (const char *location, GError **error)
 {
   g_autofree char *file = NULL;
   g_autoptr (GBytes) bytes = NULL;
+  NpuModel *model;
+  const guint8 *data;
+  gsize size;
 
   g_return_val_if_fail (location != NULL, NULL);
   if (g_str_has_prefix (location, SYNTHETIC_PREFIX))
@@ -239,5 +249,10 @@ npu_model_open (const char *location, GError **error)
   bytes = map_file (location, file, error);
   if (!bytes)
     return NULL;
-  return npu_model_open_bytes (bytes, file, error);
+  model = open_bytes (bytes, TRUE, file, error);
+  /* With each header of a tensor came pages of its data. */
+  data = g_bytes_get_data (bytes, &size);
+  if (model && size > 0)
+    npu_drop_pages (data, size);
+  return model;
 }

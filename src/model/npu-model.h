@@ -41,6 +41,7 @@ typedef struct {
   /*< private >*/
   const char *file;                      /* as messages name it */
   const struct _NpuGenerator *generator; /* a synthetic tensor has no data */
+  gboolean is_mapped;                    /* data is in the mapping of a file */
 } NpuTensor;
 
 /* The linear maps and norms of one encoder block, as Whisper has them
@@ -107,6 +108,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuModel, npu_model_free)
  */
 NPU_API gboolean npu_tensor_read (
     const NpuTensor *tensor, gsize first, gsize n, float *out, GError **error);
+
+/* Gives back the memory that reading took: pages of a mapped file leave this
+ * process, and come again when they are read again. */
+NPU_API void npu_tensor_drop (const NpuTensor *tensor);
 
 /* Elements in @tensor: the product of its shape. */
 NPU_API gsize npu_tensor_n_elements (const NpuTensor *tensor);

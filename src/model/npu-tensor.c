@@ -6,6 +6,8 @@
 #include "model-private.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Converters take NPU_BLOCK elements at any alignment and tell whether all
  * are finite; where they are not, the output means nothing. The constant trip
@@ -301,4 +303,21 @@ npu_tensor_read (
     memcpy (out + i, last, (n - i) * sizeof *out);
   }
   return TRUE;
+}
+
+void
+npu_drop_pages (const guint8 *data, gsize size)
+{
+  const gsize page = (gsize) sysconf (_SC_PAGESIZE);
+  const gsize before = GPOINTER_TO_SIZE (data) % page;
+
+  /* Only advice: nothing depends on it. */
+  (void) madvise ((gpointer) (data - before), before + size, MADV_DONTNEED);
+}
+
+void
+npu_tensor_drop (const NpuTensor *tensor)
+{
+  if (tensor->is_mapped && tensor->size > 0)
+    npu_drop_pages (tensor->data, tensor->size);
 }

@@ -110,6 +110,7 @@ npu_tensor_table_add (NpuTensorTable *table, const char *name, gsize length,
   entry = g_new0 (NpuTableEntry, 1);
   entry->tensor.name = g_string_chunk_insert_len (table->strings, name, length);
   entry->tensor.file = table->file;
+  entry->tensor.is_mapped = table->is_mapped;
   if (g_hash_table_contains (table->by_name, entry->tensor.name)) {
     npu_model_fail (error, NPU_ERROR_FORMAT, table->file, entry->tensor.name,
         offset, "the file has two tensors of this name; it is damaged");

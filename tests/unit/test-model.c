@@ -312,6 +312,38 @@ check_parts (const NpuTensor *tensor)
   }
 }
 
+/* What was given back is read again. */
+static void
+test_dropped_tensor (void)
+{
+  NpuModel *small = small_model_new (80, SMALL_D, 1, 0);
+  g_autofree char *path = g_build_filename (folder, "dropped", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuModel) model = NULL;
+
+  test_model_write (small, path, TEST_MODEL_GGML, NPU_DTYPE_F16, &error);
+  g_assert_no_error (error);
+  model = npu_model_open (path, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 2; i++) {
+    const NpuTensor *tensor =
+        i ? model->blocks[0].fc1_weight : model->positional_embedding;
+    g_autofree float *before = read_all (tensor);
+    g_autofree float *after = NULL;
+
+    npu_tensor_drop (tensor);
+    after = read_all (tensor);
+    g_assert_cmpmem (before, npu_tensor_n_elements (tensor) * sizeof *before,
+        after, npu_tensor_n_elements (tensor) * sizeof *after);
+    /* A model in memory has nothing to be read again. */
+    npu_tensor_drop (
+        i ? small->blocks[0].fc1_weight : small->positional_embedding);
+  }
+  check_parts (small->blocks[0].fc1_weight);
+  g_unlink (path);
+  small_model_free (small);
+}
+
 static void
 test_parts_of_a_tensor (void)
 {
@@ -473,6 +505,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/block-types-by-hand", test_block_types_by_hand);
   g_test_add_func ("/model/every-half", test_every_half);
   g_test_add_func ("/model/parts-of-a-tensor", test_parts_of_a_tensor);
+  g_test_add_func ("/model/dropped-tensor", test_dropped_tensor);
   g_test_add_func ("/model/encoder-prefixes", test_encoder_prefixes);
   g_test_add_func (
       "/model/other-tensors-are-skipped", test_other_tensors_are_skipped);
