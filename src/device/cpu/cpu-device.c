@@ -248,29 +248,41 @@ cpu_run_free (NpuRun *base)
 
 /* --- buffers ----------------------------------------------------------- */
 
+typedef struct {
+  NpuBuffer base;
+  gpointer memory;
+} CpuBuffer;
+
+/* Not cleared here but by calloc(), which has no need to touch what is fresh
+ * from the kernel: memory that no window reaches stays out of the process. */
 static NpuBuffer *
 cpu_buffer_new (NpuDevice *device, gsize size, GError **error)
 {
-  NpuBuffer *buffer;
-  guint8 *data = aligned_new (size);
+  CpuBuffer *buffer;
+  const gsize alignment = 64;
+  guint8 *memory =
+      size <= G_MAXSIZE - alignment ? calloc (1, size + alignment) : NULL;
 
-  if (!data) {
+  if (!memory) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
         "no memory for a buffer of %" G_GSIZE_FORMAT " bytes", size);
     return NULL;
   }
-  memset (data, 0, size);
-  buffer = g_new0 (NpuBuffer, 1);
-  buffer->device = device;
-  buffer->data = data;
-  buffer->size = size;
-  return buffer;
+  buffer = g_new0 (CpuBuffer, 1);
+  buffer->memory = memory;
+  buffer->base.device = device;
+  buffer->base.data =
+      memory + (alignment - GPOINTER_TO_SIZE (memory) % alignment);
+  buffer->base.size = size;
+  return &buffer->base;
 }
 
 static void
-cpu_buffer_free (NpuBuffer *buffer)
+cpu_buffer_free (NpuBuffer *base)
 {
-  free (buffer->data);
+  CpuBuffer *buffer = (CpuBuffer *) base;
+
+  free (buffer->memory);
   g_free (buffer);
 }
 
