@@ -147,6 +147,7 @@ struct _NpuDevice {
   gboolean fast_bf16;
   /* The CPU's: int8 products have fewer levels than int8, or saturate. */
   gboolean coarse_int8;
+  guint n_workers; /* the CPU's: threads that compute its tiles */
   /* A CPU device that does over this device's buffers what it cannot do
    * itself; belongs to it. NULL where this device is the CPU. */
   NpuDevice *host;

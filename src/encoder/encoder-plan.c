@@ -16,16 +16,6 @@
 
 /* --- building ---------------------------------------------------------- */
 
-static void
-add_op (PlanBuilder *builder, char *name, const NpuOp *op, guint n_args,
-    const PlanArgs *args, NpuNeeds needs)
-{
-  NpuKernel *kernel =
-      builder->error ? NULL : plan_open_kernel (builder, name, op);
-
-  plan_add_stage (builder, name, op, kernel, n_args, args, needs);
-}
-
 /* What differs between the linear maps. */
 typedef struct {
   guint rows, k, n, a_stride;
@@ -36,8 +26,7 @@ typedef struct {
 } LinearShape;
 
 static NpuOp
-linear_op (const PlanBuilder *builder, const LinearShape *shape,
-    const float *weight, const float *bias)
+linear_op (const PlanBuilder *builder, const LinearShape *shape)
 {
   return (NpuOp){
       .kind = NPU_OP_LINEAR,
@@ -52,51 +41,36 @@ linear_op (const PlanBuilder *builder, const LinearShape *shape,
       .c_layout = shape->c_layout,
       .gelu = shape->gelu,
       .residual = shape->residual,
-      .weight = weight,
-      .bias = bias,
       .tiles_for = shape->tiles_for,
   };
 }
 
-/* Takes @weight and @bias, NULL where they could not be read. */
+/* Takes @name. */
 static void
 add_linear (PlanBuilder *builder, char *name, const LinearShape *shape,
-    float *weight, float *bias, guint n_args, const PlanArgs *args,
-    NpuNeeds needs)
+    EncoderWeights weights, guint n_args, const PlanArgs *args, NpuNeeds needs)
 {
-  const NpuOp op = linear_op (builder, shape, weight, bias);
+  const NpuOp op = linear_op (builder, shape);
 
-  add_op (builder, name, &op, n_args, args, needs);
-  g_free (weight);
-  g_free (bias);
+  plan_add_weighted (builder, name, &op, &weights, n_args, args, needs);
 }
 
+/* Takes @name. */
 static void
-add_layernorm (PlanBuilder *builder, char *name, const NpuTensor *weight,
-    const NpuTensor *bias, NpuType type, PlanBuffer out)
+add_layernorm (PlanBuilder *builder, char *name, EncoderWeights weights,
+    NpuType type, PlanBuffer out)
 {
-  g_autofree float *gamma = NULL;
-  g_autofree float *beta = NULL;
-  NpuOp op = {
+  const NpuOp op = {
       .kind = NPU_OP_LAYERNORM,
-      .rows = builder->model->n_positions,
+      .rows = builder->options.n_positions,
       .n = builder->plan->d,
       .c_type = type,
       .epsilon = LAYERNORM_EPSILON,
   };
 
-  if (!builder->error)
-    gamma = encoder_weights_plain (weight, &builder->error);
-  if (!builder->error)
-    beta = encoder_weights_plain (bias, &builder->error);
-  op.weight = gamma;
-  op.bias = beta;
-  add_op (builder, name, &op, 2, &PLAN_ARGS (PLAN_X, out), NPU_NEEDS_SAME_ROWS);
+  plan_add_weighted (builder, name, &op, &weights, 2, &PLAN_ARGS (PLAN_X, out),
+      NPU_NEEDS_SAME_ROWS);
 }
-
-/* A read of weights that is left out after a failure. */
-#define READ(builder, what, from)                                              \
-  ((builder)->error ? NULL : encoder_weights_##what (from, &(builder)->error))
 
 /* Of rows between the stages, of weights, and of attention tiles. */
 static NpuType
@@ -143,10 +117,10 @@ static void
 add_stem (PlanBuilder *builder)
 {
   const NpuModel *model = builder->model;
-  const guint d = model->d;
+  const guint d = model->d, n_positions = builder->options.n_positions;
   const NpuType type = careful_type (builder);
   const LinearShape conv1 = {
-      .rows = 2 * model->n_positions,
+      .rows = 2 * n_positions,
       .k = 3 * model->n_mels,
       .n = d,
       .a_stride = model->n_mels,
@@ -154,7 +128,7 @@ add_stem (PlanBuilder *builder)
       .gelu = TRUE,
   };
   const LinearShape conv2 = {
-      .rows = model->n_positions,
+      .rows = n_positions,
       .k = 3 * d,
       .n = d,
       .a_stride = 2 * d,
@@ -166,13 +140,12 @@ add_stem (PlanBuilder *builder)
 
   args.offset[NPU_ARG_C] = d * sizeof (float); /* after the row of zeros */
   add_linear (builder, g_strdup ("conv1"), &conv1,
-      READ (builder, conv, model->conv1_weight),
-      READ (builder, plain, model->conv1_bias), 2, &args, NPU_NEEDS_ALL);
+      encoder_weights_conv (model->conv1_weight, model->conv1_bias), 2, &args,
+      NPU_NEEDS_ALL);
   /* A tile of positions reads the frames of two tiles and of a third's
    * edge. */
   add_linear (builder, g_strdup ("conv2"), &conv2,
-      READ (builder, conv, model->conv2_weight),
-      READ (builder, plain, model->conv2_bias), 3,
+      encoder_weights_conv (model->conv2_weight, model->conv2_bias), 3,
       &PLAN_ARGS (PLAN_CONV1, PLAN_X, PLAN_POSITIONAL), NPU_NEEDS_ALL);
 }
 
@@ -185,7 +158,7 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
   const gboolean careful = is_careful (builder, layer, FALSE);
   const NpuType weight_type = careful ? careful_type (builder) : type;
   const NpuType norm_type = careful ? careful_rows (builder) : type;
-  const guint d = builder->plan->d, rows = builder->model->n_positions;
+  const guint d = builder->plan->d, rows = builder->options.n_positions;
   const NpuOp attention = {
       .kind = NPU_OP_ATTENTION,
       .rows = rows,
@@ -196,7 +169,9 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
       .scale = ATTENTION_SCALE,
   };
   char *name = g_strdup_printf ("block %u attention", layer);
-  NpuKernel *kernel = plan_open_kernel (builder, name, &attention);
+  NpuKernel *kernel = builder->error ? NULL
+                                     : plan_open_kernel (builder, name,
+                                           &attention, &builder->error);
   const LinearShape qkv = {
       .rows = rows,
       .k = d,
@@ -217,16 +192,16 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
   };
 
   add_layernorm (builder, g_strdup_printf ("block %u attention norm", layer),
-      block->attn_ln_weight, block->attn_ln_bias, norm_type, PLAN_NORM);
+      encoder_weights_plain (block->attn_ln_weight, block->attn_ln_bias),
+      norm_type, PLAN_NORM);
   add_linear (builder, g_strdup_printf ("block %u qkv", layer), &qkv,
-      READ (builder, qkv, block), READ (builder, qkv_bias, block), 4,
+      encoder_weights_qkv (block), 4,
       &PLAN_ARGS (PLAN_NORM, PLAN_Q, PLAN_K, PLAN_V), NPU_NEEDS_SAME_ROWS);
   /* A query tile reads all keys and values. */
-  plan_add_stage (builder, name, &attention, kernel, 4,
+  plan_add_opened (builder, name, &attention, kernel, 4,
       &PLAN_ARGS (PLAN_Q, PLAN_K, PLAN_V, PLAN_ATTENTION), NPU_NEEDS_ALL);
   add_linear (builder, g_strdup_printf ("block %u out", layer), &out,
-      READ (builder, plain, block->out_weight),
-      READ (builder, plain, block->out_bias), 3,
+      encoder_weights_plain (block->out_weight, block->out_bias), 3,
       &PLAN_ARGS (PLAN_ATTENTION, PLAN_X, PLAN_X), NPU_NEEDS_SAME_ROWS);
 }
 
@@ -234,7 +209,7 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
  * the GELU are two stages there. FALSE where they are not. */
 static gboolean
 add_fc1_and_gelu (PlanBuilder *builder, guint layer, const LinearShape *fused,
-    const float *weight, const float *bias)
+    const EncoderWeights *weights)
 {
   const NpuOp gelu_op = {
       .kind = NPU_OP_GELU,
@@ -243,22 +218,28 @@ add_fc1_and_gelu (PlanBuilder *builder, guint layer, const LinearShape *fused,
       .a_type = fused->c_type,
       .c_type = fused->c_type,
   };
-  NpuOp linear = linear_op (builder, fused, weight, bias);
+  NpuOp linear = linear_op (builder, fused);
+  g_auto (EncoderFloats) floats = {0};
   g_autofree char *name = g_strdup_printf ("block %u fc1", layer);
   g_autofree char *gelu_name = g_strdup_printf ("block %u gelu", layer);
   NpuKernel *gelu, *product = NULL;
 
-  linear.gelu = FALSE;
-  gelu = plan_open_on_device (builder, gelu_name, &gelu_op);
-  if (gelu)
-    product = plan_open_on_device (builder, name, &linear);
+  if (builder->error)
+    return FALSE;
+  gelu = plan_open_on_device (builder, gelu_name, &gelu_op, &builder->error);
+  if (gelu && encoder_weights_read (weights, &floats, &builder->error)) {
+    linear.gelu = FALSE;
+    linear.weight = floats.weight;
+    linear.bias = floats.bias;
+    product = plan_open_on_device (builder, name, &linear, &builder->error);
+  }
   if (!product) {
     npu_kernel_free (gelu);
     return FALSE;
   }
-  plan_add_stage (builder, g_steal_pointer (&name), &linear, product, 2,
+  plan_add_opened (builder, g_steal_pointer (&name), &linear, product, 2,
       &PLAN_ARGS (PLAN_NORM, PLAN_FC1), NPU_NEEDS_SAME_ROWS);
-  plan_add_stage (builder, g_steal_pointer (&gelu_name), &gelu_op, gelu, 2,
+  plan_add_opened (builder, g_steal_pointer (&gelu_name), &gelu_op, gelu, 2,
       &PLAN_ARGS (PLAN_FC1, PLAN_MLP), NPU_NEEDS_SAME_ROWS);
   return TRUE;
 }
@@ -269,7 +250,7 @@ add_mlp (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
   const gboolean careful = is_careful (builder, layer, TRUE);
   const NpuType type = careful ? careful_type (builder) : plan_type (builder);
   const NpuType rows_type = careful ? careful_rows (builder) : type;
-  const guint d = builder->plan->d, rows = builder->model->n_positions;
+  const guint d = builder->plan->d, rows = builder->options.n_positions;
   const LinearShape fc1 = {
       .rows = rows,
       .k = d,
@@ -287,23 +268,18 @@ add_mlp (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
       .b_type = type,
       .residual = TRUE,
   };
-  float *weight, *bias;
+  const EncoderWeights fc1_weights =
+      encoder_weights_plain (block->fc1_weight, block->fc1_bias);
 
   add_layernorm (builder, g_strdup_printf ("block %u mlp norm", layer),
-      block->mlp_ln_weight, block->mlp_ln_bias, rows_type, PLAN_NORM);
-  weight = READ (builder, plain, block->fc1_weight);
-  bias = READ (builder, plain, block->fc1_bias);
-  if (rows_type == NPU_TYPE_BF16 &&
-      add_fc1_and_gelu (builder, layer, &fc1, weight, bias)) {
-    g_free (weight);
-    g_free (bias);
-  } else {
-    add_linear (builder, g_strdup_printf ("block %u fc1", layer), &fc1, weight,
-        bias, 2, &PLAN_ARGS (PLAN_NORM, PLAN_MLP), NPU_NEEDS_SAME_ROWS);
-  }
+      encoder_weights_plain (block->mlp_ln_weight, block->mlp_ln_bias),
+      rows_type, PLAN_NORM);
+  if (rows_type != NPU_TYPE_BF16 ||
+      !add_fc1_and_gelu (builder, layer, &fc1, &fc1_weights))
+    add_linear (builder, g_strdup_printf ("block %u fc1", layer), &fc1,
+        fc1_weights, 2, &PLAN_ARGS (PLAN_NORM, PLAN_MLP), NPU_NEEDS_SAME_ROWS);
   add_linear (builder, g_strdup_printf ("block %u fc2", layer), &fc2,
-      READ (builder, plain, block->fc2_weight),
-      READ (builder, plain, block->fc2_bias), 3,
+      encoder_weights_plain (block->fc2_weight, block->fc2_bias), 3,
       &PLAN_ARGS (PLAN_MLP, PLAN_X, PLAN_X), NPU_NEEDS_SAME_ROWS);
 }
 
@@ -316,6 +292,26 @@ plan_stage_clear (gpointer data)
   g_free (stage->name);
 }
 
+/* The stem, blocks [first_block, first_block + n_blocks), the final norm. */
+static void
+add_stages (PlanBuilder *builder)
+{
+  const NpuModel *model = builder->model;
+  const guint first = builder->options.first_block;
+  const guint end = first + builder->options.n_blocks;
+
+  if (first == 0)
+    add_stem (builder);
+  for (guint i = first; i < end; i++) {
+    add_attention (builder, i, &model->blocks[i]);
+    add_mlp (builder, i, &model->blocks[i]);
+  }
+  if (end == model->n_layers)
+    add_layernorm (builder, g_strdup ("final norm"),
+        encoder_weights_plain (model->ln_post_weight, model->ln_post_bias),
+        NPU_TYPE_F32, PLAN_STATES);
+}
+
 EncoderPlan *
 encoder_plan_new (const NpuModel *model, NpuDevice *device,
     const PlanOptions *options, GError **error)
@@ -323,6 +319,10 @@ encoder_plan_new (const NpuModel *model, NpuDevice *device,
   g_autoptr (EncoderPlan) plan = g_new0 (EncoderPlan, 1);
   PlanBuilder builder = {.plan = plan, .model = model, .options = *options};
 
+  if (builder.options.n_positions == 0)
+    builder.options.n_positions = model->n_positions;
+  if (builder.options.n_blocks == 0)
+    builder.options.n_blocks = model->n_layers - builder.options.first_block;
   plan->device = device;
   plan->host = device->host ? device->host : device;
   plan->n_mels = model->n_mels;
@@ -331,15 +331,13 @@ encoder_plan_new (const NpuModel *model, NpuDevice *device,
   plan->n_layers = model->n_layers;
   plan->stages = g_array_new (FALSE, FALSE, sizeof (PlanStage));
   g_array_set_clear_func (plan->stages, plan_stage_clear);
+  builder.pending = g_array_new (FALSE, FALSE, sizeof (PlanPending));
 
-  add_stem (&builder);
-  for (guint i = 0; i < model->n_layers; i++) {
-    add_attention (&builder, i, &model->blocks[i]);
-    add_mlp (&builder, i, &model->blocks[i]);
-  }
-  add_layernorm (&builder, g_strdup ("final norm"), model->ln_post_weight,
-      model->ln_post_bias, NPU_TYPE_F32, PLAN_STATES);
+  add_stages (&builder);
+  plan_open_pending (&builder);
   plan_add_buffers (&builder);
+  plan_clear_pending (&builder);
+  g_array_unref (builder.pending);
 
   if (builder.error) {
     g_propagate_error (error, builder.error);
@@ -360,6 +358,35 @@ encoder_plan_free (EncoderPlan *plan)
 }
 
 /* --- using ------------------------------------------------------------- */
+
+void
+encoder_plan_write_frames (
+    EncoderPlan *plan, const float *mel, guint n_frames, guint first, guint end)
+{
+  const guint n_mels = plan->n_mels;
+  float *rows = (float *) plan->buffers[PLAN_MEL]->data + n_mels;
+
+  /* Blocks of 16 frames: whole cache lines of the source. */
+  for (guint frame = first; frame < end; frame += 16) {
+    const guint n = MIN (16, end - frame);
+
+    for (guint band = 0; band < n_mels; band++) {
+      const float *from = mel + (gsize) band * n_frames + frame;
+
+      for (guint i = 0; i < n; i++)
+        rows[(gsize) (frame + i) * n_mels + band] = from[i];
+    }
+  }
+}
+
+void
+encoder_plan_end_frames (EncoderPlan *plan, guint n_frames)
+{
+  const guint n_mels = plan->n_mels;
+  float *rows = (float *) plan->buffers[PLAN_MEL]->data;
+
+  memset (rows + (gsize) (n_frames + 1) * n_mels, 0, n_mels * sizeof *rows);
+}
 
 const PlanStage *
 encoder_plan_find (const EncoderPlan *plan, const char *name)

@@ -56,6 +56,12 @@ typedef struct {
 typedef struct {
   NpuPrecision precision; /* not AUTO */
   guint depth;            /* for the device's choice of a batch */
+
+  /* The whole for the longest windows where all are 0; else a part of the
+   * encoder: blocks [first_block, first_block + n_blocks), with the stem
+   * before the first block and the final norm after the last. */
+  guint n_positions; /* of the longest window */
+  guint first_block, n_blocks;
 } PlanOptions;
 
 /**
@@ -71,6 +77,13 @@ EncoderPlan *encoder_plan_new (const NpuModel *model, NpuDevice *device,
     const PlanOptions *options, GError **error);
 void encoder_plan_free (EncoderPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EncoderPlan, encoder_plan_free)
+
+/* Writes frames [first, end) of mel[n_mels][n_frames] where the stem reads
+ * them. */
+void encoder_plan_write_frames (EncoderPlan *plan, const float *mel,
+    guint n_frames, guint first, guint end);
+/* And the row of zeros after the last. */
+void encoder_plan_end_frames (EncoderPlan *plan, guint n_frames);
 
 /* The stage named @name, or NULL. */
 const PlanStage *encoder_plan_find (const EncoderPlan *plan, const char *name);

@@ -1,55 +1,96 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "encoder-weights.h"
 
-float *
-encoder_weights_plain (const NpuTensor *tensor, GError **error)
-{
-  const gsize n = npu_tensor_n_elements (tensor);
-  g_autofree float *x = g_new (float, n);
+#include <string.h>
 
-  if (!npu_tensor_read (tensor, 0, n, x, error))
-    return NULL;
-  return g_steal_pointer (&x);
+EncoderWeights
+encoder_weights_plain (const NpuTensor *weight, const NpuTensor *bias)
+{
+  return (EncoderWeights){.weight = {weight}, .bias = {bias}};
 }
 
-float *
-encoder_weights_conv (const NpuTensor *tensor, GError **error)
+EncoderWeights
+encoder_weights_conv (const NpuTensor *weight, const NpuTensor *bias)
+{
+  return (EncoderWeights){.weight = {weight}, .bias = {bias}, .is_conv = TRUE};
+}
+
+EncoderWeights
+encoder_weights_qkv (const NpuModelBlock *block)
+{
+  return (EncoderWeights){
+      .weight = {block->query_weight, block->key_weight, block->value_weight},
+      .bias = {block->query_bias, NULL, block->value_bias},
+  };
+}
+
+/* Room for @n floats, whose content is lost. */
+static float *
+reserve (float **floats, gsize *n_floats, gsize n)
+{
+  if (*n_floats < n) {
+    g_free (*floats);
+    *floats = g_new (float, n);
+    *n_floats = n;
+  }
+  return *floats;
+}
+
+void
+encoder_floats_clear (EncoderFloats *floats)
+{
+  g_free (floats->weight);
+  g_free (floats->bias);
+  g_free (floats->row);
+}
+
+static gboolean
+read_conv (
+    const NpuTensor *tensor, float *y, EncoderFloats *floats, GError **error)
 {
   const gsize n_out = tensor->shape[0], n_in = tensor->shape[1];
-  g_autofree float *x = encoder_weights_plain (tensor, error);
-  float *y;
+  float *row = reserve (&floats->row, &floats->n_row, 3 * n_in);
 
-  if (!x)
-    return NULL;
-  y = g_new (float, n_out * 3 * n_in);
-  for (gsize o = 0; o < n_out; o++)
-    for (gsize tap = 0; tap < 3; tap++)
-      for (gsize i = 0; i < n_in; i++)
-        y[(o * 3 + tap) * n_in + i] = x[(o * n_in + i) * 3 + tap];
-  return y;
+  for (gsize o = 0; o < n_out; o++, y += 3 * n_in) {
+    if (!npu_tensor_read (tensor, o * 3 * n_in, 3 * n_in, row, error))
+      return FALSE;
+    for (gsize i = 0; i < n_in; i++)
+      for (gsize tap = 0; tap < 3; tap++)
+        y[tap * n_in + i] = row[3 * i + tap];
+  }
+  return TRUE;
 }
 
-float *
-encoder_weights_qkv (const NpuModelBlock *block, GError **error)
+gboolean
+encoder_weights_read (
+    const EncoderWeights *weights, EncoderFloats *floats, GError **error)
 {
-  const gsize n = npu_tensor_n_elements (block->query_weight);
-  g_autofree float *x = g_new (float, 3 * n);
+  const guint n_tensors = G_N_ELEMENTS (weights->weight);
+  gsize n = 0, n_bias = 0;
+  float *weight, *bias;
 
-  if (!npu_tensor_read (block->query_weight, 0, n, x, error) ||
-      !npu_tensor_read (block->key_weight, 0, n, x + n, error) ||
-      !npu_tensor_read (block->value_weight, 0, n, x + 2 * n, error))
-    return NULL;
-  return g_steal_pointer (&x);
-}
+  for (guint i = 0; i < n_tensors && weights->weight[i]; i++) {
+    n += npu_tensor_n_elements (weights->weight[i]);
+    n_bias += weights->weight[i]->shape[0];
+  }
+  weight = reserve (&floats->weight, &floats->n_weight, n);
+  bias = reserve (&floats->bias, &floats->n_bias, n_bias);
 
-float *
-encoder_weights_qkv_bias (const NpuModelBlock *block, GError **error)
-{
-  const gsize n = npu_tensor_n_elements (block->query_bias);
-  g_autofree float *x = g_new0 (float, 3 * n);
+  for (guint i = 0; i < n_tensors && weights->weight[i]; i++) {
+    const NpuTensor *from = weights->weight[i];
+    const gsize n_from = npu_tensor_n_elements (from);
+    const gsize n_out = from->shape[0];
 
-  if (!npu_tensor_read (block->query_bias, 0, n, x, error) ||
-      !npu_tensor_read (block->value_bias, 0, n, x + 2 * n, error))
-    return NULL;
-  return g_steal_pointer (&x);
+    if (weights->is_conv ? !read_conv (from, weight, floats, error)
+                         : !npu_tensor_read (from, 0, n_from, weight, error))
+      return FALSE;
+    if (!weights->bias[i])
+      memset (bias, 0, n_out * sizeof *bias);
+    else if (!npu_tensor_read (weights->bias[i], 0, n_out, bias, error))
+      return FALSE;
+    npu_tensor_drop (from);
+    weight += n_from;
+    bias += n_out;
+  }
+  return TRUE;
 }

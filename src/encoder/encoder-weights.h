@@ -8,19 +8,36 @@
 
 G_BEGIN_DECLS
 
-/* All return newly allocated floats (g_free), or NULL with @error set where
- * the tensor holds a NaN or an infinity. */
+/* What the weights of an operation are made of. */
+typedef struct {
+  const NpuTensor *weight[3]; /* one above the other; NULL past the last */
+  const NpuTensor *bias[3];   /* of each; NULL is zeros */
+  /* A convolution's [out][in][3], which becomes the linear map [out][3][in]
+   * over three frames that follow each other. */
+  gboolean is_conv;
+} EncoderWeights;
 
-/* The tensor as it is. */
-float *encoder_weights_plain (const NpuTensor *tensor, GError **error);
+/* Memory for the weights of one operation after another. */
+typedef struct {
+  float *weight, *bias;
+  float *row; /* of a convolution */
+  gsize n_weight, n_bias, n_row;
+} EncoderFloats;
 
-/* A convolution's [out][in][3] as the linear map [out][3][in] over three
- * frames that follow each other. */
-float *encoder_weights_conv (const NpuTensor *tensor, GError **error);
+/* One tensor and its bias, as they are. */
+EncoderWeights encoder_weights_plain (
+    const NpuTensor *weight, const NpuTensor *bias);
+EncoderWeights encoder_weights_conv (
+    const NpuTensor *weight, const NpuTensor *bias);
+/* Query, key and value of a block as one map [3 d][d], and its bias [3 d] with
+ * zeros for the key, which has none. */
+EncoderWeights encoder_weights_qkv (const NpuModelBlock *block);
 
-/* Query, key and value of a block as one map [3 d][d], and its bias [3 d]
- * with zeros for the key, which has none. */
-float *encoder_weights_qkv (const NpuModelBlock *block, GError **error);
-float *encoder_weights_qkv_bias (const NpuModelBlock *block, GError **error);
+/* Reads them into @floats->weight and @floats->bias; FALSE with @error set
+ * where a tensor holds a NaN or an infinity. */
+gboolean encoder_weights_read (
+    const EncoderWeights *weights, EncoderFloats *floats, GError **error);
+void encoder_floats_clear (EncoderFloats *floats);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (EncoderFloats, encoder_floats_clear)
 
 G_END_DECLS

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "encoder-exact.h"
 #include "encoder-plan.h"
 #include "encoder-probe.h"
 #include "npu-kernels.h"
@@ -92,9 +93,9 @@ open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   g_autofree float *approximate = g_new (float, n_states);
 
   encoder_probe_fill (mel, model->n_mels);
-  if (!open_plan (encoder, model, device, NPU_PRECISION_F32, error) ||
-      !npu_encoder_encode (
-          encoder, mel, ENCODER_PROBE_FRAMES, exact, NULL, error))
+  if (!encoder_exact_encode (model, device, encoder->executor,
+          ENCODER_EXACT_WEIGHTS, &encoder->plan, mel, ENCODER_PROBE_FRAMES,
+          exact, error))
     return FALSE;
   if (!open_plan (encoder, model, device, NPU_PRECISION_INT8, error) ||
       !npu_encoder_encode (
@@ -244,27 +245,6 @@ npu_encoder_get_executor (NpuEncoder *encoder)
 
 /* --- encoding ---------------------------------------------------------- */
 
-/* Transposes frames [first, end) of the mel to rows of the device's buffer,
- * after its row of zeros. */
-static void
-transpose_frames (NpuEncoder *encoder, guint first, guint end)
-{
-  const guint n_mels = encoder->n_mels, n_frames = encoder->n_frames;
-  float *rows = (float *) encoder->plan->buffers[PLAN_MEL]->data + n_mels;
-
-  /* Blocks of 16 frames: whole cache lines of the source. */
-  for (guint frame = first; frame < end; frame += 16) {
-    const guint n = MIN (16, end - frame);
-
-    for (guint band = 0; band < n_mels; band++) {
-      const float *from = encoder->mel + (gsize) band * n_frames + frame;
-
-      for (guint i = 0; i < n; i++)
-        rows[(gsize) (frame + i) * n_mels + band] = from[i];
-    }
-  }
-}
-
 /* Writes the frames that a launch of conv1 is the first to read, so that the
  * device computes while the host packs the next. The launch itself syncs what
  * it reads. */
@@ -273,8 +253,7 @@ write_frames (const NpuStage *stage, guint slot, NpuLaunch *launch,
     gpointer user_data, GError **error)
 {
   NpuEncoder *encoder = user_data;
-  float *rows = (float *) encoder->plan->buffers[PLAN_MEL]->data;
-  const guint n_mels = encoder->n_mels, n_frames = encoder->n_frames;
+  const guint n_frames = encoder->n_frames;
   const guint tile_end = (launch->first_tile + launch->n_tiles) * NPU_TILE_ROWS;
   /* A frame's neighbours are read with it; launches come in order. */
   const guint first =
@@ -282,9 +261,10 @@ write_frames (const NpuStage *stage, guint slot, NpuLaunch *launch,
   const guint end = MIN (tile_end + 1, n_frames);
 
   if (launch->first_tile == 0)
-    memset (rows + (gsize) (n_frames + 1) * n_mels, 0, n_mels * sizeof *rows);
+    encoder_plan_end_frames (encoder->plan, n_frames);
   if (first < end)
-    transpose_frames (encoder, first, end);
+    encoder_plan_write_frames (
+        encoder->plan, encoder->mel, n_frames, first, end);
   return TRUE;
 }
 

@@ -3,53 +3,51 @@
 
 /* --- kernels ----------------------------------------------------------- */
 
-/* Opens @op on @device; NULL without an error where it does not do it. */
-static NpuKernel *
-try_open (
-    PlanBuilder *builder, NpuDevice *device, const char *name, const NpuOp *op)
+NpuKernel *
+plan_open_on_device (const PlanBuilder *builder, const char *name,
+    const NpuOp *op, GError **error)
 {
+  const EncoderPlan *plan = builder->plan;
   g_autoptr (GError) refused = NULL;
-  NpuKernel *kernel = npu_kernel_open (device, op, &refused);
+  NpuKernel *kernel;
 
+  /* There float is the reference: an NPU has nothing as exact. */
+  if (plan->device == plan->host ||
+      builder->options.precision == NPU_PRECISION_F32)
+    return NULL;
+  kernel = npu_kernel_open (plan->device, op, &refused);
   if (kernel)
     return kernel;
-  if (g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED)) {
-    g_debug ("%s: not on %s: %s", name, device->name, refused->message);
-    return NULL;
-  }
-  g_propagate_prefixed_error (
-      &builder->error, g_steal_pointer (&refused), "%s: ", name);
+  if (g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED))
+    g_debug ("%s: not on %s: %s", name, plan->device->name, refused->message);
+  else
+    g_propagate_prefixed_error (
+        error, g_steal_pointer (&refused), "%s: ", name);
   return NULL;
 }
 
 NpuKernel *
-plan_open_on_device (PlanBuilder *builder, const char *name, const NpuOp *op)
-{
-  const EncoderPlan *plan = builder->plan;
-
-  /* There float is the reference: an NPU has nothing as exact. */
-  if (builder->error || plan->device == plan->host ||
-      builder->options.precision == NPU_PRECISION_F32)
-    return NULL;
-  return try_open (builder, plan->device, name, op);
-}
-
-NpuKernel *
-plan_open_kernel (PlanBuilder *builder, const char *name, const NpuOp *op)
+plan_open_kernel (const PlanBuilder *builder, const char *name, const NpuOp *op,
+    GError **error)
 {
   NpuDevice *host = builder->plan->host;
-  NpuKernel *kernel = plan_open_on_device (builder, name, op);
+  g_autoptr (GError) failure = NULL;
+  NpuKernel *kernel = plan_open_on_device (builder, name, op, &failure);
   NpuOp host_op = *op;
 
-  if (kernel || builder->error)
+  if (kernel)
     return kernel;
+  if (failure) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return NULL;
+  }
   /* Beside int8 products bfloat16 ones are there for speed only. */
   if (builder->options.precision == NPU_PRECISION_INT8 &&
       op->b_type == NPU_TYPE_BF16 && !host->fast_bf16)
     host_op.b_type = NPU_TYPE_F32;
-  kernel = npu_kernel_open (host, &host_op, &builder->error);
+  kernel = npu_kernel_open (host, &host_op, error);
   if (!kernel)
-    g_prefix_error (&builder->error, "%s: ", name);
+    g_prefix_error (error, "%s: ", name);
   return kernel;
 }
 
@@ -84,36 +82,75 @@ set_directions (PlanStage *stage, const NpuOp *op)
 }
 
 void
-plan_add_stage (PlanBuilder *builder, char *name, const NpuOp *op,
-    NpuKernel *kernel, guint n_args, const PlanArgs *args, NpuNeeds needs)
+plan_set_kernel (
+    PlanBuilder *builder, guint index, const NpuOp *op, NpuKernel *kernel)
+{
+  PlanStage *stage = &g_array_index (builder->plan->stages, PlanStage, index);
+
+  stage->kernel = kernel;
+  stage->batch =
+      npu_device_batch_for (kernel->device, op, builder->options.depth);
+  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
+    const PlanBuffer buffer = stage->args[i];
+    const gsize size = kernel->arg_size[i] + stage->offset[i];
+
+    if (buffer != PLAN_NO_BUFFER)
+      builder->sizes[buffer] = MAX (builder->sizes[buffer], size);
+  }
+}
+
+/* Takes @name; returns the stage's index. */
+static guint
+append_stage (PlanBuilder *builder, char *name, const NpuOp *op, guint n_args,
+    const PlanArgs *args, NpuNeeds needs)
 {
   PlanStage stage = {
       .name = name,
-      .kernel = kernel,
       .over_frames = args->buffer[0] == PLAN_MEL,
       .groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1,
       .needs = needs,
   };
+
+  set_directions (&stage, op);
+  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
+    stage.args[i] = i < n_args ? args->buffer[i] : PLAN_NO_BUFFER;
+    stage.offset[i] = args->offset[i];
+  }
+  g_array_append_val (builder->plan->stages, stage);
+  return builder->plan->stages->len - 1;
+}
+
+void
+plan_add_opened (PlanBuilder *builder, char *name, const NpuOp *op,
+    NpuKernel *kernel, guint n_args, const PlanArgs *args, NpuNeeds needs)
+{
+  guint stage;
 
   if (builder->error) {
     npu_kernel_free (kernel);
     g_free (name);
     return;
   }
+  stage = append_stage (builder, name, op, n_args, args, needs);
+  plan_set_kernel (builder, stage, op, kernel);
+}
 
-  set_directions (&stage, op);
-  stage.batch =
-      npu_device_batch_for (kernel->device, op, builder->options.depth);
-  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
-    const PlanBuffer buffer = i < n_args ? args->buffer[i] : PLAN_NO_BUFFER;
-    const gsize size = kernel->arg_size[i] + args->offset[i];
+void
+plan_add_weighted (PlanBuilder *builder, char *name, const NpuOp *op,
+    const EncoderWeights *weights, guint n_args, const PlanArgs *args,
+    NpuNeeds needs)
+{
+  PlanPending pending = {.op = *op, .weights = *weights};
 
-    stage.args[i] = buffer;
-    stage.offset[i] = args->offset[i];
-    if (buffer != PLAN_NO_BUFFER)
-      builder->sizes[buffer] = MAX (builder->sizes[buffer], size);
+  if (builder->error) {
+    g_free (name);
+    return;
   }
-  g_array_append_val (builder->plan->stages, stage);
+  pending.stage = append_stage (builder, name, op, n_args, args, needs);
+  g_array_append_val (builder->pending, pending);
+  /* What an NPU does may depend on what it already has. */
+  if (builder->plan->device != builder->plan->host)
+    plan_open_pending (builder);
 }
 
 /* --- buffers ----------------------------------------------------------- */
@@ -138,11 +175,24 @@ sync_constant (PlanBuilder *builder, PlanBuffer which, gsize size)
         plan->buffers[which], NPU_SYNC_TO_DEVICE, 0, size, &builder->error);
 }
 
+static void
+fill_positional (PlanBuilder *builder)
+{
+  const NpuTensor *positional = builder->model->positional_embedding;
+  NpuBuffer *buffer = builder->plan->buffers[PLAN_POSITIONAL];
+  const gsize n = (gsize) builder->options.n_positions * builder->plan->d;
+
+  if (!npu_tensor_read (
+          positional, 0, n, (float *) buffer->data, &builder->error))
+    return;
+  npu_tensor_drop (positional);
+  sync_constant (builder, PLAN_POSITIONAL, buffer->size);
+}
+
 void
 plan_add_buffers (PlanBuilder *builder)
 {
   EncoderPlan *plan = builder->plan;
-  const NpuTensor *positional = builder->model->positional_embedding;
 
   if (builder->error)
     return;
@@ -151,15 +201,10 @@ plan_add_buffers (PlanBuilder *builder)
     if (builder->sizes[i] > 0)
       plan->buffers[i] =
           npu_buffer_new (plan->device, builder->sizes[i], &builder->error);
-  if (builder->error ||
-      !npu_tensor_read (positional, 0, npu_tensor_n_elements (positional),
-          (float *) plan->buffers[PLAN_POSITIONAL]->data, &builder->error))
-    return;
-
-  sync_constant (
-      builder, PLAN_POSITIONAL, plan->buffers[PLAN_POSITIONAL]->size);
+  if (!builder->error && plan->buffers[PLAN_POSITIONAL])
+    fill_positional (builder);
   /* The row of zeros before the first frame. The mel's goes with each
    * window. */
-  if (!builder->error)
+  if (!builder->error && plan->buffers[PLAN_CONV1])
     sync_constant (builder, PLAN_CONV1, plan->d * sizeof (float));
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "encoder-plan.h"
+#include "encoder-weights.h"
 
 G_BEGIN_DECLS
 
@@ -15,6 +16,7 @@ typedef struct {
   EncoderPlan *plan;
   const NpuModel *model;
   PlanOptions options;
+  GArray *pending; /* of PlanPending: stages whose kernels are not open yet */
   gsize sizes[PLAN_N_BUFFERS];
   GError *error;
 } PlanBuilder;
@@ -27,18 +29,42 @@ typedef struct {
 
 #define PLAN_ARGS(...) ((PlanArgs){.buffer = {__VA_ARGS__}})
 
-/* Opens a kernel for the stage @name where the operation can be done; NULL
- * after a failure. */
-NpuKernel *plan_open_kernel (
-    PlanBuilder *builder, const char *name, const NpuOp *op);
+/* Opens a kernel for the stage @name where the operation can be done. On a
+ * plan of the CPU alone in any thread. */
+NpuKernel *plan_open_kernel (const PlanBuilder *builder, const char *name,
+    const NpuOp *op, GError **error);
 /* On the plan's own device, and only where that is not the CPU; NULL without
  * an error where it does not do the operation. */
-NpuKernel *plan_open_on_device (
-    PlanBuilder *builder, const char *name, const NpuOp *op);
+NpuKernel *plan_open_on_device (const PlanBuilder *builder, const char *name,
+    const NpuOp *op, GError **error);
 
 /* Adds a stage; takes @name and @kernel, which is NULL after a failure. */
-void plan_add_stage (PlanBuilder *builder, char *name, const NpuOp *op,
+void plan_add_opened (PlanBuilder *builder, char *name, const NpuOp *op,
     NpuKernel *kernel, guint n_args, const PlanArgs *args, NpuNeeds needs);
+/* Adds a stage whose kernel has weights, to be opened by plan_open_pending();
+ * takes @name. */
+void plan_add_weighted (PlanBuilder *builder, char *name, const NpuOp *op,
+    const EncoderWeights *weights, guint n_args, const PlanArgs *args,
+    NpuNeeds needs);
+
+/* Gives a stage its kernel, and the buffers the sizes that it needs. */
+void plan_set_kernel (
+    PlanBuilder *builder, guint stage, const NpuOp *op, NpuKernel *kernel);
+
+/* plan-pending.c: a stage whose kernel is not open yet. */
+typedef struct {
+  guint stage; /* its index in the plan */
+  NpuOp op;    /* without weights */
+  EncoderWeights weights;
+  NpuKernel *kernel; /* once it is open */
+  GError *error;     /* or why it is not */
+} PlanPending;
+
+/* Opens the kernels that are not open yet: on the CPU in as many threads as
+ * the device has workers. What they pack does not depend on the threads. */
+void plan_open_pending (PlanBuilder *builder);
+/* Frees builder->pending. */
+void plan_clear_pending (PlanBuilder *builder);
 
 /* Finds out what crosses between host and device, and allocates the buffers
  * with what is constant in them. */

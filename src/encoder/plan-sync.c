@@ -43,6 +43,8 @@ plan_set_syncs (EncoderPlan *plan)
 {
   BufferState states[PLAN_N_BUFFERS] = {
       [PLAN_MEL] = {.seen_by = SEEN_BY_HOST},
+      /* Where the part has no stem. */
+      [PLAN_X] = {.seen_by = SEEN_BY_HOST},
       /* Synced once, when it was written. */
       [PLAN_POSITIONAL] = {.seen_by = SEEN_BY_HOST | SEEN_BY_DEVICE},
   };
@@ -60,5 +62,6 @@ plan_set_syncs (EncoderPlan *plan)
         states[stage->args[arg]] =
             (BufferState){side_of (stage, arg), stage, arg};
   }
-  read_buffer (&states[PLAN_STATES], SEEN_BY_HOST, NULL, 0);
+  read_buffer (&states[states[PLAN_STATES].writer ? PLAN_STATES : PLAN_X],
+      SEEN_BY_HOST, NULL, 0);
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "encoder-fixture.h"
+#include "encoder/encoder-exact.h"
 #include "small-model.h"
 #include "test-data.h"
 
@@ -119,6 +120,60 @@ test_automatic_choices (void)
   small_model_free (model);
 }
 
+/* What auto compares int8 with is what an encoder in float computes. */
+static void
+test_float_in_parts (void)
+{
+  enum { N_FRAMES = 150, D = 64 };
+  static const guint parts[] = {1, 2 * 12 * D * D, G_MAXUINT};
+  const EncoderSetup setup = {.precision = NPU_PRECISION_F32, .threads = 3};
+  const gsize size = N_FRAMES / 2 * D * sizeof (float);
+  NpuModel *model = small_model_new (N_MELS, D, 3, 0);
+  g_autoptr (EncoderFixture) fixture = encoder_fixture_new (model, &setup);
+  g_autofree float *mel = test_data_new_mel (N_MELS, N_FRAMES, 1);
+  g_autofree float *whole = encoder_fixture_encode (fixture, mel, N_FRAMES);
+
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_autofree float *states = g_malloc (size);
+    EncoderPlan *plan = NULL;
+    g_autoptr (GError) error = NULL;
+
+    encoder_exact_encode (model, fixture->device,
+        npu_encoder_get_executor (fixture->encoder), parts[i], &plan, mel,
+        N_FRAMES, states, &error);
+    g_assert_no_error (error);
+    g_assert_cmpmem (states, size, whole, size);
+    encoder_plan_free (plan);
+  }
+  small_model_free (model);
+}
+
+/* However many threads read, of several bad tensors the model's first one is
+ * named. */
+static void
+test_first_bad_tensor (void)
+{
+  const NpuEncoderOptions options = {
+      .depth = 3, .precision = NPU_PRECISION_INT8, .timeout = TIMEOUT};
+  NpuModel *model = small_model_new (N_MELS, 64, 8, 0);
+  const guint32 nan = 0x7fc00000;
+
+  for (guint i = 2; i < 8; i++)
+    memcpy ((guint8 *) model->blocks[i].fc1_weight->data + i * sizeof nan, &nan,
+        sizeof nan);
+  for (guint threads = 1; threads <= 4; threads++) {
+    const NpuDeviceOptions device_options = {.threads = threads};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (NpuDevice) device =
+        npu_device_open ("cpu", &device_options, NULL);
+
+    g_assert_null (npu_encoder_new (model, device, &options, &error));
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_FORMAT);
+    g_assert_nonnull (strstr (error->message, "at byte 8:"));
+  }
+  small_model_free (model);
+}
+
 /* --- statistics --------------------------------------------------------- */
 
 static void
@@ -227,6 +282,10 @@ main (int argc, char **argv)
       "/encoder-interface/tells-what-it-was-made-of", test_properties);
   g_test_add_func (
       "/encoder-interface/chooses-batch-and-precision", test_automatic_choices);
+  g_test_add_func (
+      "/encoder-interface/float-in-parts-is-the-whole", test_float_in_parts);
+  g_test_add_func (
+      "/encoder-interface/names-the-first-bad-tensor", test_first_bad_tensor);
   g_test_add_func (
       "/encoder-interface/window-stats-are-consistent", test_window_stats);
   g_test_add_func (

@@ -161,7 +161,7 @@ n_workers_to_call (CpuDevice *device, guint n_tiles)
   /* With a latency, one call might wake a worker that waits for an older
    * launch's time, and leave idle ones asleep. */
   if (device->latency)
-    return device->n_workers + 1;
+    return device->base.n_workers + 1;
   /* All at once is one call. */
   if (n > 1)
     n = device->n_asleep;
@@ -304,7 +304,7 @@ static guint
 cpu_batch_for (NpuDevice *base, const NpuOp *op, guint depth)
 {
   const CpuDevice *device = (const CpuDevice *) base;
-  const guint for_workers = (2 * device->n_workers + depth - 1) / depth;
+  const guint for_workers = (2 * device->base.n_workers + depth - 1) / depth;
 
   return CLAMP (for_workers, 8, 24);
 }
@@ -318,7 +318,7 @@ cpu_device_free (NpuDevice *base)
   device->quit = TRUE;
   g_cond_broadcast (&device->work);
   g_mutex_unlock (&device->lock);
-  for (guint i = 0; i < device->n_workers; i++)
+  for (guint i = 0; i < device->base.n_workers; i++)
     g_thread_join (device->workers[i]);
 
   g_free (device->workers);
@@ -407,24 +407,24 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->latency = options->latency;
   device->tile_observer = options->tile_observer;
   device->tile_observer_data = options->tile_observer_data;
-  device->n_workers =
+  device->base.n_workers =
       options->threads ? options->threads : MIN (cpu_count (), MAX_WORKERS);
   device->base.name = g_strdup ("cpu");
   device->base.description = g_strdup_printf (
-      "cpu (%s, %u workers)", device->kernels.name, device->n_workers);
+      "cpu (%s, %u workers)", device->kernels.name, device->base.n_workers);
   g_mutex_init (&device->lock);
   g_cond_init (&device->work);
   g_cond_init (&device->done);
   g_queue_init (&device->queue);
 
-  device->workers = g_new0 (GThread *, device->n_workers);
-  for (guint i = 0; i < device->n_workers; i++) {
+  device->workers = g_new0 (GThread *, device->base.n_workers);
+  for (guint i = 0; i < device->base.n_workers; i++) {
     device->workers[i] =
         g_thread_try_new ("npuenc-cpu", worker_main, device, error);
     if (!device->workers[i]) {
-      g_prefix_error (
-          error, "cannot start worker %u of %u: ", i + 1, device->n_workers);
-      device->n_workers = i;
+      g_prefix_error (error, "cannot start worker %u of %u: ", i + 1,
+          device->base.n_workers);
+      device->base.n_workers = i;
       cpu_device_free (&device->base);
       return NULL;
     }

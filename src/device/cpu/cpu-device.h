@@ -14,7 +14,6 @@ typedef struct {
   NpuDevice base;
   NpuKernels kernels; /* the table for this CPU */
   int q8_levels;      /* of int8 products: as many as are exact */
-  guint n_workers;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */
   NpuTileObserver tile_observer;
