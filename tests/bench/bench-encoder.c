@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench-load.h"
 #include "bench.h"
+#include "npu-clock.h"
 
 #define N_FRAMES NPU_MAX_FRAMES
 #define WINDOW_SECONDS (N_FRAMES / 100.0)
@@ -31,6 +33,7 @@ typedef struct {
 typedef struct {
   Window *window;
   GArray *times; /* of guint64[N_STAGES] */
+  double load_ms;
   gboolean verbose;
 } Observed;
 
@@ -246,7 +249,7 @@ open_encoder (const Bench *bench, const NpuModel *model, NpuDevice *device,
 /* Adds the results of configurations of one batch; the first has depth 1. */
 static gboolean
 add_results (Bench *bench, BenchConfig *configs, guint n_configs,
-    const float *reference, GError **error)
+    const float *reference, double mel_ms, GError **error)
 {
   double sequential_ms = 0;
 
@@ -257,13 +260,15 @@ add_results (Bench *bench, BenchConfig *configs, guint n_configs,
     BenchResult result;
 
     bench_config_median (&configs[i], &median);
-    bench_result_init (&result, BENCH_ENCODER, &configs[i], &median);
+    bench_result_init (bench, &result, BENCH_ENCODER, &configs[i], &median);
     result.model = bench->model_name;
     result.window_ms = result.list_ms;
     result.realtime_factor = WINDOW_SECONDS / (result.window_ms / 1e3);
     if (i == 0)
       sequential_ms = result.window_ms;
     result.speedup = sequential_ms / result.window_ms;
+    result.load_ms = seen->load_ms;
+    result.mel_ms = mel_ms;
     add_stages (bench, seen, BENCH_WARM_UP, n, &result);
 
     memset (
@@ -285,12 +290,14 @@ measure (Bench *bench, BenchConfig *configs, guint n_configs, GError **error)
   g_autofree float *reference = g_new (float, seen->window->n_states);
   gboolean done = bench_measure (bench, "windows", configs, n_configs, error);
   NpuStats stats;
+  double mel_ms;
 
   if (done && (done = configs[0].run (&configs[0], &stats, error)))
     memcpy (reference, seen->window->states,
         seen->window->n_states * sizeof (float));
+  mel_ms = bench_mel_ms (seen->window->n_mels, bench->options.repeat);
   for (guint i = 0; done && i < n_configs; i += n_depths)
-    done = add_results (bench, configs + i, n_depths, reference, error);
+    done = add_results (bench, configs + i, n_depths, reference, mel_ms, error);
   for (guint i = 0; done && bench->options.verbose && i < n_configs; i++) {
     g_print ("depth %u, batch %u:\n", configs[i].depth, configs[i].batch);
     ((Observed *) configs[i].user_data)->verbose = TRUE;
@@ -328,7 +335,9 @@ bench_run_encoder (Bench *bench, GError **error)
   const GArray *depths = bench->options.depths;
   const guint n_configs =
       depths->len * (is_batch ? G_N_ELEMENTS (all_batches) : 1);
+  guint64 start = npu_clock_ns ();
   g_autoptr (NpuModel) model = npu_model_open (bench->options.model, error);
+  const guint64 model_time = npu_clock_ns () - start;
   g_autoptr (Window) window = NULL;
   g_autofree BenchConfig *configs = g_new0 (BenchConfig, n_configs);
   g_autofree Observed *seen = g_new0 (Observed, n_configs);
@@ -347,11 +356,14 @@ bench_run_encoder (Bench *bench, GError **error)
     config->batch = n_open % depths->len > 0 ? configs[n_open - 1].batch
                                              : batches[n_open / depths->len];
     config->run = run_config;
+    start = npu_clock_ns ();
     config->object = open_encoder (
         bench, model, bench->device, config->depth, config->batch, error);
     done = config->object != NULL;
     if (!done)
       break;
+    seen[n_open].load_ms =
+        (double) (model_time + npu_clock_ns () - start) / 1e6;
     config->batch = npu_encoder_get_batch_size (config->object);
     seen[n_open].window = window;
     seen[n_open].times = g_array_new (FALSE, FALSE, sizeof (StageTimes));
@@ -360,9 +372,12 @@ bench_run_encoder (Bench *bench, GError **error)
         npu_encoder_get_executor (config->object), observe, &seen[n_open]);
   }
 
+  if (done)
+    bench->precision = npu_encoder_get_precision (configs[0].object);
   done = done && measure (bench, configs, n_configs, error);
   if (done)
     add_roofline (bench, first);
+  bench->peak_memory = bench_peak_memory ();
   for (guint i = 0; i < n_open; i++) {
     npu_encoder_free (configs[i].object);
     g_array_unref (seen[i].times);

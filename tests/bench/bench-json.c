@@ -108,6 +108,8 @@ add_machine (GString *out, const Bench *bench)
   add_number (out, "host_us_per_launch", bench->host_us);
   add_number (out, "empty_launch_us", bench->empty_launch_us);
   add_number (out, "others_percent", bench->others_percent);
+  if (bench->peak_memory > 0)
+    add_count (out, "peak_memory_bytes", bench->peak_memory);
   if (bench->has_peaks)
     add_peaks (out, &bench->peaks);
   g_string_append_c (out, '}');
@@ -146,7 +148,7 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   add_text (out, "workload", result->workload);
   add_text (out, "model", result->model);
   add_text (out, "device", bench->device->name);
-  add_text (out, "precision", bench->precision);
+  add_text (out, "precision", result->precision);
   if (is_cpu)
     add_count (out, "threads",
         options->threads ? options->threads : g_get_num_processors ());
@@ -171,6 +173,8 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   if (result->memory_size > 0)
     add_count (out, "memory_bytes", result->memory_size);
   add_number (out, "peak_share", result->peak_share);
+  add_number (out, "load_ms", result->load_ms);
+  add_number (out, "mel_ms", result->mel_ms);
   if (result->n_stages > 0)
     add_stages (out, result);
   g_string_append_c (out, '}');

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -47,4 +48,18 @@ bench_load_others (const BenchLoad *start)
   return CLAMP (100 * (now.busy - start->busy - (now.own - start->own)) /
                     (now.all - start->all),
       0, 100);
+}
+
+/* Not getrusage()'s, in which the program that started this one counts too. */
+gsize
+bench_peak_memory (void)
+{
+  g_autofree char *text = NULL;
+  const char *line;
+
+  if (!g_file_get_contents ("/proc/self/status", &text, NULL, NULL))
+    return 0;
+  line = strstr (text, "VmHWM:");
+  return line ? g_ascii_strtoull (line + strlen ("VmHWM:"), NULL, 10) * 1024
+              : 0;
 }

@@ -21,4 +21,8 @@ void bench_load_now (BenchLoad *load);
  * system does not tell. */
 double bench_load_others (const BenchLoad *start);
 
+/* The most memory that this process ever had, mapped files included, in bytes;
+ * 0 where the system does not tell. */
+gsize bench_peak_memory (void);
+
 G_END_DECLS

@@ -153,11 +153,12 @@ bench_correlation (const float *a, const float *b, gsize n)
 }
 
 void
-bench_result_init (BenchResult *result, const char *mode,
+bench_result_init (const Bench *bench, BenchResult *result, const char *mode,
     const BenchConfig *config, const NpuStats *median)
 {
   *result = (BenchResult){
       .mode = mode,
+      .precision = bench->precision,
       .depth = config->depth,
       .batch = config->batch,
       .tiles = median->tiles,
@@ -174,5 +175,7 @@ bench_result_init (BenchResult *result, const char *mode,
       .correlation = NAN,
       .realtime_factor = NAN,
       .peak_share = NAN,
+      .load_ms = NAN,
+      .mel_ms = NAN,
   };
 }

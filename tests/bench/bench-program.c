@@ -54,7 +54,7 @@ add_results (Bench *bench, const char *mode, Blocks *blocks,
     BenchResult result;
 
     bench_config_median (&configs[i], &median);
-    bench_result_init (&result, mode, &configs[i], &median);
+    bench_result_init (bench, &result, mode, &configs[i], &median);
     result.workload = "attention";
     result.memory_size = npu_program_get_memory_size (configs[i].object);
 

@@ -139,6 +139,32 @@ bench_print_results (const Bench *bench, const char *title, guint first)
     print_stages (bench, best);
 }
 
+void
+bench_print_around (const Bench *bench, guint first)
+{
+  const BenchResult *best = fastest (bench, first);
+  guint n_encoders = 0;
+
+  if (best == NULL)
+    return;
+  for (guint i = first; i < bench->results->len; i++) {
+    const BenchResult *result = &g_array_index (bench->results, BenchResult, i);
+
+    n_encoders += strcmp (result->mode, BENCH_ENCODER) == 0;
+  }
+  g_print ("\nthe model was loaded in %.1f ms, as %s\n"
+           "the mel of a window takes whispermel %.2f ms, %.1f %% of the %.1f "
+           "ms of its encoding\n",
+      g_array_index (bench->results, BenchResult, first).load_ms,
+      best->precision, best->mel_ms, 100 * best->mel_ms / best->window_ms,
+      best->window_ms);
+  if (bench->peak_memory > 0)
+    g_print ("peak memory of this process, its files included: %.1f MiB, with "
+             "%u encoder%s\n",
+        (double) bench->peak_memory / (1 << 20), n_encoders,
+        n_encoders > 1 ? "s, one for each line above" : "");
+}
+
 /* --- the best, and why ------------------------------------------------- */
 
 /* A configuration as good as the fastest, but with less in flight: noise of

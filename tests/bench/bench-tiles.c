@@ -152,7 +152,7 @@ add_results (Bench *bench, const char *mode, Workload *work,
     BenchResult result;
 
     bench_config_median (&configs[i], &median);
-    bench_result_init (&result, mode, &configs[i], &median);
+    bench_result_init (bench, &result, mode, &configs[i], &median);
     result.workload = work->is_block ? "block" : "attention";
     result.memory_size = npu_tiles_get_memory_size (configs[i].object);
 

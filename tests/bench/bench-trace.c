@@ -100,7 +100,7 @@ draw (const Bench *bench, const BenchResult *chosen, const char *location,
   g_autofree char *title = g_strdup_printf (
       "%s, depth %u, %u tiles a launch, %s on %s",
       is_window ? bench->model_name : "blocks of loose tiles", chosen->depth,
-      chosen->batch, bench->precision, bench->device->description);
+      chosen->batch, chosen->precision, bench->device->description);
 
   return bench_svg_draw (location, bench->options.svg, title, error);
 }

@@ -47,11 +47,14 @@ typedef struct {
   const char *mode;
   const char *workload; /* "attention", "block" or NULL */
   const char *model;
+  const char *precision; /* that was chosen */
   guint depth, batch;
   guint64 tiles, launches, stalls;
   double tile_ms, list_ms, window_ms;
   double dma_write_ms, compute_ms, dma_read_ms, dma_overhead_percent;
   double speedup, correlation, realtime_factor, peak_share;
+  double load_ms;    /* from the model's path to an encoder that is ready */
+  double mel_ms;     /* of a window, in one thread */
   gsize memory_size; /* 0: not measured */
   guint n_stages;
   BenchStage stages[BENCH_MAX_STAGES];
@@ -60,7 +63,7 @@ typedef struct {
 typedef struct {
   BenchOptions options;
   NpuDevice *device;
-  const char *precision; /* "f32" or "int8" */
+  const char *precision; /* of what is measured now: "f32", "int8", "bf16" */
   char *model_name;      /* of the model that was measured, or NULL */
   GArray *results;       /* of BenchResult */
   gboolean has_peaks;
@@ -69,6 +72,7 @@ typedef struct {
    * device's verbs; the host's processor time; the whole, by the clock. */
   double executor_us, host_us, empty_launch_us;
   double others_percent; /* of the processors, used by other programs; or NAN */
+  gsize peak_memory;     /* bytes, of this process; 0: not measured */
 } Bench;
 
 /* One configuration: an object and how it runs once. */
@@ -99,8 +103,8 @@ double bench_median (double *values, guint n);
 /* 1 where the two are the same in every bit, else Pearson's. */
 double bench_correlation (const float *a, const float *b, gsize n);
 /* A result with what statistics tell. */
-void bench_result_init (BenchResult *result, const char *mode,
-    const BenchConfig *config, const NpuStats *median);
+void bench_result_init (const Bench *bench, BenchResult *result,
+    const char *mode, const BenchConfig *config, const NpuStats *median);
 
 /* --- the modes */
 gboolean bench_run_tiles (
@@ -109,6 +113,8 @@ gboolean bench_run_tiles (
 gboolean bench_run_program (
     Bench *bench, const char *mode, const char *name, GError **error);
 gboolean bench_run_encoder (Bench *bench, GError **error);
+/* bench-mel.c: what whispermel computes for a window of noise; the median. */
+double bench_mel_ms (guint n_mels, guint repeat);
 gboolean bench_run_launch (Bench *bench, GError **error);
 
 /* --- bench-trace.c */
@@ -135,6 +141,8 @@ void bench_print_results (
     const Bench *bench, const char *title, guint first_result);
 void bench_print_best (
     const Bench *bench, const char *what, guint first_result);
+/* Of windows: what there is besides encoding them. */
+void bench_print_around (const Bench *bench, guint first_result);
 void bench_print_peaks (const Bench *bench);
 void bench_print_launch_cost (const Bench *bench);
 void bench_print_others (const Bench *bench);

@@ -88,6 +88,7 @@ run_encoder (Bench *bench, GError **error)
   title = g_strdup_printf ("windows of 30 s of %s", bench->model_name);
   bench_print_results (bench, title, first);
   bench_print_best (bench, "windows", first);
+  bench_print_around (bench, first);
   return TRUE;
 }
 

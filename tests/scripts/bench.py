@@ -99,7 +99,11 @@ def windows(folder):
     text, found = bench(folder, "--encoder", "--roofline", "--depths", "1,3",
                         "--model", "synthetic:tiny")
     tap.expect(text, "peak of this machine", "conv1", "fc2", "of peak",
-               "best for windows")
+               "best for windows", "the model was loaded in ",
+               "the mel of a window takes whispermel ",
+               "peak memory of this process")
+    # Two encoders have at least an int8 copy of the 7 million weights each.
+    assert found["machine"]["peak_memory_bytes"] > 14e6, found["machine"]
     peak = found["machine"]["peak"]
     assert min(peak["f32_gflops_one"], peak["int8_gops_one"]) > 0.1, peak
     assert [r["mode"] for r in found["results"]] == [
@@ -115,6 +119,7 @@ def windows(folder):
         gflop = sum(s.get("gflop", 0) for s in r["stages"])
         assert abs(gflop - 36.9) < 0.1, gflop
         assert r["peak_share"] > 0, r
+        assert r["load_ms"] > 0 and r["mel_ms"] > 0, r
 
 
 def pictures(folder):
