@@ -96,13 +96,13 @@ epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
     for (int first = 0; first < n; first += BLOCK) {
       const Added added = added_to (epilogue, i, first);
       const float *scale = weight_scale + first;
-      const int32_t *sum128 = zero_sum + first;
+      const int32_t *sum = zero_sum + first;
 
       if (n - first >= BLOCK)
-        block_s32 (y + first, acc + first, row_scale[i], scale, sum128, added,
+        block_s32 (y + first, acc + first, row_scale[i], scale, sum, added,
             epilogue->gelu, BLOCK);
       else
-        block_s32 (y + first, acc + first, row_scale[i], scale, sum128, added,
+        block_s32 (y + first, acc + first, row_scale[i], scale, sum, added,
             epilogue->gelu, n - first);
     }
 }

@@ -145,7 +145,10 @@ struct _NpuDevice {
   /* The CPU's: products of bfloat16 are faster than float's. Without, they are
    * float products of rounded values. */
   gboolean fast_bf16;
-  /* The CPU's: int8 products have fewer levels than int8, or saturate. */
+  /* The CPU's: int8 products are faster than float's. */
+  gboolean fast_int8;
+  /* The CPU's: int8 products have fewer levels than 127, which would saturate.
+   */
   gboolean coarse_int8;
   guint n_workers; /* the CPU's: threads that compute its tiles */
   /* A CPU device that does over this device's buffers what it cannot do

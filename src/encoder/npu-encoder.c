@@ -80,18 +80,21 @@ open_npu_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   return TRUE;
 }
 
-/* Opens the int8 plan where a probe says that it keeps the states of the
- * float plan, else the float plan. */
+/* Opens the int8 plan where that is faster and a probe says that it keeps the
+ * states of the float plan, else the float plan. */
 static gboolean
 open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
     GError **error)
 {
+  const NpuDevice *host = device->host ? device->host : device;
   const gsize n_states = (gsize) ENCODER_PROBE_POSITIONS * model->d;
   g_autofree float *mel =
       g_new (float, (gsize) model->n_mels *ENCODER_PROBE_FRAMES);
   g_autofree float *exact = g_new (float, n_states);
   g_autofree float *approximate = g_new (float, n_states);
 
+  if (!host->fast_int8)
+    return open_plan (encoder, model, device, NPU_PRECISION_F32, error);
   encoder_probe_fill (mel, model->n_mels);
   if (!encoder_exact_encode (model, device, encoder->executor,
           ENCODER_EXACT_WEIGHTS, &encoder->plan, mel, ENCODER_PROBE_FRAMES,

@@ -120,6 +120,25 @@ test_automatic_choices (void)
   small_model_free (model);
 }
 
+/* Where int8 is no faster than float there is no reason for it. */
+static void
+test_automatic_without_fast_int8 (void)
+{
+  const NpuEncoderOptions options = {
+      .depth = 3, .precision = NPU_PRECISION_AUTO, .timeout = TIMEOUT};
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuDevice) device = npu_device_open ("cpu", NULL, &error);
+  g_autoptr (NpuEncoder) encoder = NULL;
+
+  g_assert_no_error (error);
+  device->fast_int8 = FALSE;
+  encoder = npu_encoder_new (model, device, &options, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (npu_encoder_get_precision (encoder), ==, "f32");
+  small_model_free (model);
+}
+
 /* What auto compares int8 with is what an encoder in float computes. */
 static void
 test_float_in_parts (void)
@@ -282,6 +301,8 @@ main (int argc, char **argv)
       "/encoder-interface/tells-what-it-was-made-of", test_properties);
   g_test_add_func (
       "/encoder-interface/chooses-batch-and-precision", test_automatic_choices);
+  g_test_add_func ("/encoder-interface/float-where-int8-is-slow",
+      test_automatic_without_fast_int8);
   g_test_add_func (
       "/encoder-interface/float-in-parts-is-the-whole", test_float_in_parts);
   g_test_add_func (
