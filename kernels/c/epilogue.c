@@ -76,8 +76,8 @@ epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
 
 static inline __attribute__ ((always_inline)) void
 block_s32 (float *y, const int32_t *acc, float row_scale,
-    const float *weight_scale, const int32_t *zero_sum, Added added,
-    int gelu, int n)
+    const float *weight_scale, const int32_t *zero_sum, Added added, int gelu,
+    int n)
 {
   float t[BLOCK];
 
