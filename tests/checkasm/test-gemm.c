@@ -66,29 +66,39 @@ run_case_s8 (const NpuGemmKernel *kernel, const Case *c)
       out, c->c_stride * sizeof (gint32), c->n * sizeof (gint32));
 }
 
+typedef void (*RunCase) (const NpuGemmKernel *kernel, const Case *c);
+
 /* Rows of every remainder, and inputs beyond one block of them. */
+static void
+run_cases (const NpuGemmKernel *kernel, RunCase run_case, int k)
+{
+  for (int rows = 1; rows <= NPU_TILE_ROWS; rows += rows < 14 ? 1 : 25)
+    for (guint side = 0; side < N_GUARD_SIDES; side++) {
+      Case c = {.rows = rows, .n = 48, .k = k, .side = side};
+
+      c.a_stride = c.k;
+      c.c_stride = c.n;
+      run_case (kernel, &c);
+      c.extreme = TRUE;
+      run_case (kernel, &c);
+      c.n = NPU_GEMM_COLUMNS;
+      c.c_stride = c.n + 5;
+      c.a_stride = c.k + 3;
+      run_case (kernel, &c);
+      c.extreme = FALSE;
+      c.a_stride = c.k / 3 + 1; /* rows overlap, as a convolution's do */
+      run_case (kernel, &c);
+    }
+}
+
 static void
 test_gemm_s8 (gconstpointer data)
 {
   static const int depths[] = {4, 64, 384, 1024, 1028, 2048, 5120};
   const Level *level = data;
-  const NpuGemmKernel *kernel = &level->kernels.gemm_s8;
 
   for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
-    for (int rows = 1; rows <= NPU_TILE_ROWS; rows += rows < 14 ? 1 : 25)
-      for (guint side = 0; side < N_GUARD_SIDES; side++) {
-        Case c = {.rows = rows, .n = 48, .k = depths[i], .side = side};
-
-        c.a_stride = c.k;
-        c.c_stride = c.n;
-        run_case_s8 (kernel, &c);
-        c.extreme = TRUE;
-        run_case_s8 (kernel, &c);
-        c.n = NPU_GEMM_COLUMNS;
-        c.c_stride = c.n + 5;
-        c.a_stride = c.k + 3;
-        run_case_s8 (kernel, &c);
-      }
+    run_cases (&level->kernels.gemm_s8, run_case_s8, depths[i]);
 }
 
 /* --- floats ------------------------------------------------------------- */
@@ -140,24 +150,9 @@ test_gemm_f32 (gconstpointer data)
 {
   static const int depths[] = {4, 240, 256, 384, 516, 2048};
   const Level *level = data;
-  const NpuGemmKernel *kernel = &level->kernels.gemm_f32;
 
   for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
-    for (int rows = 1; rows <= NPU_TILE_ROWS; rows += rows < 14 ? 1 : 25)
-      for (guint side = 0; side < N_GUARD_SIDES; side++) {
-        Case c = {.rows = rows, .n = 48, .k = depths[i], .side = side};
-
-        c.a_stride = c.k;
-        c.c_stride = c.n;
-        run_case_f32 (kernel, &c);
-        c.extreme = TRUE;
-        run_case_f32 (kernel, &c);
-        c.extreme = FALSE;
-        c.n = NPU_GEMM_COLUMNS;
-        c.c_stride = c.n + 5;
-        c.a_stride = c.k / 3 + 1; /* rows overlap, as a convolution's do */
-        run_case_f32 (kernel, &c);
-      }
+    run_cases (&level->kernels.gemm_f32, run_case_f32, depths[i]);
 }
 
 /* A row's sums are the same bits whatever rows are beside it. */
