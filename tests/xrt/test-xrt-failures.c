@@ -66,6 +66,7 @@ assert_works (Rig *rig)
   memset (rig->op->args[NPU_ARG_OUT]->data, 1, N_BLOCKS * 512);
   npu_buffer_sync (rig->op->args[NPU_ARG_OUT], NPU_SYNC_TO_DEVICE, 0,
       N_BLOCKS * 512, &error);
+  g_assert_no_error (error);
   run_blocks (rig, 4, 3, 0, &error);
   g_assert_no_error (error);
   for (guint i = 0; i < N_BLOCKS * 512; i++)
@@ -363,6 +364,10 @@ test_lost (void)
     g_assert_false (run_blocks (&rig, batch, 3, 0, &again));
     assert_message (
         again, NPU_ERROR_LOST, PARTS ("was lost", "dmesg", "device=cpu"));
+    rig_free (&rig);
+
+    rig_sim ("fail", "");
+    rig = rig_new ();
     assert_works (&rig);
     rig_free (&rig);
   }

@@ -76,7 +76,8 @@ static void
 take_array (SimContext *context)
 {
   while (sim.columns_used &&
-         sim.columns_used + context->columns > sim_columns () && !sim.lost)
+         sim.columns_used + context->columns > sim_columns () &&
+         !context->client->lost)
     pthread_cond_wait (&sim.array, &sim.lock);
   sim.columns_used += context->columns;
 }
@@ -94,7 +95,7 @@ hang (SimContext *context)
 {
   const int64_t end = sim_now () + sim.settings.watchdog_ms * 1000000ll;
 
-  while (!context->stop && !sim.lost) {
+  while (!context->stop && !context->client->lost) {
     if (!sim.settings.watchdog_ms)
       pthread_cond_wait (&context->work, &sim.lock);
     else if (!wait_until (&context->work, end))
@@ -125,10 +126,10 @@ run (SimContext *context, SimJob *job)
   bool corrupt;
   SimState state;
 
-  if (context->stop || sim.lost)
+  if (context->stop || context->client->lost)
     return SIM_ABORTED;
   wait_for_arrival (job);
-  if (context->stop || sim.lost)
+  if (context->stop || context->client->lost)
     return SIM_ABORTED;
   take_array (context);
   start = sim_now ();
@@ -153,7 +154,7 @@ run (SimContext *context, SimJob *job)
     pthread_mutex_lock (&sim.lock);
   }
   leave_array (context);
-  return sim.lost ? SIM_ABORTED : state;
+  return context->client->lost ? SIM_ABORTED : state;
 }
 
 static void
@@ -288,7 +289,7 @@ sim_context_destroy (SimClient *client, uint32_t id)
   if (!context)
     return -EINVAL;
   context->leaving = true;
-  while (context->completed < context->submitted && !sim.lost)
+  while (context->completed < context->submitted && !client->lost)
     if (!wait_until (&context->done, end))
       break;
   context->stop = true;
@@ -366,13 +367,13 @@ wait_for_place (SimContext *context)
 
   sim.counters.blocked += full;
   while (context->submitted - context->completed >= sim.settings.depth) {
-    if (sim.lost)
+    if (context->client->lost)
       return -ENODEV;
     if (context->leaving)
       return -EINVAL;
     pthread_cond_wait (&context->done, &sim.lock);
   }
-  return sim.lost ? -ENODEV : 0;
+  return context->client->lost ? -ENODEV : 0;
 }
 
 static int
@@ -399,6 +400,8 @@ static void
 lose_device (void)
 {
   sim.lost = true;
+  for (SimClient *client = sim.clients; client; client = client->next)
+    client->lost = true;
   for (SimContext *context = sim.contexts; context; context = context->next) {
     for (uint64_t seq = context->completed; seq < context->submitted; seq++)
       sim_command_set_state (
@@ -480,7 +483,7 @@ sim_context_wait (
     return -EINVAL;
   context->waiters++;
   while (context->completed <= seq && !error) {
-    if (sim.lost)
+    if (client->lost)
       error = -ENODEV;
     else if (context->leaving)
       error = -EINVAL;

@@ -218,7 +218,7 @@ map (void *address, size_t size, int prot, int flags, int fd, off_t offset)
 
     pthread_mutex_lock (&sim.lock);
     client = client_of (fd);
-    if (sim.lost)
+    if (client && client->lost)
       error = ENODEV;
     else if (!client || !sim_bo_at_offset (client, (uint64_t) offset, size))
       error = EINVAL;

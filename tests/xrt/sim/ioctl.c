@@ -193,9 +193,10 @@ sim_ioctl (SimClient *client, unsigned request, void *arg)
 
   if (request == GEM_CLOSE)
     result = gem_close (client, arg);
-  else if (sim.lost && request == DRM_COMMAND_BASE + DRM_AMDXDNA_DESTROY_HWCTX)
+  else if (client->lost &&
+           request == DRM_COMMAND_BASE + DRM_AMDXDNA_DESTROY_HWCTX)
     result = driver_ioctl (client, DRM_AMDXDNA_DESTROY_HWCTX, arg);
-  else if (sim.lost)
+  else if (client->lost)
     return -ENODEV;
   else if (request >= DRM_COMMAND_BASE)
     result = driver_ioctl (client, request - DRM_COMMAND_BASE, arg);
@@ -204,5 +205,5 @@ sim_ioctl (SimClient *client, unsigned request, void *arg)
   if (result < 0)
     sim_debug ("ioctl 0x%x: %s", request, strerror (-result));
   /* What is lost is freed all the same, but the caller hears of it. */
-  return sim.lost ? -ENODEV : result;
+  return client->lost ? -ENODEV : result;
 }

@@ -295,7 +295,7 @@ unlink_and_free (SimBo *bo)
 void
 sim_bo_close (SimBo *bo)
 {
-  if (bo->uses && !sim.lost)
+  if (bo->uses && !bo->client->lost)
     sim_violation (SIM_FREED_IN_USE,
         "buffer %u (%llu bytes) was freed while %u commands in flight use it; "
         "wait for them first",
@@ -472,7 +472,7 @@ sim_bo_sync (SimBo *bo, bool to_device, uint64_t offset, uint64_t size)
     return 0;
   first = offset / SIM_LINE;
   end = (offset + size + SIM_LINE - 1) / SIM_LINE;
-  if (!to_device && bo->uses && sim.settings.check && !sim.lost &&
+  if (!to_device && bo->uses && sim.settings.check && !bo->client->lost &&
       sim_contexts_write (bo, offset, size))
     sim_violation (SIM_EARLY_READ,
         "buffer %u, bytes %llu to %llu: synced from the device while a command "

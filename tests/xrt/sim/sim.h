@@ -143,6 +143,7 @@ struct SimClient {
   uint64_t heap_size;
   uint64_t user_addresses; /* handed out to user pointers */
   uint32_t last_handle;
+  bool lost; /* its device, and for good */
 };
 
 /* All return 0 or a negative errno, with sim.lock held. */
