@@ -27,6 +27,14 @@ has_bits (unsigned word, unsigned bits)
   return (word & bits) == bits;
 }
 
+static int
+is_amd (void)
+{
+  unsigned a, b, c, d;
+
+  return __get_cpuid (0, &a, &b, &c, &d) && b == signature_AMD_ebx;
+}
+
 unsigned
 npu_cpu_flags (void)
 {
@@ -56,7 +64,7 @@ npu_cpu_flags (void)
     return flags;
   flags |= NPU_CPU_AVX512_VNNI;
   if (has_bits (a71, 1u << 5))
-    flags |= NPU_CPU_AVX512_BF16;
+    flags |= NPU_CPU_AVX512_BF16 | (is_amd () ? NPU_CPU_FAST_BF16 : 0);
   return flags;
 }
 

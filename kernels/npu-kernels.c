@@ -42,7 +42,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   kernels->name = "avx512vnni";
   npu_attention_init_s8_avx512vnni (kernels);
 
-  if (!(cpu_flags & NPU_CPU_AVX512_BF16))
+  if (!(cpu_flags & NPU_CPU_AVX512_BF16) || !(cpu_flags & NPU_CPU_FAST_BF16))
     return;
   kernels->name = "avx512bf16";
   npu_attention_init_s8_avx512bf16 (kernels);

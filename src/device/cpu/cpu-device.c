@@ -407,7 +407,9 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
 #endif
   device->base.coarse_int8 = device->q8_levels < NPU_Q8_LEVELS;
   device->base.fast_bf16 =
-      (flags & NPU_CPU_AVX512_BF16) != 0 && cpu_gemm_has_bf16 ();
+      (flags & NPU_CPU_AVX512_BF16) != 0 &&
+      ((flags & NPU_CPU_FAST_BF16) != 0 || cpu_gemm_has_amx ()) &&
+      cpu_gemm_has_bf16 ();
   device->latency = options->latency;
   device->tile_observer = options->tile_observer;
   device->tile_observer_data = options->tile_observer_data;

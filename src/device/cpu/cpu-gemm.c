@@ -363,6 +363,13 @@ cpu_gemm_has_bf16 (void)
 }
 
 gboolean
+cpu_gemm_has_amx (void)
+{
+  return (dnnl_get_effective_cpu_isa () & dnnl_cpu_isa_avx512_core_amx) ==
+         dnnl_cpu_isa_avx512_core_amx;
+}
+
+gboolean
 cpu_gemm_s8_is_exact (void)
 {
   enum { N = 64 };

@@ -49,6 +49,9 @@ gboolean cpu_gemm_s8_is_exact (void);
  * AVX512-BF16 is to be asked. */
 gboolean cpu_gemm_has_bf16 (void);
 
+/* Whether oneDNN multiplies in AMX's tiles. */
+gboolean cpu_gemm_has_amx (void);
+
 /* C is computed in blocks of columns that stay in a core's cache. */
 guint cpu_gemm_block_columns (const CpuGemm *gemm);
 /* Whether rows of A may be any number of elements apart, not just k. */
