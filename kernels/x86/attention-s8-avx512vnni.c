@@ -3,7 +3,8 @@
  *
  * Weights of 13 bits must be relative to the largest score of their tile,
  * which is known when all of its scores are; what the tile adds to the sums
- * is then scaled to the reference.
+ * is then scaled to the reference. Scores become weights in 16 bits too, the
+ * two of a pair of keys side by side: 32 at once, and no conversion to float.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -20,17 +21,31 @@ typedef struct {
 } VTile;
 
 typedef struct {
-  int32_t s[ROWS][ROWS];      /* scores: [key][query] */
-  uint32_t p[ROWS / 2][ROWS]; /* weights, in pairs like VTile: [pair][query] */
+  uint32_t p[ROWS / 2][ROWS]; /* scores, then weights: [pair][query], pairs
+                               * like VTile's */
   float o[DIM][ROWS];         /* sums of weighted values */
   float sum[ROWS];            /* of weights */
   float reference[ROWS];      /* score whose weight is 1 */
   float mean[MEANS][ROWS];    /* mean scores of some tiles */
-  float factor[ROWS];         /* a score's unit, in powers of two */
+  uint32_t shift[ROWS];       /* of distances, see weigh(): twice 16 bits, */
+  uint32_t steps[ROWS];       /* like this */
   float weight[ROWS];         /* of the tile's largest score */
 } Scratch;
 
-/* The integer scores of n_keys keys; max is their largest. */
+/* Scores lose so many bits, far fewer than quantisation cost them, and have 16
+ * then: they are below 64 * 127 * 127. */
+#define SCORE_SHIFT 5
+
+/* The scores of two keys, the first one low. */
+NPU_INLINE __m512i
+pair_scores (NpuInts first, NpuInts second)
+{
+  return _mm512_ternarylogic_epi32 (_mm512_set1_epi32 (0xffff),
+      _mm512_srli_epi32 ((__m512i) first, SCORE_SHIFT),
+      _mm512_slli_epi32 ((__m512i) second, 16 - SCORE_SHIFT), 0xca);
+}
+
+/* The scores of n_keys keys; max is their largest, in both halves. */
 NPU_INLINE void
 score (Scratch *scratch, __m512i max[GROUPS], const QTile *q, const KTile *k,
     int n_keys, const int groups)
@@ -38,7 +53,7 @@ score (Scratch *scratch, __m512i max[GROUPS], const QTile *q, const KTile *k,
   const int block = 4 * GROUPS / groups; /* keys: 16 accumulators */
 
   for (int g = 0; g < groups; g++)
-    max[g] = _mm512_set1_epi32 (INT32_MIN);
+    max[g] = _mm512_set1_epi16 (INT16_MIN);
   for (int key = 0; key < n_keys; key += block) {
     NpuInts acc[8][GROUPS];
 
@@ -56,52 +71,91 @@ score (Scratch *scratch, __m512i max[GROUPS], const QTile *q, const KTile *k,
           acc[i][g] = npu_dpbusd (acc[i][g], x[g], y);
       }
     }
-    for (int i = 0; i < block; i++) {
-      const __mmask16 live = key + i < n_keys ? 0xffff : 0;
+    for (int i = 0; i < block; i += 2) {
+      const int n_live = npu_min_int (n_keys - key - i, 2);
+      const __mmask32 live = n_live == 2 ? 0xffffffff : 0x55555555;
+
       for (int g = 0; g < groups; g++) {
-        max[g] =
-            _mm512_mask_max_epi32 (max[g], live, max[g], (__m512i) acc[i][g]);
-        _mm512_store_si512 (
-            &scratch->s[key + i][g * LANES], (__m512i) acc[i][g]);
+        const __m512i pair = pair_scores (acc[i][g], acc[i + 1][g]);
+
+        if (n_live > 0)
+          max[g] = _mm512_mask_max_epi16 (max[g], live, max[g], pair);
+        _mm512_store_si512 (&scratch->p[(key + i) / 2][g * LANES], pair);
       }
     }
   }
+  for (int g = 0; g < groups; g++)
+    max[g] = _mm512_max_epi16 (max[g], _mm512_rol_epi32 (max[g], 16));
 }
 
-/* 2^((s - max) factor) in units of 2^-WEIGHT_BITS. */
-NPU_INLINE __m512i
-weigh_one (const int32_t *s, __m512i max, __m512 factor)
+/* 2^(14 - i / 32) and 2^(16 - i / 1024), which 16 bits cannot hold for 0. */
+static const uint16_t coarse_powers[32] __attribute__ ((aligned (64))) = {16384,
+    16033, 15689, 15353, 15024, 14702, 14387, 14079, 13777, 13482, 13193, 12910,
+    12634, 12363, 12098, 11839, 11585, 11337, 11094, 10856, 10624, 10396, 10173,
+    9955, 9742, 9533, 9329, 9129, 8933, 8742, 8555, 8371};
+static const uint16_t fine_powers[32] __attribute__ ((aligned (64))) = {65535,
+    65492, 65447, 65403, 65359, 65315, 65270, 65226, 65182, 65138, 65094, 65050,
+    65006, 64962, 64918, 64874, 64830, 64786, 64742, 64699, 64655, 64611, 64567,
+    64524, 64480, 64436, 64393, 64349, 64306, 64262, 64219, 64175};
+
+/* How weigh() gets from distances in scores to steps of 2^-10 in powers of two,
+ * of which there are factor in a unit of integer scores: shifted as far as the
+ * multiplier then has its 16 bits. */
+NPU_INLINE void
+set_steps (Scratch *scratch, __m512 factor, int group)
 {
-  const __m512i below = _mm512_sub_epi32 (_mm512_load_si512 (s), max);
-  const __m512 x = _mm512_max_ps (_mm512_set1_ps (-WEIGHT_BITS - 2.0f),
-      _mm512_mul_ps (_mm512_cvtepi32_ps (below), factor));
+  const __m512 x =
+      _mm512_mul_ps (factor, _mm512_set1_ps (0x1p26f * (1 << SCORE_SHIFT)));
+  const __m512 shift = _mm512_min_ps (_mm512_set1_ps (15.0f),
+      _mm512_max_ps (_mm512_setzero_ps (),
+          _mm512_sub_ps (_mm512_getexp_ps (x), _mm512_set1_ps (15.0f))));
+  const __m512i steps =
+      _mm512_cvtps_epi32 (_mm512_min_ps (_mm512_set1_ps (65535.0f),
+          _mm512_scalef_ps (x, _mm512_sub_ps (_mm512_setzero_ps (), shift))));
+  const __m512i by = _mm512_cvtps_epi32 (shift);
 
-  return _mm512_cvtps_epi32 (_mm512_mul_ps (
-      npu_exp2_short_avx512 (x), _mm512_set1_ps (1 << WEIGHT_BITS)));
+  _mm512_store_si512 (&scratch->steps[group * LANES],
+      _mm512_or_si512 (steps, _mm512_slli_epi32 (steps, 16)));
+  _mm512_store_si512 (&scratch->shift[group * LANES],
+      _mm512_or_si512 (by, _mm512_slli_epi32 (by, 16)));
 }
 
-/* Turns the scores into weights, and adds their sum to what was summed. */
+/* Turns the scores into weights in units of 2^-WEIGHT_BITS, and adds their sum
+ * to what was summed. */
 NPU_INLINE void
 weigh (
     Scratch *scratch, const __m512i max[GROUPS], int n_keys, const int groups)
 {
+  const __m512i coarse = _mm512_load_si512 (coarse_powers);
+  const __m512i fine = _mm512_load_si512 (fine_powers);
+
   for (int g = 0; g < groups; g++) {
     const int lane = g * LANES;
-    const __m512 factor = _mm512_load_ps (&scratch->factor[lane]);
+    const __m512i shift = _mm512_load_si512 (&scratch->shift[lane]);
+    const __m512i steps = _mm512_load_si512 (&scratch->steps[lane]);
+    const __m512i limit = _mm512_srlv_epi16 (_mm512_set1_epi16 (-1), shift);
     const __m512 unit = _mm512_mul_ps (_mm512_load_ps (&scratch->weight[lane]),
         _mm512_set1_ps (1.0f / (1 << WEIGHT_BITS)));
     float *total = &scratch->sum[lane];
     __m512i sum = _mm512_setzero_si512 ();
 
     for (int key = 0; key < n_keys; key += 2) {
-      __m512i pair = weigh_one (&scratch->s[key][lane], max[g], factor);
+      uint32_t *p = &scratch->p[key / 2][lane];
+      /* Distances to the largest have no sign. */
+      const __m512i below = _mm512_min_epu16 (
+          limit, _mm512_sub_epi16 (max[g], _mm512_load_si512 (p)));
+      const __m512i x =
+          _mm512_mulhi_epu16 (_mm512_sllv_epi16 (below, shift), steps);
+      const __m512i fraction = _mm512_mulhi_epu16 (
+          _mm512_permutexvar_epi16 (_mm512_srli_epi16 (x, 5), coarse),
+          _mm512_permutexvar_epi16 (x, fine));
+      __m512i weight = _mm512_avg_epu16 (_mm512_setzero_si512 (),
+          _mm512_srlv_epi16 (fraction, _mm512_srli_epi16 (x, 10)));
 
-      if (key + 1 < n_keys)
-        pair = _mm512_or_si512 (pair,
-            _mm512_slli_epi32 (
-                weigh_one (&scratch->s[key + 1][lane], max[g], factor), 16));
-      sum = _mm512_dpwssd_epi32 (sum, pair, _mm512_set1_epi16 (1));
-      _mm512_store_si512 (&scratch->p[key / 2][lane], pair);
+      if (key + 1 == n_keys)
+        weight = _mm512_and_si512 (weight, _mm512_set1_epi32 (0xffff));
+      sum = _mm512_dpwssd_epi32 (sum, weight, _mm512_set1_epi16 (1));
+      _mm512_store_si512 (p, weight);
     }
     _mm512_store_ps (total, _mm512_fmadd_ps (_mm512_cvtepi32_ps (sum), unit,
                                 _mm512_load_ps (total)));
@@ -189,9 +243,13 @@ run_groups (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
           _mm512_sub_ps (_mm512_load_ps (&scratch->mean[tile % MEANS][lane]),
               _mm512_load_ps (&scratch->reference[lane]));
 
-      _mm512_store_ps (&scratch->factor[lane], factor);
+      /* The sign of the upper half is the number's. */
+      const __m512i largest =
+          _mm512_slli_epi32 (_mm512_srai_epi32 (max[g], 16), SCORE_SHIFT);
+
+      set_steps (scratch, factor, g);
       weigh_tile (scratch,
-          _mm512_fmadd_ps (_mm512_cvtepi32_ps (max[g]), factor, offset), g);
+          _mm512_fmadd_ps (_mm512_cvtepi32_ps (largest), factor, offset), g);
     }
     weigh (scratch, max, n_keys, groups);
     add_values (scratch, v, (n_keys + 1) / 2, groups);
