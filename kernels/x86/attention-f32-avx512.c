@@ -61,10 +61,12 @@ weigh (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
     multiply (acc, k->x[key], DIM, 1, q->x[0], DIM, groups);
     NPU_UNROLL
     for (int i = 0; i < block; i++) {
-      const __mmask16 live = key + i < n_keys ? 0xffff : 0;
-
+      /* What is left is of keys that are not there. */
+      if (key + i >= n_keys)
+        break;
       NPU_UNROLL
       for (int g = 0; g < groups; g++) {
+        /* Not fused: the score of the reference itself is exactly 0. */
         __m512 x =
             _mm512_sub_ps (_mm512_mul_ps (acc[i][g], _mm512_set1_ps (scale)),
                 _mm512_load_ps (&scratch->reference[g * LANES]));
@@ -72,7 +74,7 @@ weigh (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
 
         x = _mm512_min_ps (_mm512_set1_ps (RAISE + 1), x);
         x = _mm512_max_ps (_mm512_set1_ps (NPU_EXP2_MIN), x);
-        p = _mm512_maskz_mov_ps (live, npu_exp2_avx512 (x));
+        p = npu_exp2_avx512 (x);
         sum[g] = _mm512_add_ps (sum[g], p);
         _mm512_store_ps (&scratch->p[key + i][g * LANES], p);
       }
