@@ -130,7 +130,9 @@ reflect (float *x, int n, int block)
 NPU_INLINE float
 rotate_and_quantise (uint8_t *y, float *x, int n, int levels)
 {
-  const __m512i zero = _mm512_set1_epi32 (NPU_Q8_ZERO (levels));
+  const __m512i order =
+      _mm512_set_epi32 (15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+  const __m512i zero = _mm512_set1_epi8 ((char) NPU_Q8_ZERO (levels));
   const int block = npu_rotation_block (n);
   __m512 inverse, max = _mm512_setzero_ps ();
   int apart = NPU_ROTATE_LANES;
@@ -148,12 +150,16 @@ rotate_and_quantise (uint8_t *y, float *x, int n, int levels)
   for (int j = 0; j < n; j += LANES)
     max = _mm512_max_ps (max, _mm512_abs_ps (_mm512_load_ps (x + j)));
   scale = scale_of (max, levels, &inverse);
-  for (int j = 0; j < n; j += LANES) {
-    const __m512i q =
-        _mm512_cvtps_epi32 (_mm512_mul_ps (_mm512_load_ps (x + j), inverse));
+  for (int j = 0; j < n; j += 4 * LANES) {
+    __m512i q[4], bytes;
 
-    _mm_storeu_si128 (
-        (__m128i *) (y + j), _mm512_cvtepi32_epi8 (_mm512_add_epi32 (q, zero)));
+    for (int i = 0; i < 4; i++)
+      q[i] = _mm512_cvtps_epi32 (
+          _mm512_mul_ps (_mm512_load_ps (x + j + i * LANES), inverse));
+    bytes = _mm512_packs_epi16 (
+        _mm512_packs_epi32 (q[0], q[1]), _mm512_packs_epi32 (q[2], q[3]));
+    bytes = _mm512_permutexvar_epi32 (order, bytes);
+    _mm512_storeu_si512 (y + j, _mm512_add_epi8 (bytes, zero));
   }
   return scale;
 }
