@@ -2,60 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "x86/avx2.h"
 #include "x86/npu-x86.h"
-
-#define LANES 8
-
-typedef __m256 Vector;
-
-NPU_INLINE Vector
-load_first (const float *x, int n)
-{
-  return npu_load_first (x, n);
-}
-
-NPU_INLINE void
-store_first (float *y, Vector v, int n)
-{
-  npu_store_first (y, v, n);
-}
-
-NPU_INLINE Vector
-first_lanes (Vector v, int n)
-{
-  return _mm256_and_ps (v, _mm256_castsi256_ps (npu_first_lanes (n)));
-}
-
-NPU_INLINE Vector
-splat (float x)
-{
-  return _mm256_set1_ps (x);
-}
-
-NPU_INLINE Vector
-fma_vector (Vector a, Vector b, Vector c)
-{
-  return _mm256_fmadd_ps (a, b, c);
-}
-
-NPU_INLINE Vector
-max_abs (Vector a, Vector b)
-{
-  return _mm256_max_ps (a, npu_abs_avx2 (b));
-}
-
-NPU_INLINE float
-sum_lanes (Vector v)
-{
-  return npu_reduce_add_avx2 (v);
-}
-
-NPU_INLINE float
-max_lanes (Vector v)
-{
-  return npu_reduce_max_avx2 (v);
-}
+#include "x86/vector-avx2.h"
 
 NPU_INLINE void
 quantise_64 (uint8_t *y, const float *x, Vector inverse, int zero)

@@ -2,64 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "x86/avx512.h"
 #include "x86/npu-x86.h"
-
-#define LANES 16
-
-typedef __m512 Vector;
-
-NPU_INLINE Vector
-load_first (const float *x, int n)
-{
-  return n >= LANES ? _mm512_loadu_ps (x)
-                    : _mm512_maskz_loadu_ps (npu_first_lanes (n), x);
-}
-
-NPU_INLINE void
-store_first (float *y, Vector v, int n)
-{
-  if (n >= LANES)
-    _mm512_storeu_ps (y, v);
-  else
-    _mm512_mask_storeu_ps (y, npu_first_lanes (n), v);
-}
-
-NPU_INLINE Vector
-first_lanes (Vector v, int n)
-{
-  return _mm512_maskz_mov_ps (npu_first_lanes (n), v);
-}
-
-NPU_INLINE Vector
-splat (float x)
-{
-  return _mm512_set1_ps (x);
-}
-
-NPU_INLINE Vector
-fma_vector (Vector a, Vector b, Vector c)
-{
-  return _mm512_fmadd_ps (a, b, c);
-}
-
-NPU_INLINE Vector
-max_abs (Vector a, Vector b)
-{
-  return _mm512_max_ps (a, _mm512_abs_ps (b));
-}
-
-NPU_INLINE float
-sum_lanes (Vector v)
-{
-  return _mm512_reduce_add_ps (v);
-}
-
-NPU_INLINE float
-max_lanes (Vector v)
-{
-  return _mm512_reduce_max_ps (v);
-}
+#include "x86/vector-avx512.h"
 
 NPU_INLINE void
 quantise_64 (uint8_t *y, const float *x, Vector inverse, int zero)

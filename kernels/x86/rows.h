@@ -1,14 +1,7 @@
 /* Layer normalisation, rotation and 8-bit quantisation of rows, for vectors of
- * any width. The file that includes this one defines Vector, of LANES floats,
- * and what needs an instruction of its own:
- *
- *   load_first (x, n)     the first n of LANES floats at x, zeros for the
- * others store_first (y, v, n) first_lanes (v, n)    zeros from lane n on splat
- * (x)             x in all lanes fma_vector (a, b, c)  a b + c, rounded once
- *   max_abs (a, b)        max (a, |b|), where a has no sign
- *   sum_lanes (v), max_lanes (v)
- *   quantise_64 (y, x, inverse, zero)  64 floats to bytes: round (x inverse) +
- *                         zero
+ * any width (vector-avx2.h, vector-avx512.h). The file that includes this one
+ * defines quantise_64 (y, x, inverse, zero): 64 floats to bytes, which are
+ * round (x inverse) + zero.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,18 +10,6 @@
 #include "npu-rotate.h"
 
 #include <math.h>
-
-NPU_INLINE Vector
-load (const float *x)
-{
-  return load_first (x, LANES);
-}
-
-NPU_INLINE void
-store (float *y, Vector v)
-{
-  store_first (y, v, LANES);
-}
 
 /* --- layer normalisation */
 
@@ -42,14 +23,14 @@ moments (const float *x, int d, float eps, Vector *mean, Vector *inverse_std)
 
   for (int j = 0; j < blocks; j += 4 * LANES)
     for (int i = 0; i < 4; i++)
-      sums[i] += load (x + j + i * LANES);
+      sums[i] += load_vector (x + j + i * LANES);
   for (int j = blocks; j < d; j += LANES)
     sums[0] += load_first (x + j, d - j);
   *mean = splat (sum_lanes (sums[0] + sums[1] + (sums[2] + sums[3])) * weight);
 
   for (int j = 0; j < blocks; j += 4 * LANES)
     for (int i = 0; i < 4; i++) {
-      const Vector t = load (x + j + i * LANES) - *mean;
+      const Vector t = load_vector (x + j + i * LANES) - *mean;
       squares[i] = fma_vector (t, t, squares[i]);
     }
   for (int j = blocks; j < d; j += LANES) {
@@ -102,7 +83,7 @@ layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
     int j = 0;
 
     for (; j + LANES <= d; j += LANES)
-      store (y + j, row_at (&row, j, LANES));
+      store_vector (y + j, row_at (&row, j, LANES));
     if (j < d)
       store_first (y + j, row_at (&row, j, d - j), d - j);
   }
@@ -124,8 +105,8 @@ hadamard_pass (float *x, const Row *row, int n, int apart, const int radix,
       Vector t[8];
 
       for (int k = 0; k < radix; k++)
-        t[k] =
-            row ? row_at (row, j + k * apart, LANES) : load (x + j + k * apart);
+        t[k] = row ? row_at (row, j + k * apart, LANES)
+                   : load_vector (x + j + k * apart);
       for (int step = 1; step < radix; step *= 2)
         for (int k = 0; k < radix; k++)
           if (!(k & step)) {
@@ -134,7 +115,7 @@ hadamard_pass (float *x, const Row *row, int n, int apart, const int radix,
             t[k + step] = a - b;
           }
       for (int k = 0; k < radix; k++) {
-        store (x + j + k * apart, t[k]);
+        store_vector (x + j + k * apart, t[k]);
         if (want_max)
           max[k % 4] = max_abs (max[k % 4], t[k]);
       }
@@ -153,12 +134,12 @@ reflect (float *x, int n, int block)
     Vector mean = {0}, largest = {0};
 
     for (int i = j; i < n; i += block)
-      mean += load (x + i);
+      mean += load_vector (x + i);
     mean *= weight;
     for (int i = j; i < n; i += block) {
-      const Vector t = load (x + i) - mean;
+      const Vector t = load_vector (x + i) - mean;
 
-      store (x + i, t);
+      store_vector (x + i, t);
       largest = max_abs (largest, t);
     }
     max = max_abs (max, largest);
