@@ -102,32 +102,67 @@ npu_rotate_rows (float (*out)[DIM], const float *x, ptrdiff_t stride, int rows)
   }
 }
 
+/* Three steps of the Hadamard transform of 16 queries, which lie side by side:
+ * between columns @apart, 2 @apart and 4 @apart. Returns the largest
+ * magnitudes. */
+NPU_INLINE __m512
+npu_hadamard_columns (float (*x)[ROWS], int apart, float factor)
+{
+  __m512 max = _mm512_setzero_ps ();
+
+  for (int i = 0; i < DIM; i += 8 * apart)
+    for (int j = i; j < i + apart; j++) {
+      __m512 t[8];
+
+      for (int k = 0; k < 8; k++)
+        t[k] = _mm512_load_ps (x[j + k * apart]);
+      for (int step = 1; step < 8; step *= 2)
+        for (int k = 0; k < 8; k++)
+          if (!(k & step)) {
+            const __m512 a = t[k], b = t[k + step];
+            t[k] = _mm512_add_ps (a, b);
+            t[k + step] = _mm512_sub_ps (a, b);
+          }
+      for (int k = 0; k < 8; k++) {
+        t[k] = _mm512_mul_ps (t[k], _mm512_set1_ps (factor));
+        _mm512_store_ps (x[j + k * apart], t[k]);
+      }
+      max = _mm512_max_ps (
+          max, _mm512_max_ps (npu_max_abs_64 (t), npu_max_abs_64 (t + 4)));
+    }
+  return max;
+}
+
 static void
 npu_pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
-  float rotated[ROWS][DIM] __attribute__ ((aligned (64)));
   QTile *q = tile;
 
-  npu_rotate_rows (rotated, x, stride, rows);
   for (int first = 0; first < ROWS; first += LANES) {
-    __m512 by_row[LANES];
+    float (*exact)[ROWS] = (float (*)[ROWS]) & q->exact[0][first];
+    __m512 max, inverse;
+    __mmask16 zero;
 
-    npu_load_columns (&q->exact[0][first], rotated[first], DIM, LANES);
-    for (int i = 0; i < LANES; i++) {
-      __m512 t[4];
-      float inverse;
+    npu_load_columns (exact[0], x + first * stride, stride, rows - first);
+    npu_hadamard_columns (exact, 1, 0.125f);
+    max = npu_hadamard_columns (exact, 8, 1.0f);
+    zero =
+        _mm512_cmp_ps_mask (max, _mm512_set1_ps (NPU_Q8_SMALLEST), _CMP_LT_OQ);
+    inverse = _mm512_mask_div_ps (
+        _mm512_setzero_ps (), (__mmask16) ~zero, _mm512_set1_ps (127.0f), max);
+    _mm512_store_ps (
+        &q->scale[first], _mm512_div_ps (max, _mm512_set1_ps (127.0f)));
 
-      for (int j = 0; j < 4; j++)
-        t[j] = _mm512_load_ps (&rotated[first + i][j * 16]);
-      q->scale[first + i] =
-          npu_q8_scale (_mm512_reduce_max_ps (npu_max_abs_64 (t)), &inverse);
-      by_row[i] = _mm512_castsi512_ps (
-          _mm512_add_epi8 (npu_quantise_64 (t, _mm512_set1_ps (inverse)),
-              _mm512_set1_epi8 (-128)));
+    for (int d = 0; d < DIM; d += 4) {
+      __m512i bytes = _mm512_setzero_si512 ();
+
+      for (int i = 3; i >= 0; i--)
+        bytes = _mm512_add_epi32 (_mm512_slli_epi32 (bytes, 8),
+            _mm512_cvtps_epi32 (
+                _mm512_mul_ps (_mm512_load_ps (exact[d + i]), inverse)));
+      _mm512_store_si512 (q->x[d / 4][first],
+          _mm512_add_epi32 (bytes, _mm512_set1_epi32 ((int) 0x80808080)));
     }
-    npu_transpose_avx512 (by_row);
-    for (int i = 0; i < DIM / 4; i++)
-      _mm512_store_ps ((float *) q->x[i][first], by_row[i]);
   }
 }
 
