@@ -21,6 +21,7 @@ extern int omp_get_max_threads (void);
 #define OWN_BLOCK_COLUMNS 128
 
 struct _CpuGemm {
+  guint id;                 /* never given twice, but never 0 */
   const NpuGemmKernel *own; /* NULL: oneDNN computes */
   guint k;
   guint block_columns;
@@ -31,8 +32,13 @@ struct _CpuGemm {
   dnnl_primitive_t primitive;
 };
 
+#define N_ARGS 4
+
 struct _CpuGemmThread {
   dnnl_stream_t stream;
+  guint gemm_id; /* of the product that the arguments are for; 0: there are
+                  * none. Making them takes a microsecond. */
+  dnnl_exec_arg_t args[N_ARGS];
 };
 
 static dnnl_engine_t
@@ -61,11 +67,21 @@ cpu_gemm_thread_new (void)
   return thread;
 }
 
+static void
+clear_args (CpuGemmThread *thread)
+{
+  for (gsize i = 0; i < N_ARGS; i++)
+    dnnl_memory_destroy (thread->args[i].memory);
+  memset (thread->args, 0, sizeof thread->args);
+  thread->gemm_id = 0;
+}
+
 void
 cpu_gemm_thread_free (CpuGemmThread *thread)
 {
   if (!thread)
     return;
+  clear_args (thread);
   dnnl_stream_destroy (thread->stream);
   g_free (thread);
 }
@@ -200,10 +216,20 @@ pack_block (Desc *plain, ConstDesc packed, const void *weight, void *out)
 }
 
 static CpuGemm *
+gemm_alloc (void)
+{
+  static gint last_id;
+  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+
+  gemm->id = (guint) g_atomic_int_add (&last_id, 1) + 1;
+  return gemm;
+}
+
+static CpuGemm *
 gemm_new (const void *weight, guint n, guint k, dnnl_data_type_t a_type,
     dnnl_data_type_t b_type, dnnl_data_type_t c_type, GError **error)
 {
-  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+  CpuGemm *gemm = gemm_alloc ();
   const guint columns = block_columns_for (n);
   const dnnl_dims_t a_dims = {NPU_TILE_ROWS, k}, a_strides = {k, 1};
   const dnnl_dims_t b_dims = {k, columns}, b_strides = {1, k};
@@ -280,7 +306,7 @@ gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
 
   if (!own->run || n % NPU_GEMM_COLUMNS || k % NPU_GEMM_DEPTH)
     return NULL;
-  gemm = g_new0 (CpuGemm, 1);
+  gemm = gemm_alloc ();
   while (columns > NPU_GEMM_COLUMNS && n % columns)
     columns /= 2;
   if (columns < NPU_HEAD_DIM)
@@ -437,35 +463,44 @@ cpu_gemm_scratch_size (const CpuGemm *gemm)
 
 /* --- running ----------------------------------------------------------- */
 
-static dnnl_memory_t
-memory_for (const CpuGemm *gemm, dnnl_query_t what, const void *data)
+static void
+make_args (CpuGemmThread *thread, const CpuGemm *gemm)
 {
-  dnnl_memory_t memory = NULL;
+  static const struct {
+    int arg;
+    dnnl_query_t what;
+  } all[N_ARGS] = {
+      {DNNL_ARG_SRC, dnnl_query_src_md},
+      {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+      {DNNL_ARG_DST, dnnl_query_dst_md},
+      {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md},
+  };
 
-  dnnl_memory_create (&memory,
-      dnnl_primitive_desc_query_md (gemm->desc, what, 0), cpu_engine (),
-      (void *) data);
-  return memory;
+  clear_args (thread);
+  for (gsize i = 0; i < N_ARGS; i++) {
+    thread->args[i].arg = all[i].arg;
+    if (dnnl_memory_create (&thread->args[i].memory,
+            dnnl_primitive_desc_query_md (gemm->desc, all[i].what, 0),
+            cpu_engine (), DNNL_MEMORY_NONE) != dnnl_success)
+      g_error ("oneDNN has no memory for a product's arguments");
+  }
+  thread->gemm_id = gemm->id;
 }
 
 static void
 run_onednn (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
     const void *a, void *c, void *scratch)
 {
-  const dnnl_exec_arg_t args[] = {
-      {DNNL_ARG_SRC, memory_for (gemm, dnnl_query_src_md, a)},
-      {DNNL_ARG_WEIGHTS, memory_for (gemm, dnnl_query_weights_md,
-                             gemm->packed + block * gemm->block_size)},
-      {DNNL_ARG_DST, memory_for (gemm, dnnl_query_dst_md, c)},
-      {DNNL_ARG_SCRATCHPAD,
-          memory_for (gemm, dnnl_query_scratchpad_md, scratch)},
-  };
+  void *const data[N_ARGS] = {
+      (void *) a, gemm->packed + block * gemm->block_size, c, scratch};
 
-  if (dnnl_primitive_execute (gemm->primitive, thread->stream,
-          G_N_ELEMENTS (args), args) != dnnl_success)
+  if (thread->gemm_id != gemm->id)
+    make_args (thread, gemm);
+  for (gsize i = 0; i < N_ARGS; i++)
+    dnnl_memory_set_data_handle (thread->args[i].memory, data[i]);
+  if (dnnl_primitive_execute (gemm->primitive, thread->stream, N_ARGS,
+          thread->args) != dnnl_success)
     g_error ("oneDNN did not run a primitive that it had made");
-  for (gsize i = 0; i < G_N_ELEMENTS (args); i++)
-    dnnl_memory_destroy (args[i].memory);
 }
 
 void
