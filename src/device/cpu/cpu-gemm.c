@@ -20,24 +20,30 @@ extern int omp_get_max_threads (void);
  * scaled. */
 #define OWN_BLOCK_COLUMNS 128
 
+/* oneDNN's, for so many rows. */
+typedef struct {
+  guint id; /* never given twice, and never 0 */
+  dnnl_primitive_desc_t desc;
+  dnnl_primitive_t primitive;
+} Product;
+
 struct _CpuGemm {
-  guint id;                 /* never given twice, but never 0 */
   const NpuGemmKernel *own; /* NULL: oneDNN computes */
   guint k;
   guint block_columns;
   gsize block_size; /* bytes of one block of packed weights */
   gsize scratch_size;
   guint8 *packed;
-  dnnl_primitive_desc_t desc;
-  dnnl_primitive_t primitive;
+  Product whole; /* a tile */
+  Product half;  /* half of its rows, for the last tile; or empty */
 };
 
 #define N_ARGS 4
 
 struct _CpuGemmThread {
   dnnl_stream_t stream;
-  guint gemm_id; /* of the product that the arguments are for; 0: there are
-                  * none. Making them takes a microsecond. */
+  guint product_id; /* whose arguments these are, 0: nobody's. Making them
+                     * takes a microsecond. */
   dnnl_exec_arg_t args[N_ARGS];
 };
 
@@ -73,7 +79,7 @@ clear_args (CpuGemmThread *thread)
   for (gsize i = 0; i < N_ARGS; i++)
     dnnl_memory_destroy (thread->args[i].memory);
   memset (thread->args, 0, sizeof thread->args);
-  thread->gemm_id = 0;
+  thread->product_id = 0;
 }
 
 void
@@ -115,11 +121,11 @@ desc_clear (Desc *desc)
 }
 
 static dnnl_status_t
-matmul_desc (dnnl_primitive_desc_t *out, Desc *a, Desc *b, Desc *c,
+matmul_desc (dnnl_primitive_desc_t *out, ConstDesc a, ConstDesc b, ConstDesc c,
     dnnl_primitive_attr_t attr)
 {
   return dnnl_matmul_primitive_desc_create (
-      out, cpu_engine (), *a, *b, NULL, *c, attr);
+      out, cpu_engine (), a, b, NULL, c, attr);
 }
 
 #define CONST_DESC(desc) (*(desc))
@@ -150,7 +156,7 @@ desc_clear (Desc *desc)
 }
 
 static dnnl_status_t
-matmul_desc (dnnl_primitive_desc_t *out, Desc *a, Desc *b, Desc *c,
+matmul_desc (dnnl_primitive_desc_t *out, ConstDesc a, ConstDesc b, ConstDesc c,
     dnnl_primitive_attr_t attr)
 {
   dnnl_matmul_desc_t matmul;
@@ -215,44 +221,52 @@ pack_block (Desc *plain, ConstDesc packed, const void *weight, void *out)
   return status;
 }
 
-static CpuGemm *
-gemm_alloc (void)
+static const char *
+product_name (const Product *product)
 {
-  static gint last_id;
-  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+  const char *name = "";
 
-  gemm->id = (guint) g_atomic_int_add (&last_id, 1) + 1;
-  return gemm;
+  dnnl_primitive_desc_query (product->desc, dnnl_query_impl_info_str, 0, &name);
+  return name;
 }
 
-static CpuGemm *
-gemm_new (const void *weight, guint n, guint k, dnnl_data_type_t a_type,
-    dnnl_data_type_t b_type, dnnl_data_type_t c_type, GError **error)
+static ConstDesc
+product_query (const Product *product, dnnl_query_t what)
 {
-  CpuGemm *gemm = gemm_alloc ();
-  const guint columns = block_columns_for (n);
-  const dnnl_dims_t a_dims = {NPU_TILE_ROWS, k}, a_strides = {k, 1};
-  const dnnl_dims_t b_dims = {k, columns}, b_strides = {1, k};
-  const dnnl_dims_t c_dims = {NPU_TILE_ROWS, columns};
-  const dnnl_dims_t c_strides = {columns, 1};
-  const gsize element_size = dnnl_data_type_size (b_type);
-  const int threads = omp_get_max_threads ();
+  return dnnl_primitive_desc_query_md (product->desc, what, 0);
+}
+
+static void
+product_clear (Product *product)
+{
+  dnnl_primitive_destroy (product->primitive);
+  dnnl_primitive_desc_destroy (product->desc);
+  memset (product, 0, sizeof *product);
+}
+
+/* Types of A, the weights and C. */
+typedef struct {
+  dnnl_data_type_t a, b, c;
+} Types;
+
+/* The weights are laid out as in @packed, or if NULL as oneDNN likes best. */
+static dnnl_status_t
+product_open (Product *product, guint rows, guint columns, guint k,
+    const Types *types, ConstDesc packed)
+{
+  static gint last_id;
+  const dnnl_dims_t a_dims = {rows, k}, a_strides = {k, 1};
+  const dnnl_dims_t b_dims = {k, columns};
+  const dnnl_dims_t c_dims = {rows, columns}, c_strides = {columns, 1};
   dnnl_primitive_attr_t attr = NULL;
-  Desc a = {0}, b_plain = {0}, b = {0}, c = {0};
-  ConstDesc packed = NULL;
+  Desc a = {0}, b = {0}, c = {0};
   dnnl_status_t status;
 
-  /* A primitive is laid out for the threads there are when it is made. */
-  omp_set_num_threads (1);
-  gemm->block_columns = columns;
-
-  status = desc_strided (&a, a_dims, a_type, a_strides);
+  status = desc_strided (&a, a_dims, types->a, a_strides);
   if (status == dnnl_success)
-    status = desc_strided (&b_plain, b_dims, b_type, b_strides);
+    status = desc_any (&b, b_dims, types->b);
   if (status == dnnl_success)
-    status = desc_any (&b, b_dims, b_type);
-  if (status == dnnl_success)
-    status = desc_strided (&c, c_dims, c_type, c_strides);
+    status = desc_strided (&c, c_dims, types->c, c_strides);
   if (status == dnnl_success)
     status = dnnl_primitive_attr_create (&attr);
   if (status == dnnl_success)
@@ -260,29 +274,82 @@ gemm_new (const void *weight, guint n, guint k, dnnl_data_type_t a_type,
     status = dnnl_primitive_attr_set_scratchpad_mode (
         attr, dnnl_scratchpad_mode_user);
   if (status == dnnl_success)
-    status = matmul_desc (&gemm->desc, &a, &b, &c, attr);
+    status = matmul_desc (&product->desc, CONST_DESC (&a),
+        packed ? packed : CONST_DESC (&b), CONST_DESC (&c), attr);
   if (status == dnnl_success)
-    status = dnnl_primitive_create (&gemm->primitive, gemm->desc);
-  if (status == dnnl_success) {
-    packed =
-        dnnl_primitive_desc_query_md (gemm->desc, dnnl_query_weights_md, 0);
-    gemm->block_size = (dnnl_memory_desc_get_size (packed) + 63) & ~(gsize) 63;
-    gemm->scratch_size = dnnl_memory_desc_get_size (
-        dnnl_primitive_desc_query_md (gemm->desc, dnnl_query_scratchpad_md, 0));
-    if (posix_memalign (
-            (void **) &gemm->packed, 64, gemm->block_size * (n / columns)))
-      status = dnnl_out_of_memory;
-  }
-  for (guint i = 0; status == dnnl_success && i < n / columns; i++)
-    status = pack_block (&b_plain, packed,
-        (const guint8 *) weight + i * element_size * columns * k,
-        gemm->packed + i * gemm->block_size);
+    status = dnnl_primitive_create (&product->primitive, product->desc);
+  product->id = (guint) g_atomic_int_add (&last_id, 1) + 1;
 
   dnnl_primitive_attr_destroy (attr);
   desc_clear (&a);
-  desc_clear (&b_plain);
   desc_clear (&b);
   desc_clear (&c);
+  return status;
+}
+
+static gsize
+product_scratch_size (const Product *product)
+{
+  return product->primitive ? dnnl_memory_desc_get_size (product_query (
+                                  product, dnnl_query_scratchpad_md))
+                            : 0;
+}
+
+/* Where another of oneDNN's kernels would compute half a tile, all tiles are
+ * computed whole: a row's result does not depend on where it is. */
+static void
+open_half (CpuGemm *gemm, const Types *types)
+{
+  if (product_open (&gemm->half, NPU_TILE_ROWS / 2, gemm->block_columns,
+          gemm->k, types,
+          product_query (&gemm->whole, dnnl_query_weights_md)) !=
+          dnnl_success ||
+      strcmp (product_name (&gemm->half), product_name (&gemm->whole)) != 0)
+    product_clear (&gemm->half);
+}
+
+static dnnl_status_t
+pack_weights (CpuGemm *gemm, const guint8 *weight, guint n, Types types)
+{
+  const guint columns = gemm->block_columns, n_blocks = n / columns;
+  const dnnl_dims_t dims = {gemm->k, columns}, strides = {1, gemm->k};
+  const gsize from_size =
+      (gsize) columns * gemm->k * dnnl_data_type_size (types.b);
+  ConstDesc packed = product_query (&gemm->whole, dnnl_query_weights_md);
+  Desc plain = {0};
+  dnnl_status_t status = desc_strided (&plain, dims, types.b, strides);
+
+  gemm->block_size = (dnnl_memory_desc_get_size (packed) + 63) & ~(gsize) 63;
+  if (status == dnnl_success &&
+      posix_memalign ((void **) &gemm->packed, 64, gemm->block_size * n_blocks))
+    status = dnnl_out_of_memory;
+  for (guint i = 0; status == dnnl_success && i < n_blocks; i++)
+    status = pack_block (&plain, packed, weight + i * from_size,
+        gemm->packed + i * gemm->block_size);
+  desc_clear (&plain);
+  return status;
+}
+
+static CpuGemm *
+gemm_new (const void *weight, guint n, guint k, Types types, GError **error)
+{
+  CpuGemm *gemm = g_new0 (CpuGemm, 1);
+  const int threads = omp_get_max_threads ();
+  dnnl_status_t status;
+
+  gemm->k = k;
+  gemm->block_columns = block_columns_for (n);
+  /* A primitive is laid out for the threads there are when it is made. */
+  omp_set_num_threads (1);
+  status = product_open (
+      &gemm->whole, NPU_TILE_ROWS, gemm->block_columns, k, &types, NULL);
+  if (status == dnnl_success)
+    status = pack_weights (gemm, weight, n, types);
+  if (status == dnnl_success) {
+    open_half (gemm, &types);
+    gemm->scratch_size = MAX (product_scratch_size (&gemm->whole),
+        product_scratch_size (&gemm->half));
+  }
   omp_set_num_threads (threads);
 
   if (status != dnnl_success) {
@@ -306,7 +373,7 @@ gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
 
   if (!own->run || n % NPU_GEMM_COLUMNS || k % NPU_GEMM_DEPTH)
     return NULL;
-  gemm = gemm_alloc ();
+  gemm = g_new0 (CpuGemm, 1);
   while (columns > NPU_GEMM_COLUMNS && n % columns)
     columns /= 2;
   if (columns < NPU_HEAD_DIM)
@@ -332,7 +399,7 @@ cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight, guint n,
 
   if (gemm)
     return gemm;
-  return gemm_new (weight, n, k, dnnl_f32, dnnl_f32, dnnl_f32, error);
+  return gemm_new (weight, n, k, (Types){dnnl_f32, dnnl_f32, dnnl_f32}, error);
 }
 
 CpuGemm *
@@ -343,25 +410,22 @@ cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight, guint n,
 
   if (gemm)
     return gemm;
-  return gemm_new (weight, n, k, dnnl_u8, dnnl_s8, dnnl_s32, error);
+  return gemm_new (weight, n, k, (Types){dnnl_u8, dnnl_s8, dnnl_s32}, error);
 }
 
 /* Whether oneDNN took its plain reference code, which is for checking only. */
 static gboolean
 is_reference (const CpuGemm *gemm)
 {
-  const char *name = "";
-
-  dnnl_primitive_desc_query (gemm->desc, dnnl_query_impl_info_str, 0, &name);
-  return g_str_has_prefix (name, "ref");
+  return g_str_has_prefix (product_name (&gemm->whole), "ref");
 }
 
 CpuGemm *
 cpu_gemm_new_bf16 (const guint16 *weight, guint n, guint k, GError **error)
 {
   g_autoptr (GError) refused = NULL;
-  CpuGemm *gemm =
-      gemm_new (weight, n, k, dnnl_bf16, dnnl_bf16, dnnl_f32, &refused);
+  CpuGemm *gemm = gemm_new (
+      weight, n, k, (Types){dnnl_bf16, dnnl_bf16, dnnl_f32}, &refused);
 
   if (gemm && !is_reference (gemm))
     return gemm;
@@ -436,8 +500,8 @@ cpu_gemm_free (CpuGemm *gemm)
   if (!gemm)
     return;
   if (!gemm->own) {
-    dnnl_primitive_destroy (gemm->primitive);
-    dnnl_primitive_desc_destroy (gemm->desc);
+    product_clear (&gemm->half);
+    product_clear (&gemm->whole);
   }
   free (gemm->packed);
   g_free (gemm);
@@ -464,7 +528,7 @@ cpu_gemm_scratch_size (const CpuGemm *gemm)
 /* --- running ----------------------------------------------------------- */
 
 static void
-make_args (CpuGemmThread *thread, const CpuGemm *gemm)
+make_args (CpuGemmThread *thread, const Product *product)
 {
   static const struct {
     int arg;
@@ -480,25 +544,28 @@ make_args (CpuGemmThread *thread, const CpuGemm *gemm)
   for (gsize i = 0; i < N_ARGS; i++) {
     thread->args[i].arg = all[i].arg;
     if (dnnl_memory_create (&thread->args[i].memory,
-            dnnl_primitive_desc_query_md (gemm->desc, all[i].what, 0),
-            cpu_engine (), DNNL_MEMORY_NONE) != dnnl_success)
+            product_query (product, all[i].what), cpu_engine (),
+            DNNL_MEMORY_NONE) != dnnl_success)
       g_error ("oneDNN has no memory for a product's arguments");
   }
-  thread->gemm_id = gemm->id;
+  thread->product_id = product->id;
 }
 
 static void
 run_onednn (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
-    const void *a, void *c, void *scratch)
+    const void *a, guint rows, void *c, void *scratch)
 {
+  const Product *product = rows <= NPU_TILE_ROWS / 2 && gemm->half.primitive
+                               ? &gemm->half
+                               : &gemm->whole;
   void *const data[N_ARGS] = {
       (void *) a, gemm->packed + block * gemm->block_size, c, scratch};
 
-  if (thread->gemm_id != gemm->id)
-    make_args (thread, gemm);
+  if (thread->product_id != product->id)
+    make_args (thread, product);
   for (gsize i = 0; i < N_ARGS; i++)
     dnnl_memory_set_data_handle (thread->args[i].memory, data[i]);
-  if (dnnl_primitive_execute (gemm->primitive, thread->stream, N_ARGS,
+  if (dnnl_primitive_execute (product->primitive, thread->stream, N_ARGS,
           thread->args) != dnnl_success)
     g_error ("oneDNN did not run a primitive that it had made");
 }
@@ -512,5 +579,5 @@ cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
         gemm->packed + block * gemm->block_size, (int) rows,
         (int) gemm->block_columns, (int) gemm->k);
   else
-    run_onednn (gemm, thread, block, a, c, scratch);
+    run_onednn (gemm, thread, block, a, rows, c, scratch);
 }
