@@ -1,7 +1,8 @@
 /* Products of a tile with constant weights, with AVX2: the loops around a block
  * of rows that is held in registers. The file that includes this one defines
  * Input, Weight and Sum, the types of A, the weights and C, STEP, the inputs
- * that its multiply() takes at once, and DEPTH.
+ * that its multiply() takes at once, DEPTH, and PREFETCH, the lines of 64 bytes
+ * of the next panel that are asked for at every six rows, or 0.
  *
  * Weights are packed by panels of 16 columns, [n / 16][k / STEP][16][STEP], and
  * taken in blocks of DEPTH inputs, which stay in the first cache while all rows
@@ -39,6 +40,13 @@ MULTIPLY (6)
 MULTIPLY (4)
 MULTIPLY (1)
 
+NPU_INLINE void
+prefetch (const char *line, int n)
+{
+  for (int i = 0; i < n; i++)
+    _mm_prefetch (line + i * 64, _MM_HINT_T1);
+}
+
 static void
 run (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
     const void *packed, int rows, int n, int k)
@@ -50,11 +58,15 @@ run (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
       const int depth = npu_min_int (k - first, DEPTH);
       const Input *from = (const Input *) a + first;
       Sum *to = (Sum *) c + column;
+      /* Past the weights' end nothing is read, and nothing faults. */
+      const char *next = (const char *) (b + (size_t) k * PANEL);
       int i = 0;
 
-      for (; i + 6 <= rows; i += 6)
+      for (; i + 6 <= rows; i += 6, next += PREFETCH * 64) {
+        prefetch (next, PREFETCH);
         multiply_6 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
             b, depth, first > 0);
+      }
       for (; i + 4 <= rows; i += 4)
         multiply_4 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
             b, depth, first > 0);

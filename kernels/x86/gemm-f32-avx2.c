@@ -7,7 +7,8 @@ typedef float Weight;
 typedef float Sum;
 
 #define STEP 1
-#define DEPTH 256 /* a panel's weights take 16 KiB */
+#define DEPTH 256   /* a panel's weights take 16 KiB */
+#define PREFETCH 26 /* all of it, in ten times six rows */
 
 #include "x86/gemm-avx2.h"
 

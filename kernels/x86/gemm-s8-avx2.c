@@ -14,6 +14,7 @@ typedef int32_t Sum;
 
 #define STEP 4     /* inputs that a lane adds up at once */
 #define DEPTH 1024 /* a panel's weights take 16 KiB */
+#define PREFETCH 0 /* a quarter of the bytes, and as many instructions */
 
 #include "x86/gemm-avx2.h"
 
