@@ -20,6 +20,7 @@ moments (const float *x, int d, float eps, Vector *mean, Vector *inverse_std)
   const float weight = 1.0f / (float) d;
   const int blocks = d / (4 * LANES) * (4 * LANES);
   Vector sums[4] = {0}, squares[4] = {0};
+  float variance;
 
   for (int j = 0; j < blocks; j += 4 * LANES)
     for (int i = 0; i < 4; i++)
@@ -37,10 +38,9 @@ moments (const float *x, int d, float eps, Vector *mean, Vector *inverse_std)
     const Vector t = first_lanes (load_first (x + j, d - j) - *mean, d - j);
     squares[0] = fma_vector (t, t, squares[0]);
   }
-  *inverse_std = splat (1.0f / sqrtf (sum_lanes (squares[0] + squares[1] +
-                                                 (squares[2] + squares[3])) *
-                                          weight +
-                                      eps));
+  variance =
+      sum_lanes (squares[0] + squares[1] + (squares[2] + squares[3])) * weight;
+  *inverse_std = splat (1.0f / sqrtf (variance + eps));
 }
 
 /* A row, and what it becomes before anything else is done with it. */
