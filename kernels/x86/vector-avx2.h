@@ -23,18 +23,6 @@ store_first (float *y, Vector v, int n)
   npu_store_first (y, v, n);
 }
 
-NPU_INLINE Vector
-load_vector (const float *x)
-{
-  return load_first (x, LANES);
-}
-
-NPU_INLINE void
-store_vector (float *y, Vector v)
-{
-  store_first (y, v, LANES);
-}
-
 /* Zeros from lane n on. */
 NPU_INLINE Vector
 first_lanes (Vector v, int n)
@@ -87,3 +75,5 @@ gelu_vector (Vector v)
 {
   return npu_gelu_avx2 (v);
 }
+
+#include "x86/vector.h"

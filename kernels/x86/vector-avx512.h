@@ -27,18 +27,6 @@ store_first (float *y, Vector v, int n)
     _mm512_mask_storeu_ps (y, npu_first_lanes (n), v);
 }
 
-NPU_INLINE Vector
-load_vector (const float *x)
-{
-  return load_first (x, LANES);
-}
-
-NPU_INLINE void
-store_vector (float *y, Vector v)
-{
-  store_first (y, v, LANES);
-}
-
 /* Zeros from lane n on. */
 NPU_INLINE Vector
 first_lanes (Vector v, int n)
@@ -93,3 +81,5 @@ gelu_vector (Vector v)
 {
   return npu_gelu_avx512 (v);
 }
+
+#include "x86/vector.h"
