@@ -138,7 +138,7 @@ enum {
   NPU_CPU_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
   NPU_CPU_AVX512_BF16 = 1 << 4, /* vdpbf16ps */
   /* vdpbf16ps at the rate of FMAs, so that bfloat16 is twice as fast as float:
-   * AMD's. On Intel's a vdpbf16ps takes four times as long as an FMA. */
+   * AMD's. An Intel Xeon was measured at a quarter of that rate. */
   NPU_CPU_FAST_BF16 = 1 << 5,
 };
 

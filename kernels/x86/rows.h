@@ -93,7 +93,7 @@ layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
 
 /* One pass of the Hadamard transform: log2 (radix) of its steps, the first
  * between columns @apart; of x[n], or the first one of a row into x. Returns
- * the largest magnitudes, or if they are not asked for zeros. */
+ * the largest magnitudes if they are wanted, else zeros. */
 NPU_INLINE Vector
 hadamard_pass (float *x, const Row *row, int n, int apart, const int radix,
     const int want_max)
