@@ -19,6 +19,7 @@
 /* A row whose largest magnitude is below this is quantised as zeros: the
  * reciprocal of its scale would overflow. */
 #define NPU_Q8_SMALLEST 0x1p-119f
+#define NPU_S16_SMALLEST 0x1p-110f
 
 static inline int
 npu_min_int (int a, int b)

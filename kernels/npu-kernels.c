@@ -18,18 +18,18 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   npu_rows_init_avx2 (kernels);
   npu_epilogue_init_avx2 (kernels);
   npu_gemm_init_f32_avx2 (kernels);
-  npu_gemm_init_s8_avx2 (kernels);
+  npu_gemm_init_s16_avx2 (kernels);
 
   if (cpu_flags & NPU_CPU_AVX_VNNI) {
     kernels->name = "avxvnni";
     npu_attention_init_s8_avxvnni (kernels);
-    kernels->gemm_s8 = (NpuGemmKernel){0};
+    npu_gemm_init_s16_avxvnni (kernels);
   }
 
   if (!(cpu_flags & NPU_CPU_AVX512))
     return;
   kernels->name = "avx512";
-  kernels->gemm_f32 = kernels->gemm_s8 = (NpuGemmKernel){0};
+  kernels->gemm_f32 = kernels->gemm_s16 = (NpuGemmKernel){0};
   npu_attention_init_f32_avx512 (kernels);
   npu_rows_init_avx512 (kernels);
   npu_epilogue_init_avx512 (kernels);
@@ -41,6 +41,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
     return;
   kernels->name = "avx512vnni";
   npu_attention_init_s8_avx512vnni (kernels);
+  npu_gemm_init_s16_avx512vnni (kernels);
 
   if (!(cpu_flags & NPU_CPU_AVX512_BF16) || !(cpu_flags & NPU_CPU_FAST_BF16))
     return;
@@ -53,7 +54,7 @@ void
 npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
 {
   kernels->name = "c";
-  kernels->gemm_f32 = kernels->gemm_s8 = (NpuGemmKernel){0};
+  kernels->gemm_f32 = kernels->gemm_s16 = (NpuGemmKernel){0};
   npu_attention_init_c (kernels);
   npu_rows_init_c (kernels);
   npu_epilogue_init_c (kernels);

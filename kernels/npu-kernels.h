@@ -19,21 +19,19 @@ extern "C" {
 #define NPU_HEAD_DIM 64  /* columns of an attention tile: every Whisper size */
 
 /* A q8 tile: up to 64 rows of k bytes, dense, each round-to-even (x / scale)
- * + zero, then 64 float scales, one a row; x is the row after a rotation
+ * + 128, then 64 float scales, one a row; x is the row after a rotation
  * (npu-rotate.h). k is a multiple of 64 and at most NPU_Q8_COLUMNS. Dense rows
- * are what oneDNN's fastest int8 kernels take.
- *
- * A row's largest magnitude is `levels` steps, 127 at most. Without VNNI pairs
- * of products with int8 weights are added in 16 bits. With as many levels for
- * the weights, NPU_Q8_LEVELS_16_BITS are the most that never saturate there:
- * 2 (2 levels + 1) levels < 2^15. */
+ * are what oneDNN's fastest int8 kernels take. A row's largest magnitude is 127
+ * steps. */
 #define NPU_Q8_LEVELS 127
-#define NPU_Q8_LEVELS_16_BITS 90
-#define NPU_Q8_ZERO(levels) ((levels) + 1)
+#define NPU_Q8_ZERO 128
 #define NPU_Q8_COLUMNS 8192
 #define NPU_Q8_TILE_SCALES(k) (NPU_TILE_ROWS * (size_t) (k))
 #define NPU_Q8_TILE_SIZE(k)                                                    \
   (NPU_Q8_TILE_SCALES (k) + NPU_TILE_ROWS * sizeof (float))
+
+/* Rounding adds sqrt (k) / 2 at most to a norm. */
+#define NPU_S16_NORM 32600.0f
 
 /* Attention of one head over 64-row tiles, with online softmax (Milakov and
  * Gimelshein 2018; Dao et al. 2022). The packed tile formats are the table's
@@ -67,7 +65,7 @@ typedef struct {
 } NpuGemmKernel;
 
 /* n is a multiple of the first, k of the second. */
-#define NPU_GEMM_COLUMNS 16
+#define NPU_GEMM_COLUMNS 32
 #define NPU_GEMM_DEPTH 4
 
 /* What follows a matrix product, in this order: scale (int8 only), bias,
@@ -86,11 +84,11 @@ typedef struct {
   NpuAttentionKernel attention_f32;
   NpuAttentionKernel attention_s8;
 
-  /* Zeros where a library's products are faster. f32: a, weight, packed and c
-   * are floats. s8: bytes as they are in q8 tiles, int8 weights, int32 c,
-   * exactly. */
+  /* Of floats; zeros where a library's product is faster. */
   NpuGemmKernel gemm_f32;
-  NpuGemmKernel gemm_s8;
+  /* int16 a and weight, int32 c, exactly, where rows and columns are as
+   * quantize_s16 makes them. Zeros where that is no faster than float. */
+  NpuGemmKernel gemm_s16;
 
   /* y[rows][d] = (x - mean) / sqrt (var + eps) * gamma + beta, by row. */
   void (*layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,
@@ -100,18 +98,24 @@ typedef struct {
    * scale[rows]. The rotation's signs are part of gamma and beta. */
   void (*layernorm_q8) (uint8_t *y, float *scale, const float *x,
       ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
-      int rows, int d, int levels);
+      int rows, int d);
 
   /* y = x * Phi (x), exact to f32 accuracy; y may be x. */
   void (*gelu_f32) (float *y, const float *x, size_t n);
 
   /* Multiplies rows of k floats by column_scale[k], which holds the
    * rotation's signs, rotates and quantises them: y[rows][k] dense,
-   * scale[rows]. The scale of a row is max |x| / levels; a row of zeros has
-   * scale 0. */
+   * scale[rows]. The scale of a row is max |x| / NPU_Q8_LEVELS; a row of
+   * zeros has scale 0. */
   void (*quantize_q8) (uint8_t *y, float *scale, const float *x,
-      ptrdiff_t x_stride, const float *column_scale, int rows, int k,
-      int levels);
+      ptrdiff_t x_stride, const float *column_scale, int rows, int k);
+
+  /* Quantises rows of k floats to 16 bits, y[rows][k] dense, scale[rows]: each
+   * round-to-even (x / scale). A row's Euclidean norm is NPU_S16_NORM steps, so
+   * that no sum of products of two such rows exceeds 31 bits, by Cauchy and
+   * Schwarz; a row of zeros has scale 0. */
+  void (*quantize_s16) (int16_t *y, float *scale, const float *x,
+      ptrdiff_t x_stride, int rows, int k);
 
   /* y[n] = x[n] rounded to bfloat16, ties to even. */
   void (*convert_bf16) (uint16_t *y, const float *x, size_t n);
@@ -120,7 +124,7 @@ typedef struct {
   void (*epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
       ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n);
 
-  /* The same from int32 products of (q8 row) x (int8 weights):
+  /* The same from int32 products of (q8 row) x (int8 weights), or of 16 bits:
    * (acc - zero_sum[n]) * row_scale[rows] * weight_scale[n] first. zero_sum[n]
    * is what the rows' zero makes of a column: zero times its sum of
    * weights. */

@@ -63,58 +63,98 @@ layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
 
 /* The scale for a largest magnitude, and its inverse. */
 static float
-scale_of (float max, int levels, float *inverse)
+scale_of (float max, float *inverse)
 {
   if (max < NPU_Q8_SMALLEST) {
     *inverse = 0.0f;
     return 0.0f;
   }
-  *inverse = (float) levels / max;
-  return max / (float) levels;
+  *inverse = NPU_Q8_LEVELS / max;
+  return max / NPU_Q8_LEVELS;
 }
 
-/* round (x) + zero for |x| <= 127, ties to even. */
+/* round (x) + NPU_Q8_ZERO for |x| <= 127, ties to even. */
 static inline uint8_t
-quantised (float x, int zero)
+quantised (float x)
 {
-  return (uint8_t) (npu_bits_of_float (x + NPU_ROUND_MAGIC) + (unsigned) zero);
+  return (uint8_t) (npu_bits_of_float (x + NPU_ROUND_MAGIC) + NPU_Q8_ZERO);
 }
 
 /* Rotates x[n] in place and quantises it to y[n]. */
 static void
-rotate_and_quantise (uint8_t *y, float *scale, float *x, int n, int levels)
+rotate_and_quantise (uint8_t *y, float *scale, float *x, int n)
 {
   float inverse;
 
   npu_rotate (x, n);
-  *scale = scale_of (npu_largest_magnitude (x, n), levels, &inverse);
+  *scale = scale_of (npu_largest_magnitude (x, n), &inverse);
   for (int j = 0; j < n; j++)
-    y[j] = quantised (x[j] * inverse, NPU_Q8_ZERO (levels));
+    y[j] = quantised (x[j] * inverse);
 }
 
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d,
-    int levels)
+    const float *gamma, const float *beta, float eps, int rows, int d)
 {
   float t[NPU_Q8_COLUMNS];
 
   for (int i = 0; i < rows; i++, x += x_stride, y += d) {
     layernorm_f32 (t, d, x, x_stride, gamma, beta, eps, 1, d);
-    rotate_and_quantise (y, &scale[i], t, d, levels);
+    rotate_and_quantise (y, &scale[i], t, d);
   }
 }
 
 static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k, int levels)
+    const float *column_scale, int rows, int k)
 {
   float t[NPU_Q8_COLUMNS];
 
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     for (int j = 0; j < k; j++)
       t[j] = x[j] * column_scale[j];
-    rotate_and_quantise (y, &scale[i], t, k, levels);
+    rotate_and_quantise (y, &scale[i], t, k);
+  }
+}
+
+/* The Euclidean norm of x[n] is *largest, of its magnitudes, times what is
+ * returned: so nothing overflows. */
+static float
+relative_norm (const float *x, int n, float *largest)
+{
+  const int whole = n - n % LANES;
+  float squares[LANES] = {0}, inverse;
+
+  *largest = 0.0f;
+  for (int j = 0; j < n; j++)
+    *largest = fmaxf (*largest, fabsf (x[j]));
+  inverse = 1.0f / *largest;
+  for (int j = 0; j < whole; j += LANES)
+    for (int i = 0; i < LANES; i++) {
+      const float t = x[j + i] * inverse;
+      squares[i] += t * t;
+    }
+  for (int j = whole; j < n; j++) {
+    const float t = x[j] * inverse;
+    squares[j - whole] += t * t;
+  }
+  return sqrtf (sum_lanes (squares));
+}
+
+static void
+quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
+    int rows, int k)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
+    float largest;
+    const float norm = relative_norm (x, k, &largest);
+    const int is_zero = largest < NPU_S16_SMALLEST;
+    const float inverse = is_zero ? 0.0f : NPU_S16_NORM / norm / largest;
+
+    scale[i] = is_zero ? 0.0f : largest / NPU_S16_NORM * norm;
+    for (int j = 0; j < k; j++)
+      y[j] = (int16_t) (npu_bits_of_float (x[j] * inverse + NPU_ROUND_MAGIC) -
+                        npu_bits_of_float (NPU_ROUND_MAGIC));
   }
 }
 
@@ -153,5 +193,6 @@ npu_rows_init_c (NpuKernels *kernels)
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->quantize_q8 = quantize_q8;
+  kernels->quantize_s16 = quantize_s16;
   kernels->convert_bf16 = convert_bf16;
 }

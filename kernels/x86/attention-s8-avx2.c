@@ -31,10 +31,10 @@ multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
   memset (acc, 0, BLOCK * sizeof *acc);
   for (int d = 0; d < DIM / 2; d++)
     for (int i = 0; i < block; i++) {
-      const __m256i y = broadcast_32 (&k->x[key + i][d * 2]);
+      const __m256i y = npu_broadcast_32 (&k->x[key + i][d * 2]);
 
       for (int g = 0; g < GROUPS; g++)
-        acc[i][g] = dot_s16 (acc[i][g],
+        acc[i][g] = npu_dot_s16 (acc[i][g],
             _mm256_load_si256 ((const __m256i *) q->x[d][lane + g * LANES]), y);
     }
 }

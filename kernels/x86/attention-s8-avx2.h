@@ -11,18 +11,13 @@
 #pragma once
 
 #include "x86/attention-avx2.h"
-
-#include <string.h>
+#include "x86/ints-avx2.h"
 
 /* 64 products of a weight and a value stay below 2^30. */
 #define WEIGHT_BITS 13
 #define MAX_VALUE 2047.0f
 
 #define MEANS 4 /* tiles whose mean scores are computed together */
-
-/* 8 lanes of 32 bits. GCC copies an accumulator of type __m256i, which it
- * takes for 64-bit lanes, in every step of a loop. */
-typedef int32_t NpuInts __attribute__ ((vector_size (32)));
 
 typedef struct {
   uint32_t x[ROWS / 2][DIM]; /* two keys' int16, the first one low */
@@ -44,27 +39,6 @@ typedef struct {
  * queries from `lane` on. */
 NPU_INLINE void multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q,
     const KTile *k, int key, int lane, const int block);
-
-/* acc + x[0] y[0] + x[1] y[1] in each lane, of 16 bits. */
-NPU_INLINE NpuInts
-dot_s16 (NpuInts acc, __m256i x, __m256i y)
-{
-#ifdef __AVXVNNI__
-  return (NpuInts) _mm256_dpwssd_avx_epi32 ((__m256i) acc, x, y);
-#else
-  return acc + (NpuInts) _mm256_madd_epi16 (x, y);
-#endif
-}
-
-/* 32 bits of a tile to all lanes. */
-NPU_INLINE __m256i
-broadcast_32 (const void *x)
-{
-  int32_t bits;
-
-  memcpy (&bits, x, sizeof bits);
-  return _mm256_set1_epi32 (bits);
-}
 
 NPU_INLINE void
 score_block (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
@@ -160,7 +134,7 @@ weigh (Scratch *scratch, const __m256i max[GROUPS], int lane, int n_keys)
             _mm256_slli_epi32 (
                 weigh_one (&scratch->s[key + 1][g * LANES], max[g], factor),
                 16));
-      sum = dot_s16 (sum, pair, _mm256_set1_epi16 (1));
+      sum = npu_dot_s16 (sum, pair, _mm256_set1_epi16 (1));
       _mm256_store_si256 ((__m256i *) &scratch->p[key / 2][g * LANES], pair);
     }
     _mm256_store_ps (total, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) sum),
@@ -180,7 +154,7 @@ add_block (Scratch *scratch, const VTile *v, const __m256 unit[GROUPS],
   for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
     for (int i = 0; i < block; i++)
       for (int g = 0; g < GROUPS; g++)
-        acc[i][g] = dot_s16 (acc[i][g],
+        acc[i][g] = npu_dot_s16 (acc[i][g],
             _mm256_load_si256 ((const __m256i *) (x + g * LANES)),
             _mm256_set1_epi32 ((int) y[i]));
   for (int i = 0; i < block; i++)

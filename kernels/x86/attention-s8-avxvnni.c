@@ -30,7 +30,7 @@ multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
       acc[i][g] = (NpuInts) _mm256_set1_epi32 (k->correction[key + i]);
   for (int d = 0; d < DIM / 4; d++)
     for (int i = 0; i < block; i++) {
-      const __m256i y = broadcast_32 (&k->x[key + i][d * 4]);
+      const __m256i y = npu_broadcast_32 (&k->x[key + i][d * 4]);
 
       for (int g = 0; g < GROUPS; g++)
         acc[i][g] = (NpuInts) _mm256_dpbusd_avx_epi32 ((__m256i) acc[i][g],

@@ -2,15 +2,20 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "x86/avx2.h"
+
 typedef float Input;
 typedef float Weight;
 typedef float Sum;
 
+#define LANES 8
+#define PANEL (2 * LANES)
+#define ROWS 6 /* 12 accumulators */
 #define STEP 1
 #define DEPTH 256   /* a panel's weights take 16 KiB */
 #define PREFETCH 26 /* all of it, in ten times six rows */
 
-#include "x86/gemm-avx2.h"
+#include "x86/gemm.h"
 
 NPU_INLINE void
 multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,

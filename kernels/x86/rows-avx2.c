@@ -5,8 +5,10 @@
 #include "x86/npu-x86.h"
 #include "x86/vector-avx2.h"
 
+#include <string.h>
+
 NPU_INLINE void
-quantise_64 (uint8_t *y, const float *x, Vector inverse, int zero)
+quantise_64 (uint8_t *y, const float *x, Vector inverse)
 {
   const __m256i order = _mm256_setr_epi32 (0, 4, 1, 5, 2, 6, 3, 7);
 
@@ -20,8 +22,21 @@ quantise_64 (uint8_t *y, const float *x, Vector inverse, int zero)
         _mm256_packs_epi32 (q[0], q[1]), _mm256_packs_epi32 (q[2], q[3]));
     bytes = _mm256_permutevar8x32_epi32 (bytes, order);
     _mm256_storeu_si256 ((__m256i *) (y + j),
-        _mm256_add_epi8 (bytes, _mm256_set1_epi8 ((char) zero)));
+        _mm256_add_epi8 (bytes, _mm256_set1_epi8 ((char) NPU_Q8_ZERO)));
   }
+}
+
+NPU_INLINE void
+store_s16 (int16_t *y, Vector v, int n)
+{
+  const __m256i q = _mm256_cvtps_epi32 (v);
+  const __m128i packed = _mm_packs_epi32 (
+      _mm256_castsi256_si128 (q), _mm256_extracti128_si256 (q, 1));
+
+  if (n >= LANES)
+    _mm_storeu_si128 ((__m128i *) y, packed);
+  else
+    memcpy (y, &packed, (size_t) n * sizeof *y);
 }
 
 #include "x86/rows.h"
@@ -60,5 +75,6 @@ npu_rows_init_avx2 (NpuKernels *kernels)
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->quantize_q8 = quantize_q8;
+  kernels->quantize_s16 = quantize_s16;
   kernels->convert_bf16 = convert_bf16;
 }

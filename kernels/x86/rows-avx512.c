@@ -6,7 +6,7 @@
 #include "x86/vector-avx512.h"
 
 NPU_INLINE void
-quantise_64 (uint8_t *y, const float *x, Vector inverse, int zero)
+quantise_64 (uint8_t *y, const float *x, Vector inverse)
 {
   const __m512i order =
       _mm512_set_epi32 (15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
@@ -19,7 +19,18 @@ quantise_64 (uint8_t *y, const float *x, Vector inverse, int zero)
       _mm512_packs_epi32 (q[0], q[1]), _mm512_packs_epi32 (q[2], q[3]));
   bytes = _mm512_permutexvar_epi32 (order, bytes);
   _mm512_storeu_si512 (
-      y, _mm512_add_epi8 (bytes, _mm512_set1_epi8 ((char) zero)));
+      y, _mm512_add_epi8 (bytes, _mm512_set1_epi8 ((char) NPU_Q8_ZERO)));
+}
+
+NPU_INLINE void
+store_s16 (int16_t *y, Vector v, int n)
+{
+  const __m512i q = _mm512_cvtps_epi32 (v);
+
+  if (n >= LANES)
+    _mm256_storeu_si256 ((__m256i *) y, _mm512_cvtepi32_epi16 (q));
+  else
+    _mm512_mask_cvtepi32_storeu_epi16 (y, npu_first_lanes (n), q);
 }
 
 #include "x86/rows.h"
@@ -59,5 +70,6 @@ npu_rows_init_avx512 (NpuKernels *kernels)
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->quantize_q8 = quantize_q8;
+  kernels->quantize_s16 = quantize_s16;
   kernels->convert_bf16 = convert_bf16;
 }

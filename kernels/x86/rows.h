@@ -1,7 +1,8 @@
 /* Layer normalisation, rotation and 8-bit quantisation of rows, for vectors of
  * any width (vector-avx2.h, vector-avx512.h). The file that includes this one
- * defines quantise_64 (y, x, inverse, zero): 64 floats to bytes, which are
- * round (x inverse) + zero.
+ * defines quantise_64 (y, x, inverse): 64 floats to bytes, which are
+ * round (x inverse) + NPU_Q8_ZERO; and store_s16 (y, v, n): the first n of
+ * LANES floats of v, rounded to 16 bits.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -176,37 +177,72 @@ rotate (float *x, const Row *row, int n)
 
 /* y[n] = the row, rotated and quantised; returns its scale. */
 NPU_INLINE float
-rotate_and_quantise (uint8_t *y, const Row *row, int n, int levels)
+rotate_and_quantise (uint8_t *y, const Row *row, int n)
 {
   float x[NPU_Q8_COLUMNS] __attribute__ ((aligned (64)));
   const float largest = max_lanes (rotate (x, row, n));
   const int is_zero = largest < NPU_Q8_SMALLEST;
-  const Vector inverse = splat (is_zero ? 0.0f : (float) levels / largest);
+  const Vector inverse = splat (is_zero ? 0.0f : NPU_Q8_LEVELS / largest);
 
   for (int j = 0; j < n; j += 64)
-    quantise_64 (y + j, x + j, inverse, NPU_Q8_ZERO (levels));
-  return is_zero ? 0.0f : largest / (float) levels;
+    quantise_64 (y + j, x + j, inverse);
+  return is_zero ? 0.0f : largest / NPU_Q8_LEVELS;
 }
 
 static void
 layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d,
-    int levels)
+    const float *gamma, const float *beta, float eps, int rows, int d)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += d) {
     const Row row = normalised_row (x, gamma, beta, eps, d);
 
-    scale[i] = rotate_and_quantise (y, &row, d, levels);
+    scale[i] = rotate_and_quantise (y, &row, d);
   }
 }
 
 static void
 quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k, int levels)
+    const float *column_scale, int rows, int k)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     const Row row = {.x = x, .factor = column_scale};
 
-    scale[i] = rotate_and_quantise (y, &row, k, levels);
+    scale[i] = rotate_and_quantise (y, &row, k);
+  }
+}
+
+/* The Euclidean norm of x[n] is *largest, of its magnitudes, times what is
+ * returned: so nothing overflows. */
+NPU_INLINE float
+relative_norm (const float *x, int n, float *largest)
+{
+  Vector max = {0}, sum = {0}, inverse;
+
+  for (int j = 0; j < n; j += LANES)
+    max = max_abs (max, load_first (x + j, n - j));
+  *largest = max_lanes (max);
+  inverse = splat (1.0f / *largest);
+  for (int j = 0; j < n; j += LANES) {
+    const Vector t = load_first (x + j, n - j) * inverse;
+
+    sum = fma_vector (t, t, sum);
+  }
+  return sqrtf (sum_lanes (sum));
+}
+
+static void
+quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
+    int rows, int k)
+{
+  for (int i = 0; i < rows; i++, x += x_stride, y += k) {
+    float largest;
+    const float norm = relative_norm (x, k, &largest);
+    const int is_zero = largest < NPU_S16_SMALLEST;
+    const Vector inverse =
+        splat (is_zero ? 0.0f : NPU_S16_NORM / norm / largest);
+
+    scale[i] = is_zero ? 0.0f : largest / NPU_S16_NORM * norm;
+    for (int j = 0; j < k; j += LANES)
+      store_s16 (y + j, load_first (x + j, k - j) * inverse, k - j);
   }
 }

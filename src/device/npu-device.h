@@ -31,6 +31,9 @@ typedef enum {
                   * per output column, attention tiles device-packed */
   NPU_TYPE_BF16, /* bfloat16, in rows like F32; weights whose products are
                   * bfloat16's, where A in F32 is rounded as it is read */
+  NPU_TYPE_S16,  /* weights whose products are 16-bit integers', with a scale
+                  * for each row and column, where A in F32 is quantised as it
+                  * is read; float's where those are no faster */
 } NpuType;
 
 typedef enum {
@@ -145,11 +148,12 @@ struct _NpuDevice {
   /* The CPU's: products of bfloat16 are faster than float's. Without, they are
    * float products of rounded values. */
   gboolean fast_bf16;
-  /* The CPU's: int8 products are faster than float's. */
-  gboolean fast_int8;
-  /* The CPU's: int8 products have fewer levels than 127, which would saturate.
+  /* The CPU's: int8 products are exact and several times as fast as float's, as
+   * with VNNI. Without, a plan of the CPU alone has 16-bit integers for int8.
    */
-  gboolean coarse_int8;
+  gboolean int8_products;
+  /* The CPU's: one or the other are faster than float. */
+  gboolean fast_int8;
   guint n_workers; /* the CPU's: threads that compute its tiles */
   /* A CPU device that does over this device's buffers what it cannot do
    * itself; belongs to it. NULL where this device is the CPU. */

@@ -53,13 +53,12 @@ largest_bits_of_block (const float *restrict w)
 
 /* Returns the sum of what it writes. */
 static inline gint32
-quantise_block (
-    gint8 *restrict q, const float *restrict w, float largest, float levels)
+quantise_block (gint8 *restrict q, const float *restrict w, float largest)
 {
   gint32 rounded[BLOCK], sum = 0;
 
   for (guint i = 0; i < BLOCK; i++)
-    rounded[i] = round_to_int (w[i] / largest * levels);
+    rounded[i] = round_to_int (w[i] / largest * NPU_Q8_LEVELS);
   for (guint i = 0; i < BLOCK; i++)
     q[i] = (gint8) rounded[i];
   for (guint i = 0; i < BLOCK; i++)
@@ -67,10 +66,9 @@ quantise_block (
   return sum;
 }
 
-/* Quantises w[k] to @q, the largest magnitude to @levels steps; returns the
- * scale. */
+/* Quantises w[k] to @q; returns the scale. */
 static float
-quantise_column (gint8 *q, const float *w, guint k, int levels, gint32 *sum)
+quantise_column (gint8 *q, const float *w, guint k, gint32 *sum)
 {
   gint32 bits = 0;
   float largest;
@@ -84,13 +82,13 @@ quantise_column (gint8 *q, const float *w, guint k, int levels, gint32 *sum)
     memset (q, 0, k);
   else
     for (guint j = 0; j < k; j += BLOCK)
-      *sum += quantise_block (q + j, w + j, largest, (float) levels);
-  return largest / (float) levels;
+      *sum += quantise_block (q + j, w + j, largest);
+  return largest / NPU_Q8_LEVELS;
 }
 
 void
-q8_weights_quantise (gint8 *q, float *scale, gint32 *sum, const float *weight,
-    guint n, guint k, int levels)
+q8_weights_quantise (
+    gint8 *q, float *scale, gint32 *sum, const float *weight, guint n, guint k)
 {
   g_autofree float *signs = g_new (float, k);
   g_autofree float *rotated = g_new (float, k);
@@ -100,6 +98,6 @@ q8_weights_quantise (gint8 *q, float *scale, gint32 *sum, const float *weight,
     for (guint j = 0; j < k; j += BLOCK)
       multiply_block (rotated + j, weight + (gsize) i * k + j, signs + j);
     npu_rotation_apply (rotated, (int) k);
-    scale[i] = quantise_column (q + (gsize) i * k, rotated, k, levels, &sum[i]);
+    scale[i] = quantise_column (q + (gsize) i * k, rotated, k, &sum[i]);
   }
 }

@@ -14,12 +14,11 @@ G_BEGIN_DECLS
  * @scale: (out): [n]: a weight is about q * scale, after the rotation
  * @sum: (out): [n]: the sum of q over k
  * @weight: [n][k], k a multiple of 64
- * @levels: the magnitude of a column's largest weight in steps, at most 127
  *
  * Rotates each output column's weights as rows of activations are when they
  * become q8 tiles (npu-rotate.h), and quantises them.
  */
-void q8_weights_quantise (gint8 *q, float *scale, gint32 *sum,
-    const float *weight, guint n, guint k, int levels);
+void q8_weights_quantise (
+    gint8 *q, float *scale, gint32 *sum, const float *weight, guint n, guint k);
 
 G_END_DECLS

@@ -86,18 +86,22 @@ plan_type (const PlanBuilder *builder)
   }
 }
 
-/* Whether a half of a block, its attention or its MLP, is too early for int8:
- * there a few positions turn into those with huge channels, or do not, by very
- * little, and with int8 more of them tip over than with float16 in the whole
- * encoder. One half is enough, three are where int8 is coarse. */
+/* Whether the linear maps of a block's attention or MLP are not to be int8. The
+ * first half of the first block is too early for it: there a few positions turn
+ * into those with huge channels, or do not, by very little, and with int8 more
+ * of them tip over than with float16 in the whole encoder. And a CPU without
+ * int8 products has 16-bit ones, which are as fast there. */
 static gboolean
 is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
 {
-  return 2 * layer + mlp < (builder->plan->host->coarse_int8 ? 3 : 1);
+  const EncoderPlan *plan = builder->plan;
+
+  return (plan->device == plan->host && !plan->host->int8_products &&
+             builder->options.precision == NPU_PRECISION_INT8) ||
+         2 * layer + mlp < 1;
 }
 
-/* The weights' type where int8 would cost too much: there, and in the
- * convolutions, whose rows overlap. */
+/* The weights' type there, and in the convolutions, whose rows overlap. */
 static NpuType
 careful_type (const PlanBuilder *builder)
 {

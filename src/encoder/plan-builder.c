@@ -41,10 +41,11 @@ plan_open_kernel (const PlanBuilder *builder, const char *name, const NpuOp *op,
     g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
   }
-  /* Beside int8 products bfloat16 ones are there for speed only. */
+  /* Beside int8 products bfloat16 ones are there for speed only, and 16-bit
+   * integers are closer to float. */
   if (builder->options.precision == NPU_PRECISION_INT8 &&
       op->b_type == NPU_TYPE_BF16 && !host->fast_bf16)
-    host_op.b_type = NPU_TYPE_F32;
+    host_op.b_type = NPU_TYPE_S16;
   kernel = npu_kernel_open (host, &host_op, error);
   if (!kernel)
     g_prefix_error (error, "%s: ", name);

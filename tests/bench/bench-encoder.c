@@ -23,7 +23,7 @@ G_STATIC_ASSERT (N_STAGES <= BENCH_MAX_STAGES);
 
 typedef struct {
   guint n_mels, d, n_heads, n_layers;
-  gboolean coarse_int8; /* see NpuDevice */
+  gboolean int8_products, fast_int8, fast_bf16; /* see NpuDevice */
   float *mel, *states;
   gsize n_states; /* floats */
 } Window;
@@ -124,50 +124,52 @@ median_stage_ms (const Observed *seen, guint first, guint n, guint stage)
   return bench_median (values, n);
 }
 
-/* How much of an operation is in bfloat16 where the encoder is in int8: the
- * convolutions, and the projections of the first block's attention; where int8
- * is coarse, also its MLP and the second's attention. Where the CPU has no such
- * products, that part is in float. */
-static double
-bf16_part (const Window *window, guint stage)
+/* What an encoder in int8 multiplies in its careful part, and else. */
+static BenchType
+careful_type (const Window *window)
 {
-  const guint coarse = window->coarse_int8 ? 1 : 0;
+  if (window->fast_bf16)
+    return BENCH_BF16;
+  return window->fast_int8 ? BENCH_INT16 : BENCH_F32;
+}
 
+static BenchType
+int8_type (const Window *window)
+{
+  return window->int8_products ? BENCH_INT8 : careful_type (window);
+}
+
+/* How much of an operation is careful: the convolutions, and the projections of
+ * the first block's attention. */
+static double
+careful_part (const Window *window, guint stage)
+{
   if (stage < 2)
     return 1;
-  if (stage == 3 || stage == 5)
-    return MIN ((1.0 + coarse) / window->n_layers, 1);
-  return stage == 7 || stage == 8 ? (double) coarse / window->n_layers : 0;
+  return stage == 3 || stage == 5 ? 1.0 / window->n_layers : 0;
 }
 
 /* Of most of the operation. */
-static const char *
-main_peak (const Bench *bench, guint stage)
+static BenchType
+main_type (const Bench *bench, const Window *window, guint stage)
 {
-  const gboolean has_bf16 = bench->has_peaks && bench->peaks.bf16_all > 0;
-
   if (strcmp (bench->precision, "bf16") == 0 && stage != 4)
-    return has_bf16 ? "bf16" : "f32";
+    return window->fast_bf16 ? BENCH_BF16 : BENCH_F32;
   if (strcmp (bench->precision, "int8") != 0)
-    return "f32";
-  if (stage >= 2)
-    return "int8";
-  return bench->has_peaks && bench->peaks.bf16_all == 0 ? "f32" : "bf16";
+    return BENCH_F32;
+  return stage < 2 ? careful_type (window) : int8_type (window);
 }
 
 static double
 ms_at_peak (const Bench *bench, const Window *window, guint stage)
 {
-  const BenchPeaks *peaks = &bench->peaks;
+  const BenchPeak *peaks = bench->peaks.of;
   const double ms = 1e3 * stage_gflop (window, stage);
-  const double careful = peaks->bf16_all > 0 ? peaks->bf16_all : peaks->f32_all;
-  const double part = bf16_part (window, stage);
+  const double part =
+      strcmp (bench->precision, "int8") == 0 ? careful_part (window, stage) : 0;
 
-  if (strcmp (bench->precision, "bf16") == 0 && stage != 4)
-    return ms / careful;
-  if (strcmp (bench->precision, "int8") != 0)
-    return ms / peaks->f32_all;
-  return ms * part / careful + ms * (1 - part) / peaks->int8_all;
+  return ms * part / peaks[careful_type (window)].all +
+         ms * (1 - part) / peaks[main_type (bench, window, stage)].all;
 }
 
 /* Fills the breakdown, and the share of the whole. */
@@ -187,7 +189,7 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
     stage->peak_share = NAN;
     if (isnan (stage->gflop))
       continue;
-    stage->peak = main_peak (bench, i);
+    stage->peak = bench_type_name (main_type (bench, seen->window, i));
     if (bench->has_peaks) {
       const double ms = ms_at_peak (bench, seen->window, i);
 
@@ -213,7 +215,9 @@ window_new (const NpuModel *model, const NpuDevice *device)
   window->d = model->d;
   window->n_heads = model->n_heads;
   window->n_layers = model->n_layers;
-  window->coarse_int8 = host->coarse_int8;
+  window->int8_products = host->int8_products;
+  window->fast_int8 = host->fast_int8;
+  window->fast_bf16 = host->fast_bf16;
   window->mel = g_new (float, (gsize) model->n_mels *N_FRAMES);
   for (guint i = 0; i < model->n_mels * N_FRAMES; i++)
     window->mel[i] = (float) g_rand_double_range (rand, -1, 1.5);

@@ -83,14 +83,19 @@ add_peaks (GString *out, const BenchPeaks *peaks)
   add_key (out, "peak");
   g_string_append_c (out, '{');
   add_count (out, "threads", peaks->threads);
-  add_number (out, "f32_gflops_one", peaks->f32_one);
-  add_number (out, "f32_gflops_all", peaks->f32_all);
-  add_text (out, "f32_code", peaks->f32_code);
-  add_number (out, "bf16_gflops_one", peaks->bf16_one);
-  add_number (out, "bf16_gflops_all", peaks->bf16_all);
-  add_number (out, "int8_gops_one", peaks->int8_one);
-  add_number (out, "int8_gops_all", peaks->int8_all);
-  add_text (out, "int8_code", peaks->int8_code);
+  for (guint type = 0; type < BENCH_N_TYPES; type++) {
+    const BenchPeak *peak = &peaks->of[type];
+    const char *name = bench_type_name (type);
+    const char *unit =
+        type == BENCH_F32 || type == BENCH_BF16 ? "gflops" : "gops";
+    g_autofree char *one = g_strdup_printf ("%s_%s_one", name, unit);
+    g_autofree char *all = g_strdup_printf ("%s_%s_all", name, unit);
+    g_autofree char *code = g_strdup_printf ("%s_code", name);
+
+    add_number (out, one, peak->one);
+    add_number (out, all, peak->all);
+    add_text (out, code, peak->code);
+  }
   g_string_append_c (out, '}');
 }
 

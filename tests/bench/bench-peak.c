@@ -59,6 +59,23 @@ int8_c (void)
   return 2.0 * 64 * STEPS;
 }
 
+static double
+int16_c (void)
+{
+  gint32 sums[64];
+  gint16 a[64], b[64];
+
+  memset (sums, 0, sizeof sums);
+  memset (a, 0, sizeof a);
+  memset (b, 0, sizeof b);
+  for (int i = 0; i < STEPS; i++) {
+    __asm__ volatile("" : : "r"(a), "r"(b), "r"(sums) : "memory");
+    for (int j = 0; j < 64; j++)
+      sums[j] += (gint32) a[j] * b[j];
+  }
+  return 2.0 * 64 * STEPS;
+}
+
 #if defined(__x86_64__)
 
 /* A step of one chain. The factor may be another every time: else a compiler
@@ -99,6 +116,10 @@ int8_c (void)
 #define FMA_256(s) _mm256_fmadd_ps (a, b, s)
 #define DOT_512(s) _mm512_dpbusd_epi32 (s, a, b)
 #define DOT_256(s) _mm256_dpbusd_avx_epi32 (s, a, b)
+#define WORDS_512(s) _mm512_dpwssd_epi32 (s, a, b)
+#define WORDS_256(s) _mm256_dpwssd_avx_epi32 (s, a, b)
+#define MADD_512(s) _mm512_add_epi32 (s, _mm512_madd_epi16 (a, b))
+#define MADD_256(s) _mm256_add_epi32 (s, _mm256_madd_epi16 (a, b))
 #define BF16_512(s) _mm512_dpbf16_ps (s, (__m512bh) a, (__m512bh) b)
 #define PAIRS_512(s)                                                           \
   _mm512_add_epi32 (s,                                                         \
@@ -111,6 +132,13 @@ PEAK (f32_avx512, "avx512f", __m512, _mm512_setzero_ps (), FMA_512, 16)
 PEAK (f32_avx2, "avx2,fma", __m256, _mm256_setzero_ps (), FMA_256, 8)
 PEAK (bf16_avx512, "avx512f,avx512bf16", __m512, _mm512_setzero_ps (), BF16_512,
     32)
+PEAK (int16_avx512vnni, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512 (),
+    WORDS_512, 32)
+PEAK (int16_avxvnni, "avx2,avxvnni", __m256i, _mm256_setzero_si256 (),
+    WORDS_256, 16)
+PEAK (int16_avx512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512 (),
+    MADD_512, 32)
+PEAK (int16_avx2, "avx2", __m256i, _mm256_setzero_si256 (), MADD_256, 16)
 PEAK (int8_avx512vnni, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512 (),
     DOT_512, 64)
 PEAK (
@@ -121,60 +149,43 @@ PEAK (int8_avx2, "avx2", __m256i, _mm256_setzero_si256 (), PAIRS_256, 32)
 
 #endif
 
-static PeakFunc
-choose_f32 (const char **code)
-{
+/* Of each type the first that the CPU has. */
+static const struct {
+  BenchType type;
+  guint flag;
+  PeakFunc run;
+  const char *code;
+} codes[] = {
 #if defined(__x86_64__)
-  const unsigned flags = npu_cpu_flags ();
-
-  if (flags & NPU_CPU_AVX512) {
-    *code = "AVX-512 FMA";
-    return f32_avx512;
-  }
-  if (flags & NPU_CPU_AVX2) {
-    *code = "AVX2 FMA";
-    return f32_avx2;
-  }
+    {BENCH_F32, NPU_CPU_AVX512, f32_avx512, "AVX-512 FMA"},
+    {BENCH_F32, NPU_CPU_AVX2, f32_avx2, "AVX2 FMA"},
+    {BENCH_BF16, NPU_CPU_AVX512_BF16, bf16_avx512, "AVX-512 vdpbf16ps"},
+    {BENCH_INT16, NPU_CPU_AVX512_VNNI, int16_avx512vnni, "AVX-512 vpdpwssd"},
+    {BENCH_INT16, NPU_CPU_AVX_VNNI, int16_avxvnni, "AVX vpdpwssd"},
+    {BENCH_INT16, NPU_CPU_AVX512, int16_avx512, "AVX-512 vpmaddwd"},
+    {BENCH_INT16, NPU_CPU_AVX2, int16_avx2, "AVX2 vpmaddwd"},
+    {BENCH_INT8, NPU_CPU_AVX512_VNNI, int8_avx512vnni, "AVX-512 vpdpbusd"},
+    {BENCH_INT8, NPU_CPU_AVX_VNNI, int8_avxvnni, "AVX vpdpbusd"},
+    {BENCH_INT8, NPU_CPU_AVX512, int8_avx512, "AVX-512 vpmaddubsw"},
+    {BENCH_INT8, NPU_CPU_AVX2, int8_avx2, "AVX2 vpmaddubsw"},
 #endif
-  *code = "compiled C";
-  return f32_c;
-}
+    {BENCH_F32, 0, f32_c, "compiled C"},
+    {BENCH_INT16, 0, int16_c, "compiled C"},
+    {BENCH_INT8, 0, int8_c, "compiled C"},
+};
 
+/* NULL where the CPU has none. */
 static PeakFunc
-choose_int8 (const char **code)
+choose (BenchType type, const char **code)
 {
-#if defined(__x86_64__)
-  const unsigned flags = npu_cpu_flags ();
+  const guint flags = npu_cpu_flags ();
 
-  if (flags & NPU_CPU_AVX512_VNNI) {
-    *code = "AVX-512 vpdpbusd";
-    return int8_avx512vnni;
-  }
-  if (flags & NPU_CPU_AVX_VNNI) {
-    *code = "AVX vpdpbusd";
-    return int8_avxvnni;
-  }
-  if (flags & NPU_CPU_AVX512) {
-    *code = "AVX-512 vpmaddubsw";
-    return int8_avx512;
-  }
-  if (flags & NPU_CPU_AVX2) {
-    *code = "AVX2 vpmaddubsw";
-    return int8_avx2;
-  }
-#endif
-  *code = "compiled C";
-  return int8_c;
-}
-
-/* NULL where the CPU has no products of bfloat16. */
-static PeakFunc
-choose_bf16 (void)
-{
-#if defined(__x86_64__)
-  if (npu_cpu_flags () & NPU_CPU_AVX512_BF16)
-    return bf16_avx512;
-#endif
+  for (gsize i = 0; i < G_N_ELEMENTS (codes); i++)
+    if (codes[i].type == type && (codes[i].flag & ~flags) == 0) {
+      *code = codes[i].code;
+      return codes[i].run;
+    }
+  *code = "none";
   return NULL;
 }
 
@@ -230,21 +241,27 @@ rate_of (PeakFunc run, guint n_threads)
 void
 bench_peaks_measure (guint n_threads, BenchPeaks *peaks)
 {
-  const PeakFunc bf16 = choose_bf16 ();
-  PeakFunc f32, int8;
+  PeakFunc run[BENCH_N_TYPES];
 
   *peaks = (BenchPeaks){.threads = n_threads};
-  f32 = choose_f32 (&peaks->f32_code);
-  int8 = choose_int8 (&peaks->int8_code);
+  for (guint type = 0; type < BENCH_N_TYPES; type++)
+    run[type] = choose (type, &peaks->of[type].code);
   /* The best of the rounds: others on the machine only take away. */
-  for (guint i = 0; i < ROUNDS; i++) {
-    peaks->f32_one = MAX (peaks->f32_one, rate_of (f32, 1));
-    peaks->f32_all = MAX (peaks->f32_all, rate_of (f32, n_threads));
-    if (bf16 != NULL) {
-      peaks->bf16_one = MAX (peaks->bf16_one, rate_of (bf16, 1));
-      peaks->bf16_all = MAX (peaks->bf16_all, rate_of (bf16, n_threads));
+  for (guint i = 0; i < ROUNDS; i++)
+    for (guint type = 0; type < BENCH_N_TYPES; type++) {
+      BenchPeak *peak = &peaks->of[type];
+
+      if (!run[type])
+        continue;
+      peak->one = MAX (peak->one, rate_of (run[type], 1));
+      peak->all = MAX (peak->all, rate_of (run[type], n_threads));
     }
-    peaks->int8_one = MAX (peaks->int8_one, rate_of (int8, 1));
-    peaks->int8_all = MAX (peaks->int8_all, rate_of (int8, n_threads));
-  }
+}
+
+const char *
+bench_type_name (BenchType type)
+{
+  static const char *const names[] = {"f32", "bf16", "int16", "int8"};
+
+  return names[type];
 }

@@ -8,14 +8,28 @@
 
 G_BEGIN_DECLS
 
-/* Operations (a multiply-add is two) per second, in 1e9. */
+/* What is multiplied; integers are summed in 32 bits. */
+typedef enum {
+  BENCH_F32,
+  BENCH_BF16,
+  BENCH_INT16,
+  BENCH_INT8, /* unsigned by signed */
+  BENCH_N_TYPES
+} BenchType;
+
+/* "f32" and so on. */
+const char *bench_type_name (BenchType type);
+
+/* Operations (a multiply-add is two) per second, in 1e9: with 1 and with N
+ * threads, 0 where there are no such instructions. */
 typedef struct {
-  guint threads;             /* N */
-  double f32_one, f32_all;   /* with 1 and with N threads */
-  double int8_one, int8_all; /* u8 x s8 sums in 32 bits */
-  double bf16_one, bf16_all; /* 0: no such instructions */
-  const char *f32_code;      /* which instructions: "avx512 fma" */
-  const char *int8_code;
+  double one, all;
+  const char *code; /* which instructions: "AVX-512 FMA" */
+} BenchPeak;
+
+typedef struct {
+  guint threads; /* N */
+  BenchPeak of[BENCH_N_TYPES];
 } BenchPeaks;
 
 /* Takes about a second. */

@@ -45,13 +45,12 @@ bench_print_peaks (const Bench *bench)
 {
   const BenchPeaks *peaks = &bench->peaks;
 
-  g_print ("\npeak of this machine: 1 thread, %u threads\n"
-           "  f32   %8.1f %8.1f GFLOP/s (%s)\n"
-           "  bf16  %8.1f %8.1f GFLOP/s\n"
-           "  int8  %8.1f %8.1f GOP/s (%s)\n",
-      peaks->threads, peaks->f32_one, peaks->f32_all, peaks->f32_code,
-      peaks->bf16_one, peaks->bf16_all, peaks->int8_one, peaks->int8_all,
-      peaks->int8_code);
+  g_print (
+      "\npeak of this machine: 1 thread, %u threads, Goperations a second\n",
+      peaks->threads);
+  for (guint type = 0; type < BENCH_N_TYPES; type++)
+    g_print ("  %-5s %8.1f %8.1f (%s)\n", bench_type_name (type),
+        peaks->of[type].one, peaks->of[type].all, peaks->of[type].code);
 }
 
 /* --- tables ------------------------------------------------------------ */

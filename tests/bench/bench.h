@@ -33,7 +33,7 @@ typedef struct {
   double ms, time_percent;
   double gflop; /* NAN: not counted */
   double peak_share;
-  const char *peak; /* "f32", "bf16", "int8", or NULL */
+  const char *peak; /* bench_type_name(), or NULL */
 } BenchStage;
 
 #define BENCH_MAX_STAGES 16

@@ -87,15 +87,15 @@ run_layernorm_f32 (Fixture *f)
 static void
 run_layernorm_q8 (Fixture *f)
 {
-  f->level->kernels.layernorm_q8 (f->bytes, f->y, f->x, WIDTH, f->columns,
-      f->columns, 1e-5f, ROWS, WIDTH, NPU_Q8_LEVELS);
+  f->level->kernels.layernorm_q8 (
+      f->bytes, f->y, f->x, WIDTH, f->columns, f->columns, 1e-5f, ROWS, WIDTH);
 }
 
 static void
 run_quantize_q8 (Fixture *f)
 {
   f->level->kernels.quantize_q8 (
-      f->bytes, f->y, f->x, HIDDEN, f->columns, ROWS, HIDDEN, NPU_Q8_LEVELS);
+      f->bytes, f->y, f->x, HIDDEN, f->columns, ROWS, HIDDEN);
 }
 
 static void

@@ -11,49 +11,50 @@
 
 typedef struct {
   int rows, n, k, c_stride, a_stride;
-  gboolean extreme; /* every value the largest there is */
+  gboolean extreme; /* the largest sums, or values that are no numbers */
   GuardSide side;
 } Case;
 
-static gint32
-ref_product (const guint8 *a, const gint8 *b, int k)
+static gint64
+ref_product (const gint16 *a, const gint16 *b, int k)
 {
-  gint32 sum = 0;
+  gint64 sum = 0;
 
   for (int i = 0; i < k; i++)
-    sum += (gint32) a[i] * b[i];
+    sum += a[i] * b[i];
   return sum;
 }
 
+/* Rows of all norms up to the largest, of one value or of many. */
 static void
-fill_operands (const Case *c, guint8 *a, gint8 *b)
+fill_operand (gint16 *x, int n, const Case *c)
 {
-  const int levels = NPU_Q8_LEVELS_16_BITS, zero = NPU_Q8_ZERO (levels);
-  const int a_size = (c->rows - 1) * c->a_stride + c->k;
+  const int most = (int) (NPU_S16_NORM / sqrt (c->k));
 
-  for (int i = 0; i < a_size; i++)
-    a[i] = (guint8) (zero + (c->extreme ? levels
-                                        : g_test_rand_int_range (
-                                              -levels, levels + 1)));
-  for (int i = 0; i < c->n * c->k; i++)
-    b[i] = (gint8) (c->extreme ? (i / c->k % 2 ? -levels : levels)
-                               : g_test_rand_int_range (-levels, levels + 1));
+  for (int i = 0; i < n; i++)
+    x[i] = (gint16) (c->extreme ? most : g_test_rand_int_range (-most, most));
+  if (!c->extreme) /* one of every second row is as large as it can be */
+    for (int i = 0; i + c->k <= n; i += 2 * c->k) {
+      memset (x + i, 0, c->k * sizeof *x);
+      x[i + g_test_rand_int_range (0, c->k)] = (gint16) NPU_S16_NORM;
+    }
 }
 
 static void
-run_case_s8 (const NpuGemmKernel *kernel, const Case *c)
+run_case_s16 (const NpuGemmKernel *kernel, const Case *c)
 {
-  g_autoptr (Guarded) a =
-      guarded_new ((gsize) (c->rows - 1) * c->a_stride + c->k, c->side);
-  g_autoptr (Guarded) weight = guarded_new ((gsize) c->n * c->k, c->side);
-  g_autoptr (Guarded) packed = guarded_new ((gsize) c->n * c->k, c->side);
+  const int a_size = (c->rows - 1) * c->a_stride + c->k;
+  const gsize weight_size = (gsize) c->n * c->k * sizeof (gint16);
+  g_autoptr (Guarded) a = guarded_new (a_size * sizeof (gint16), c->side);
+  g_autoptr (Guarded) weight = guarded_new (weight_size, c->side);
+  g_autoptr (Guarded) packed = guarded_new (weight_size, c->side);
   g_autoptr (Guarded) out = guarded_new (
       ((gsize) (c->rows - 1) * c->c_stride + c->n) * sizeof (gint32), c->side);
-  const guint8 *x = guarded_data (a);
-  const gint8 *w = guarded_data (weight);
+  const gint16 *x = guarded_data (a), *w = guarded_data (weight);
   const gint32 *y = guarded_data (out);
 
-  fill_operands (c, guarded_data (a), guarded_data (weight));
+  fill_operand (guarded_data (a), a_size, c);
+  fill_operand (guarded_data (weight), c->n * c->k, c);
   kernel->pack (guarded_data (packed), w, c->n, c->k);
   kernel->run (guarded_data (out), c->c_stride, x, c->a_stride,
       guarded_data (packed), c->rows, c->n, c->k);
@@ -74,7 +75,7 @@ run_cases (const NpuGemmKernel *kernel, RunCase run_case, int k)
 {
   for (int rows = 1; rows <= NPU_TILE_ROWS; rows += rows < 14 ? 1 : 25)
     for (guint side = 0; side < N_GUARD_SIDES; side++) {
-      Case c = {.rows = rows, .n = 48, .k = k, .side = side};
+      Case c = {.rows = rows, .n = 96, .k = k, .side = side};
 
       c.a_stride = c.k;
       c.c_stride = c.n;
@@ -92,13 +93,13 @@ run_cases (const NpuGemmKernel *kernel, RunCase run_case, int k)
 }
 
 static void
-test_gemm_s8 (gconstpointer data)
+test_gemm_s16 (gconstpointer data)
 {
-  static const int depths[] = {4, 64, 384, 1024, 1028, 2048, 5120};
+  static const int depths[] = {4, 64, 240, 384, 512, 516, 2048, 5120};
   const Level *level = data;
 
   for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
-    run_cases (&level->kernels.gemm_s8, run_case_s8, depths[i]);
+    run_cases (&level->kernels.gemm_s16, run_case_s16, depths[i]);
 }
 
 /* --- floats ------------------------------------------------------------- */
@@ -159,7 +160,7 @@ test_gemm_f32 (gconstpointer data)
 static void
 test_gemm_f32_rows (gconstpointer data)
 {
-  enum { N = 32, K = 600 };
+  enum { N = 64, K = 600 };
   const Level *level = data;
   const NpuGemmKernel *kernel = &level->kernels.gemm_f32;
   g_autofree float *x = new_normal (NPU_TILE_ROWS * K, 1.5);
@@ -186,6 +187,6 @@ add_gemm_tests (const Level *level)
     add_level_test (level, "gemm_f32", test_gemm_f32);
     add_level_test (level, "gemm_f32/rows", test_gemm_f32_rows);
   }
-  if (level->kernels.gemm_s8.run)
-    add_level_test (level, "gemm_s8", test_gemm_s8);
+  if (level->kernels.gemm_s16.run)
+    add_level_test (level, "gemm_s16", test_gemm_s16);
 }

@@ -72,7 +72,7 @@ test_quantize (gconstpointer data)
 
   npu_rotation_signs (signs, WIDTH);
   level->kernels.quantize_q8 (
-      actual, actual_scale, x, WIDTH, signs, ROWS, WIDTH, NPU_Q8_LEVELS);
+      actual, actual_scale, x, WIDTH, signs, ROWS, WIDTH);
   plain_quantize_q8 (expected, expected_scale, x, WIDTH, signs, ROWS, WIDTH);
   check_near (actual_scale, expected_scale, ROWS, 1e-6);
   for (gsize i = 0; i < ROWS * WIDTH; i++)

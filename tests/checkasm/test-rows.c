@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EPSILON 1e-5f
@@ -16,7 +17,6 @@ static const int widths[] = {1, 5, 15, 16, 17, 63, 64, 80, 100, 384, 513, 1280};
 static const int q8_widths[] = {64, 128, 192, 320, 384, 512, 640, 768, 1024,
     1280, 1536, 2048, 3072, 5120, NPU_Q8_COLUMNS};
 static const int row_counts[] = {1, 3, 64};
-static const int q8_levels[] = {NPU_Q8_LEVELS, NPU_Q8_LEVELS_16_BITS};
 
 /* y[rows][d] in float64. */
 static void
@@ -65,19 +65,17 @@ ref_rotate (double *x, int n)
 /* Bytes and scale are what quantising expected[n] gives, within half a step
  * and float's error. */
 static void
-check_q8_row (
-    const guint8 *y, float scale, const double *expected, int n, int levels)
+check_q8_row (const guint8 *y, float scale, const double *expected, int n)
 {
   double largest = 0, step;
 
   for (int j = 0; j < n; j++)
     largest = MAX (largest, fabs (expected[j]));
-  step = largest / levels;
+  step = largest / NPU_Q8_LEVELS;
   g_assert_cmpfloat_with_epsilon (scale, step, 1e-5 * step);
   for (int j = 0; j < n; j++)
     g_assert_cmpfloat_with_epsilon (
-        (y[j] - NPU_Q8_ZERO (levels)) * (double) scale, expected[j],
-        0.505 * scale);
+        (y[j] - NPU_Q8_ZERO) * (double) scale, expected[j], 0.505 * scale);
 }
 
 /* A matrix of @rows rows between guard pages, with garbage-free contents. */
@@ -149,8 +147,7 @@ check_layernorm_f32 (
 
 /* Changes norm->expected to what it is after rotation. */
 static void
-check_layernorm_q8 (
-    const NpuKernels *kernels, Norm *norm, int levels, GuardSide side)
+check_layernorm_q8 (const NpuKernels *kernels, Norm *norm, GuardSide side)
 {
   const int d = norm->d;
   g_autoptr (Guarded) out = guarded_new ((gsize) norm->rows * d, side);
@@ -160,10 +157,10 @@ check_layernorm_q8 (
 
   kernels->layernorm_q8 (guarded_data (out), guarded_data (scales),
       guarded_data (norm->x), norm->x_stride, guarded_data (norm->gamma),
-      guarded_data (norm->beta), EPSILON, norm->rows, d, levels);
+      guarded_data (norm->beta), EPSILON, norm->rows, d);
   for (int i = 0; i < norm->rows; i++) {
     ref_rotate (norm->expected + i * d, d);
-    check_q8_row (y + i * d, scale[i], norm->expected + i * d, d, levels);
+    check_q8_row (y + i * d, scale[i], norm->expected + i * d, d);
   }
 }
 
@@ -177,7 +174,7 @@ test_layernorm_q8 (gconstpointer data)
       Norm norm;
 
       norm_init (&norm, row_counts[i % 2], q8_widths[i], 3, 0.5, side);
-      check_layernorm_q8 (&level->kernels, &norm, q8_levels[i % 2], side);
+      check_layernorm_q8 (&level->kernels, &norm, side);
       norm_clear (&norm);
     }
 }
@@ -215,7 +212,7 @@ test_layernorm_outliers (gconstpointer data)
   ref_layernorm (norm.expected, x, norm.x_stride, guarded_data (norm.gamma),
       guarded_data (norm.beta), norm.rows, norm.d);
   check_layernorm_f32 (&level->kernels, &norm, 2e-5, GUARD_AFTER);
-  check_layernorm_q8 (&level->kernels, &norm, NPU_Q8_LEVELS, GUARD_AFTER);
+  check_layernorm_q8 (&level->kernels, &norm, GUARD_AFTER);
   norm_clear (&norm);
 }
 
@@ -252,7 +249,7 @@ test_layernorm_extremes (gconstpointer data)
 /* Every kernel gives C's bytes and scales. */
 static void
 check_quantize (const Level *level, const float *x, int x_stride,
-    const float *column_scale, int rows, int k, int levels, GuardSide side)
+    const float *column_scale, int rows, int k, GuardSide side)
 {
   g_autoptr (Guarded) in =
       guarded_copy (x, (gsize) (rows - 1) * x_stride + k, side);
@@ -264,10 +261,9 @@ check_quantize (const Level *level, const float *x, int x_stride,
   NpuKernels c;
 
   npu_kernels_init (&c, 0);
-  c.quantize_q8 (
-      expected, expected_scale, x, x_stride, column_scale, rows, k, levels);
+  c.quantize_q8 (expected, expected_scale, x, x_stride, column_scale, rows, k);
   level->kernels.quantize_q8 (guarded_data (out), guarded_data (scales),
-      guarded_data (in), x_stride, guarded_data (columns), rows, k, levels);
+      guarded_data (in), x_stride, guarded_data (columns), rows, k);
   g_assert_cmpmem (
       guarded_data (out), (gsize) rows * k, expected, (gsize) rows * k);
   g_assert_cmpmem (guarded_data (scales), rows * sizeof (float), expected_scale,
@@ -287,9 +283,7 @@ test_quantize (gconstpointer data)
 
     fill_uniform (column_scale, k, -20, 20);
     for (guint side = 0; side < N_GUARD_SIDES; side++)
-      for (guint l = 0; l < G_N_ELEMENTS (q8_levels); l++)
-        check_quantize (
-            level, x, stride, column_scale, rows, k, q8_levels[l], side);
+      check_quantize (level, x, stride, column_scale, rows, k, side);
   }
 }
 
@@ -301,7 +295,7 @@ test_quantize_is_exact (gconstpointer data)
   const Level *level = data;
 
   for (int n = 0; n < 60; n++) {
-    const int k = q8_widths[n % 9], levels = q8_levels[n / 9 % 2];
+    const int k = q8_widths[n % 9];
     g_autofree float *x = new_normal (k, pow (10, n - 30));
     g_autofree float *signs = g_new (float, k);
     g_autofree double *expected = g_new (double, k);
@@ -314,11 +308,11 @@ test_quantize_is_exact (gconstpointer data)
     for (int j = 0; j < k; j++)
       expected[j] = (double) x[j] * signs[j];
     ref_rotate (expected, k);
-    level->kernels.quantize_q8 (y, &scale, x, k, signs, 1, k, levels);
-    check_q8_row (y, scale, expected, k, levels);
+    level->kernels.quantize_q8 (y, &scale, x, k, signs, 1, k);
+    check_q8_row (y, scale, expected, k);
     for (int j = 0; j < k; j++)
-      largest = MAX (largest, ABS (y[j] - NPU_Q8_ZERO (levels)));
-    g_assert_cmpint (largest, ==, levels);
+      largest = MAX (largest, ABS (y[j] - NPU_Q8_ZERO));
+    g_assert_cmpint (largest, ==, NPU_Q8_LEVELS);
   }
 }
 
@@ -363,7 +357,7 @@ test_quantize_hostile (gconstpointer data)
 
       for (int n = 0; n < K; n++)
         x[n] = values[n % 3 ? i : j];
-      check_quantize (level, x, K, signs, 1, K, NPU_Q8_LEVELS, GUARD_AFTER);
+      check_quantize (level, x, K, signs, 1, K, GUARD_AFTER);
     }
 }
 
@@ -376,10 +370,105 @@ test_quantize_zeros (gconstpointer data)
   guint8 y[64];
 
   npu_rotation_signs (signs, 64);
-  level->kernels.quantize_q8 (y, &scale, x, 64, signs, 1, 64, NPU_Q8_LEVELS);
+  level->kernels.quantize_q8 (y, &scale, x, 64, signs, 1, 64);
   g_assert_cmpfloat (scale, ==, 0);
   for (guint j = 0; j < G_N_ELEMENTS (y); j++)
-    g_assert_cmpuint (y[j], ==, NPU_Q8_ZERO (NPU_Q8_LEVELS));
+    g_assert_cmpuint (y[j], ==, NPU_Q8_ZERO);
+}
+
+/* --- 16 bits ------------------------------------------------------------ */
+
+/* @y is what quantising x[k] gives, within half a step and float's error, and
+ * no longer than what products of two such rows rely on. */
+static void
+check_s16_row (const gint16 *y, float scale, const float *x, int k)
+{
+  double squares = 0, steps = 0, step;
+
+  for (int j = 0; j < k; j++) {
+    squares += (double) x[j] * x[j];
+    steps += (double) y[j] * y[j];
+  }
+  step = sqrt (squares) / (double) NPU_S16_NORM;
+  g_assert_cmpfloat_with_epsilon (scale, step, 1e-5 * step);
+  g_assert_cmpfloat (steps, <, INT32_MAX / 2);
+  for (int j = 0; j < k; j++)
+    g_assert_cmpfloat_with_epsilon (
+        y[j] * (double) scale, x[j], (0.5 + 1e-5 * abs (y[j])) * scale);
+}
+
+static void
+check_s16 (const Level *level, const float *x, int x_stride, int rows, int k,
+    GuardSide side)
+{
+  g_autoptr (Guarded) in =
+      guarded_copy (x, (gsize) (rows - 1) * x_stride + k, side);
+  g_autoptr (Guarded) out =
+      guarded_new ((gsize) rows * k * sizeof (gint16), side);
+  g_autoptr (Guarded) scales = guarded_new (rows * sizeof (float), side);
+  const gint16 *y = guarded_data (out);
+  const float *scale = guarded_data (scales);
+
+  level->kernels.quantize_s16 (guarded_data (out), guarded_data (scales),
+      guarded_data (in), x_stride, rows, k);
+  for (int i = 0; i < rows; i++)
+    check_s16_row (y + (gsize) i * k, scale[i], x + (gsize) i * x_stride, k);
+}
+
+static void
+test_quantize_s16 (gconstpointer data)
+{
+  const Level *level = data;
+
+  for (guint i = 0; i < G_N_ELEMENTS (widths); i++)
+    for (int exponent = -30; exponent <= 35; exponent += 13) {
+      const int k = widths[i], rows = row_counts[i % 3];
+      /* Rows overlap, as a convolution's do, or have gaps. */
+      const int stride = i % 2 ? k + 3 : (k + 1) / 2;
+      const gsize n = (gsize) (rows - 1) * stride + k;
+      g_autofree float *x = new_normal (n, pow (10, exponent));
+
+      x[n / 2] *= 500;
+      for (guint side = 0; side < N_GUARD_SIDES; side++)
+        check_s16 (level, x, stride, rows, k, side);
+    }
+}
+
+/* One value is all of its row's norm. */
+static void
+test_quantize_s16_hostile (gconstpointer data)
+{
+  static const float values[] = {1e-30f, 1, -1, 1e30f, -3e38f};
+  const Level *level = data;
+  enum { K = 67 };
+  float x[K] = {0}, scale = 1;
+  gint16 y[K];
+
+  level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
+  g_assert_cmpfloat (scale, ==, 0);
+  for (int j = 0; j < K; j++)
+    g_assert_cmpint (y[j], ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+    for (int j = 0; j < K; j++) {
+      memset (x, 0, sizeof x);
+      x[j] = values[i];
+      level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
+      g_assert_cmpint (abs (y[j]), ==, (int) NPU_S16_NORM);
+      check_s16_row (y, scale, x, K);
+    }
+  /* Too small for a scale. */
+  for (int j = 0; j < K; j++)
+    x[j] = 1e-40f;
+  level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
+  g_assert_cmpfloat (scale, ==, 0);
+  /* What is no number makes its row none. */
+  x[4] = 1;
+  x[5] = NAN;
+  level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
+  g_assert_true (isnan (scale));
+  x[5] = INFINITY;
+  level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
+  g_assert_false (isfinite (scale));
 }
 
 /* --- bfloat16 ----------------------------------------------------------- */
@@ -429,5 +518,7 @@ add_rows_tests (const Level *level)
   add_level_test (level, "quantize/half-a-step", test_quantize_is_exact);
   add_level_test (level, "quantize/hostile", test_quantize_hostile);
   add_level_test (level, "quantize/zeros", test_quantize_zeros);
+  add_level_test (level, "quantize-s16/half-a-step", test_quantize_s16);
+  add_level_test (level, "quantize-s16/hostile", test_quantize_s16_hostile);
   add_level_test (level, "convert-bf16/ties-to-even", test_bf16);
 }

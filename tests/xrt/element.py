@@ -147,7 +147,7 @@ def check_bf16(scratch, wav, model, window, n_windows):
 def check_int8(scratch, wav, model, window, n_windows):
     def check(states):
         expected = on_cpu(scratch, wav, model, window, "int8")
-        assert states == expected, "int8 states are not the CPU's"
+        compare("int8 on the NPU, on the CPU", states, expected, 0.999, 0.98)
     check_depths(scratch, wav, model, window, n_windows, "int8", check)
 
 

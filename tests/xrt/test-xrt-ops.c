@@ -98,7 +98,7 @@ fill_q8 (NpuBuffer *buffer, guint rows, guint k)
     for (gsize i = 0; i < (gsize) 64 * k; i++)
       x[i] += 0.01f * (float) (tile + i % 5);
     kernels.quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (k)), x, k, signs,
-        (int) MIN (rows - tile * 64, 64), (int) k, NPU_Q8_LEVELS_16_BITS);
+        (int) MIN (rows - tile * 64, 64), (int) k);
   }
 }
 

@@ -398,14 +398,11 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device = g_new0 (CpuDevice, 1);
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
-  device->q8_levels = !device->kernels.gemm_s8.run && cpu_gemm_s8_is_exact ()
-                          ? NPU_Q8_LEVELS
-                          : NPU_Q8_LEVELS_16_BITS;
-#ifdef __x86_64__
-  /* Elsewhere oneDNN may multiply int8 by a reference in double. */
-  device->base.fast_int8 = TRUE;
-#endif
-  device->base.coarse_int8 = device->q8_levels < NPU_Q8_LEVELS;
+  device->base.int8_products =
+      (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
+      cpu_gemm_s8_is_exact ();
+  device->base.fast_int8 =
+      device->base.int8_products || device->kernels.gemm_s16.run;
   device->base.fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 &&
       ((flags & NPU_CPU_FAST_BF16) != 0 || cpu_gemm_has_amx ()) &&

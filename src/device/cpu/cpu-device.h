@@ -13,7 +13,6 @@ G_BEGIN_DECLS
 typedef struct {
   NpuDevice base;
   NpuKernels kernels; /* the table for this CPU */
-  int q8_levels;      /* of int8 products: as many as are exact */
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */
   NpuTileObserver tile_observer;
@@ -52,13 +51,12 @@ struct _CpuKernel {
   const NpuAttentionKernel *attention; /* QKV_TILES and attention */
   const NpuKernel *tiles_for; /* QKV_TILES: another device's attention, or
                                * NULL */
-  int q8_levels;              /* the device's */
   CpuGemm *gemm;
-  gboolean bf16_product; /* of bfloat16, else of float */
-  float *bias;           /* linear's, or beta */
+  NpuType product; /* linear: the type that is multiplied */
+  float *bias;     /* linear's, or beta */
   float *gamma;
-  float *weight_scale; /* [n], int8 weights */
-  gint32 *zero_sum;    /* [n], int8 weights: see epilogue_s32 */
+  float *weight_scale; /* [n], weights of integers */
+  gint32 *zero_sum;    /* [n], likewise: see epilogue_s32 */
   float *signs;        /* [k] of the rotation, int8 weights */
   float *c_signs;      /* [n], where rows are quantised */
 };

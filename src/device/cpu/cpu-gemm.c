@@ -403,14 +403,16 @@ cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight, guint n,
 }
 
 CpuGemm *
-cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight, guint n,
-    guint k, GError **error)
+cpu_gemm_new_s8 (const gint8 *weight, guint n, guint k, GError **error)
 {
-  CpuGemm *gemm = gemm_new_own (own, weight, n, k, sizeof (gint8));
-
-  if (gemm)
-    return gemm;
   return gemm_new (weight, n, k, (Types){dnnl_u8, dnnl_s8, dnnl_s32}, error);
+}
+
+CpuGemm *
+cpu_gemm_new_s16 (
+    const NpuGemmKernel *own, const gint16 *weight, guint n, guint k)
+{
+  return gemm_new_own (own, weight, n, k, sizeof (gint16));
 }
 
 /* Whether oneDNN took its plain reference code, which is for checking only. */
@@ -463,7 +465,6 @@ gboolean
 cpu_gemm_s8_is_exact (void)
 {
   enum { N = 64 };
-  static const NpuGemmKernel none;
   static gint8 weight[N * N];
   static guint8 a[NPU_TILE_ROWS * N] __attribute__ ((aligned (64)));
   static gint32 c[NPU_TILE_ROWS * N] __attribute__ ((aligned (64)));
@@ -477,7 +478,7 @@ cpu_gemm_s8_is_exact (void)
 
     memset (weight, 127, sizeof weight);
     memset (a, 255, sizeof a);
-    gemm = cpu_gemm_new_s8 (&none, weight, N, N, NULL);
+    gemm = cpu_gemm_new_s8 (weight, N, N, NULL);
     thread = cpu_gemm_thread_new ();
     if (gemm) {
       g_autofree guint8 *scratch = g_malloc (gemm->scratch_size + 64);

@@ -33,8 +33,12 @@ void cpu_gemm_thread_free (CpuGemmThread *thread);
 CpuGemm *cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight,
     guint n, guint k, GError **error);
 /* The same from u8 A and s8 weights to int32 C. */
-CpuGemm *cpu_gemm_new_s8 (const NpuGemmKernel *own, const gint8 *weight,
-    guint n, guint k, GError **error);
+CpuGemm *cpu_gemm_new_s8 (
+    const gint8 *weight, guint n, guint k, GError **error);
+/* The same from int16 A and weights to int32 C; NULL where @own does not take
+ * the shape: oneDNN has no such product. */
+CpuGemm *cpu_gemm_new_s16 (
+    const NpuGemmKernel *own, const gint16 *weight, guint n, guint k);
 /* The same from bfloat16 A and weights to float C; UNSUPPORTED where oneDNN
  * has no fast product of that type for this CPU. */
 CpuGemm *cpu_gemm_new_bf16 (

@@ -8,22 +8,35 @@
 #include "cpu-ops.h"
 #include "device/q8-weights.h"
 
+/* A tile of 16-bit rows, then their scales. */
+#define S16_TILE_SCALES(k) (NPU_TILE_ROWS * (gsize) (k) * sizeof (gint16))
+
 /* A worker's scratch while it computes a linear tile. */
 typedef struct {
-  float *x;    /* [64][k] or less: A on its way to the product's type */
-  guint8 *a;   /* [64][k] dense, of the product's type, or q8 with scales */
+  float *x;    /* [64][k] or less: A on its way to bytes, or from them */
+  guint8 *a;   /* [64][k] dense, of the product's type; integers with scales */
   guint8 *acc; /* [64][block] */
   float *c;    /* [64][block], or [64][n] where rows are quantised */
   guint8 *onednn;
   gsize size;
 } LinearScratch;
 
-static gsize
-scratch_x_size (const NpuOp *op)
+/* Whether bytes are multiplied as what they stand for, in float: where there
+ * is no int8 product to rely on. */
+static gboolean
+multiplies_bytes_in_float (const CpuKernel *kernel)
 {
+  return kernel->op.b_type == NPU_TYPE_Q8 && kernel->product == NPU_TYPE_F32;
+}
+
+static gsize
+scratch_x_size (const CpuKernel *kernel)
+{
+  const NpuOp *op = &kernel->op;
   const gsize k = op->k;
 
-  if (op->a_type == NPU_TYPE_BF16 && op->b_type == NPU_TYPE_Q8)
+  if (multiplies_bytes_in_float (kernel) ||
+      (op->a_type == NPU_TYPE_BF16 && op->b_type == NPU_TYPE_Q8))
     return NPU_TILE_ROWS * k * sizeof (float);
   /* One row between its rounding and the float product. */
   return op->b_type == NPU_TYPE_BF16 ? k * sizeof (guint16) : 0;
@@ -59,7 +72,7 @@ linear_scratch (const CpuKernel *kernel, guint8 *base)
   scratch.c = at (base, offset);
   offset += CPU_ALIGNED (c_size);
   scratch.x = at (base, offset);
-  offset += CPU_ALIGNED (scratch_x_size (op));
+  offset += CPU_ALIGNED (scratch_x_size (kernel));
   scratch.onednn = at (base, offset);
   offset += CPU_ALIGNED (cpu_gemm_scratch_size (kernel->gemm));
   scratch.size = offset;
@@ -92,7 +105,7 @@ linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
   float *expanded = quantise ? scratch->x : (float *) scratch->a;
   LinearLeft left = {scratch->a, op->k, NULL};
 
-  if (kernel->bf16_product) {
+  if (kernel->product == NPU_TYPE_BF16) {
     if (op->a_stride == op->k)
       left.rows = x;
     else
@@ -106,8 +119,8 @@ linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
   if (quantise) {
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
-    kernel->kernels->quantize_q8 (scratch->a, scale, expanded, op->k,
-        kernel->signs, rows, op->k, kernel->q8_levels);
+    kernel->kernels->quantize_q8 (
+        scratch->a, scale, expanded, op->k, kernel->signs, rows, op->k);
     left.scale = scale;
   }
   return left;
@@ -123,7 +136,7 @@ round_rows (const CpuKernel *kernel, const float *x, guint rows,
   for (guint i = 0; i < rows; i++, x += op->a_stride) {
     const gsize first = (gsize) i * op->k;
 
-    if (kernel->bf16_product) {
+    if (kernel->product == NPU_TYPE_BF16) {
       kernel->kernels->convert_bf16 ((guint16 *) scratch->a + first, x, op->k);
     } else {
       kernel->kernels->convert_bf16 ((guint16 *) scratch->x, x, op->k);
@@ -144,8 +157,14 @@ linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
   if (op->b_type == NPU_TYPE_Q8) {
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
-    kernel->kernels->quantize_q8 (scratch->a, scale, x, op->a_stride,
-        kernel->signs, rows, op->k, kernel->q8_levels);
+    kernel->kernels->quantize_q8 (
+        scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
+    left.scale = scale;
+  } else if (kernel->product == NPU_TYPE_S16) {
+    float *scale = (float *) (scratch->a + S16_TILE_SCALES (op->k));
+
+    kernel->kernels->quantize_s16 (
+        (gint16 *) scratch->a, scale, x, op->a_stride, rows, op->k);
     left.scale = scale;
   } else if (op->b_type == NPU_TYPE_BF16) {
     round_rows (kernel, x, rows, scratch);
@@ -163,7 +182,7 @@ linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
 /* The tile's rows of A: as they are, converted, or gathered where rows overlap
  * (oneDNN takes no row stride below k). */
 static LinearLeft
-linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
+linear_a_typed (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint rows, const LinearScratch *scratch)
 {
   const NpuOp *op = &kernel->op;
@@ -180,6 +199,21 @@ linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     default:
       return linear_a_f32 (kernel, (const float *) a + first, rows, scratch);
   }
+}
+
+static LinearLeft
+linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
+    guint rows, const LinearScratch *scratch)
+{
+  LinearLeft left = linear_a_typed (kernel, launch, tile, rows, scratch);
+  const guint8 *bytes = left.rows;
+
+  if (multiplies_bytes_in_float (kernel)) {
+    for (gsize i = 0; i < (gsize) rows * kernel->op.k; i++)
+      scratch->x[i] = (float) (bytes[i] - NPU_Q8_ZERO);
+    left.rows = scratch->x;
+  }
+  return left;
 }
 
 /* --- what becomes of it ------------------------------------------------ */
@@ -222,6 +256,20 @@ store_bf16 (const CpuKernel *kernel, const NpuLaunch *launch, gsize first_row,
         to + (gsize) i * kernel->op.n + first, c + (gsize) i * n, n);
 }
 
+/* Float sums of integers, in place: beyond 2^24 they have been rounded. */
+static void
+sums_to_integers (void *acc, gsize n)
+{
+  const float *from = acc;
+  gint32 *to = acc;
+
+  for (gsize i = 0; i < n; i++) {
+    const float sum = from[i];
+
+    to[i] = (gint32) sum;
+  }
+}
+
 static void
 run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     CpuWorker *worker)
@@ -260,7 +308,9 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
 
     cpu_gemm_run (kernel->gemm, worker->gemm, i, a.rows, a.stride, rows,
         scratch.acc, scratch.onednn);
-    if (op->b_type == NPU_TYPE_Q8)
+    if (multiplies_bytes_in_float (kernel))
+      sums_to_integers (scratch.acc, (gsize) rows * block);
+    if (kernel->weight_scale)
       kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch.acc, block,
           a.scale, kernel->weight_scale + first, kernel->zero_sum + first,
           &epilogue, rows, block);
@@ -277,11 +327,33 @@ run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint8 *y = cpu_arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (op->n);
 
     kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (op->n)),
-        scratch.c, op->n, kernel->c_signs, rows, op->n, kernel->q8_levels);
+        scratch.c, op->n, kernel->c_signs, rows, op->n);
   }
 }
 
 /* --- opening ----------------------------------------------------------- */
+
+static gboolean
+pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
+{
+  kernel->product = NPU_TYPE_F32;
+  kernel->gemm = cpu_gemm_new_f32 (
+      &kernel->kernels->gemm_f32, weight, kernel->op.n, kernel->op.k, error);
+  return kernel->gemm != NULL;
+}
+
+/* Bytes as what they stand for. */
+static gboolean
+pack_q8_weight_in_float (CpuKernel *kernel, const gint8 *q, GError **error)
+{
+  const gsize size = (gsize) kernel->op.n * kernel->op.k;
+  g_autofree float *weight = g_new (float, size);
+
+  for (gsize i = 0; i < size; i++)
+    weight[i] = q[i];
+  memset (kernel->zero_sum, 0, kernel->op.n * sizeof *kernel->zero_sum);
+  return pack_f32_weight (kernel, weight, error);
+}
 
 /* Rotates and quantises weight[n][k] by output column and packs it. */
 static gboolean
@@ -293,20 +365,38 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
   kernel->signs = cpu_rotation_signs (k);
   kernel->weight_scale = g_new (float, n);
   kernel->zero_sum = g_new (gint32, n);
-  q8_weights_quantise (q, kernel->weight_scale, kernel->zero_sum, weight, n, k,
-      kernel->q8_levels);
+  q8_weights_quantise (q, kernel->weight_scale, kernel->zero_sum, weight, n, k);
+  if (!kernel->base.device->int8_products)
+    return pack_q8_weight_in_float (kernel, q, error);
   for (guint i = 0; i < n; i++)
-    kernel->zero_sum[i] *= NPU_Q8_ZERO (kernel->q8_levels);
-  kernel->gemm = cpu_gemm_new_s8 (&kernel->kernels->gemm_s8, q, n, k, error);
+    kernel->zero_sum[i] *= NPU_Q8_ZERO;
+  kernel->product = NPU_TYPE_Q8;
+  kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
   return kernel->gemm != NULL;
 }
 
+/* Quantises weight[n][k] by output column and packs it, where such products
+ * are fast. */
 static gboolean
-pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
+pack_s16_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  kernel->gemm = cpu_gemm_new_f32 (
-      &kernel->kernels->gemm_f32, weight, kernel->op.n, kernel->op.k, error);
-  return kernel->gemm != NULL;
+  const guint n = kernel->op.n, k = kernel->op.k;
+  g_autofree gint16 *q = NULL;
+
+  if (kernel->op.a_type != NPU_TYPE_F32 || !kernel->kernels->gemm_s16.run)
+    return pack_f32_weight (kernel, weight, error);
+  q = g_new (gint16, (gsize) n * k);
+  kernel->weight_scale = g_new (float, n);
+  kernel->kernels->quantize_s16 (
+      q, kernel->weight_scale, weight, k, (int) n, (int) k);
+  kernel->gemm = cpu_gemm_new_s16 (&kernel->kernels->gemm_s16, q, n, k);
+  if (!kernel->gemm) {
+    g_clear_pointer (&kernel->weight_scale, g_free);
+    return pack_f32_weight (kernel, weight, error);
+  }
+  kernel->product = NPU_TYPE_S16;
+  kernel->zero_sum = g_new0 (gint32, n);
+  return TRUE;
 }
 
 /* For products of bfloat16 where those are fast, else for float products of
@@ -322,9 +412,10 @@ pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
   if (kernel->base.device->fast_bf16)
     kernel->gemm =
         cpu_gemm_new_bf16 (rounded, kernel->op.n, kernel->op.k, NULL);
-  kernel->bf16_product = kernel->gemm != NULL;
-  if (kernel->bf16_product)
+  if (kernel->gemm) {
+    kernel->product = NPU_TYPE_BF16;
     return TRUE;
+  }
   expanded = g_new (float, n);
   cpu_expand_bf16 (expanded, rounded, n);
   return pack_f32_weight (kernel, expanded, error);
@@ -338,6 +429,8 @@ pack_weight (CpuKernel *kernel, const float *weight, GError **error)
       return pack_q8_weight (kernel, weight, error);
     case NPU_TYPE_BF16:
       return pack_bf16_weight (kernel, weight, error);
+    case NPU_TYPE_S16:
+      return pack_s16_weight (kernel, weight, error);
     default:
       return pack_f32_weight (kernel, weight, error);
   }

@@ -148,7 +148,7 @@ run_layernorm (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     y += tile * NPU_Q8_TILE_SIZE (op->n);
     kernel->kernels->layernorm_q8 (y,
         (float *) (y + NPU_Q8_TILE_SCALES (op->n)), x, op->n, kernel->gamma,
-        kernel->bias, op->epsilon, rows, op->n, kernel->q8_levels);
+        kernel->bias, op->epsilon, rows, op->n);
     return;
   }
   to = op->c_type == NPU_TYPE_BF16 ? (float *) worker->scratch
@@ -245,7 +245,6 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->base.device = base;
   kernel->base.host_args = NPU_ARG_BIT (NPU_MAX_ARGS) - 1;
   kernel->kernels = &device->kernels;
-  kernel->q8_levels = device->q8_levels;
   kernel->attention = tiles_type == NPU_TYPE_Q8
                           ? &device->kernels.attention_s8
                           : &device->kernels.attention_f32;

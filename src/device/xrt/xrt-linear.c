@@ -82,10 +82,10 @@ command_rows (const XrtKernel *kernel, const NpuLaunch *launch)
 
 /* Bytes of a q8 tile to int8, whose zero is 0. */
 static void
-recentre (guint8 *y, const guint8 *x, gsize n, int levels)
+recentre (guint8 *y, const guint8 *x, gsize n)
 {
   for (gsize i = 0; i < n; i++)
-    y[i] = (guint8) (x[i] - NPU_Q8_ZERO (levels));
+    y[i] = (guint8) (x[i] - NPU_Q8_ZERO);
 }
 
 static void
@@ -101,14 +101,14 @@ pack_q8_tile (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
   if (op->a_type == NPU_TYPE_Q8) {
     a += tile * NPU_Q8_TILE_SIZE (op->k);
     memcpy (scale, a + NPU_Q8_TILE_SCALES (op->k), rows * sizeof *scale);
-    recentre (to, a, (gsize) rows * op->k, kernel->q8_levels);
+    recentre (to, a, (gsize) rows * op->k);
   } else {
     const float *x =
         (const float *) a + (gsize) tile * NPU_TILE_ROWS * op->a_stride;
 
-    kernel->kernels->quantize_q8 (to, scale, x, op->a_stride, kernel->signs,
-        (int) rows, (int) op->k, kernel->q8_levels);
-    recentre (to, to, (gsize) rows * op->k, kernel->q8_levels);
+    kernel->kernels->quantize_q8 (
+        to, scale, x, op->a_stride, kernel->signs, (int) rows, (int) op->k);
+    recentre (to, to, (gsize) rows * op->k);
   }
 }
 
@@ -325,7 +325,7 @@ store_rows (const XrtKernel *kernel, const NpuLaunch *launch, guint tile,
   if (op->c_type == NPU_TYPE_Q8) {
     y += tile * NPU_Q8_TILE_SIZE (op->n);
     kernel->kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (op->n)),
-        c, op->n, kernel->c_signs, (int) rows, (int) op->n, kernel->q8_levels);
+        c, op->n, kernel->c_signs, (int) rows, (int) op->n);
   } else if (op->c_type == NPU_TYPE_BF16) {
     kernel->kernels->convert_bf16 (
         (guint16 *) y + (gsize) tile * NPU_TILE_ROWS * op->n, c,
@@ -450,8 +450,7 @@ pack_q8 (XrtKernel *kernel, const float *weight)
   npu_rotation_signs (kernel->signs, (int) k);
   kernel->weight_scale = g_new (float, n);
   kernel->zeros = g_new0 (gint32, n);
-  q8_weights_quantise (
-      q, kernel->weight_scale, sum, weight, n, k, kernel->q8_levels);
+  q8_weights_quantise (q, kernel->weight_scale, sum, weight, n, k);
   transpose (kernel->constants->data, (const guint8 *) q, kernel, 1);
 }
 

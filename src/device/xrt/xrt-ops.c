@@ -96,7 +96,6 @@ xrt_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->base.device = base;
   kernel->program = program;
   kernel->kernels = &device->cpu->kernels;
-  kernel->q8_levels = device->cpu->q8_levels;
   kernel->op = *op;
   kernel->op.weight = kernel->op.bias = NULL;
   kernel->op.program = NULL;

@@ -226,7 +226,6 @@ struct _XrtKernel {
       const NpuLaunch *launch, GError **error);
 
   /* linear */
-  int q8_levels; /* the host's */
   float *bias, *weight_scale, *signs, *c_signs;
   gint32 *zeros;
   gsize bias_offset; /* in constants, where the program adds it */

@@ -1,26 +1,24 @@
-/* Products of a tile with constant weights, with AVX2: the loops around a block
- * of rows that is held in registers. The file that includes this one defines
- * Input, Weight and Sum, the types of A, the weights and C, STEP, the inputs
- * that its multiply() takes at once, DEPTH, and PREFETCH, the lines of 64 bytes
- * of the next panel that are asked for at every six rows, or 0.
+/* Products of a tile with constant weights: the loops around a block of rows
+ * that is held in registers. The file that includes this one defines Input,
+ * Weight and Sum, the types of A, the weights and C, PANEL, the columns of a
+ * block, in two registers, ROWS, its rows, STEP, the inputs that a lane takes
+ * at once, DEPTH, and PREFETCH, the lines of 64 bytes of the next panel that
+ * are asked for at every ROWS rows, or 0.
  *
- * Weights are packed by panels of 16 columns, [n / 16][k / STEP][16][STEP], and
- * taken in blocks of DEPTH inputs, which stay in the first cache while all rows
- * are multiplied with them. A sum is made in the order of its inputs, whatever
- * rows are computed beside it.
+ * Weights are packed by panels, [n / PANEL][k / STEP][PANEL][STEP], and taken
+ * in blocks of DEPTH inputs, which stay in the first cache while all rows are
+ * multiplied with them. A sum is made in the order of its inputs, whatever rows
+ * are computed beside it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once
 
-#include "x86/avx2.h"
 #include "x86/npu-x86.h"
 
 #include <string.h>
 
-#define LANES 8
-#define PANEL (2 * LANES) /* columns: two registers */
-#define ROWS 6            /* 12 accumulators */
+#define LAST_ROWS (NPU_TILE_ROWS % ROWS)
 
 /* c[rows][PANEL] = or += a[rows][k] * b[k / STEP][PANEL][STEP], rows at most
  * ROWS and a constant. */
@@ -28,17 +26,17 @@ NPU_INLINE void multiply (Sum *c, ptrdiff_t c_stride, const Input *a,
     ptrdiff_t a_stride, const Weight *b, int k, int add, const int rows);
 
 /* Not inlined: each loop has the registers for itself. */
-#define MULTIPLY(rows)                                                         \
-  static __attribute__ ((noinline)) void multiply_##rows (Sum *c,              \
+#define MULTIPLY(name, rows)                                                   \
+  static __attribute__ ((noinline)) void multiply_##name (Sum *c,              \
       ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride, const Weight *b, \
       int k, int add)                                                          \
   {                                                                            \
     multiply (c, c_stride, a, a_stride, b, k, add, rows);                      \
   }
 
-MULTIPLY (6)
-MULTIPLY (4)
-MULTIPLY (1)
+MULTIPLY (all, ROWS)
+MULTIPLY (last, LAST_ROWS)
+MULTIPLY (one, 1)
 
 NPU_INLINE void
 prefetch (const char *line, int n)
@@ -62,17 +60,17 @@ run (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
       const char *next = (const char *) (b + (size_t) k * PANEL);
       int i = 0;
 
-      for (; i + 6 <= rows; i += 6, next += PREFETCH * 64) {
+      for (; i + ROWS <= rows; i += ROWS, next += PREFETCH * 64) {
         prefetch (next, PREFETCH);
-        multiply_6 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
-            b, depth, first > 0);
+        multiply_all (to + i * c_stride, c_stride, from + i * a_stride,
+            a_stride, b, depth, first > 0);
       }
-      for (; i + 4 <= rows; i += 4)
-        multiply_4 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
-            b, depth, first > 0);
+      for (; i + LAST_ROWS <= rows; i += LAST_ROWS)
+        multiply_last (to + i * c_stride, c_stride, from + i * a_stride,
+            a_stride, b, depth, first > 0);
       for (; i < rows; i++)
-        multiply_1 (to + i * c_stride, c_stride, from + i * a_stride, a_stride,
-            b, depth, first > 0);
+        multiply_one (to + i * c_stride, c_stride, from + i * a_stride,
+            a_stride, b, depth, first > 0);
     }
 }
 

@@ -1,0 +1,17 @@
+/* Products of 16-bit integers with AVX-VNNI.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "x86/ints-avx2.h"
+
+#define ROWS 6
+#define DEPTH 512 /* a panel's weights take 16 KiB */
+#define PREFETCH 0
+
+#include "x86/gemm-s16.h"
+
+void
+npu_gemm_init_s16_avxvnni (NpuKernels *kernels)
+{
+  kernels->gemm_s16 = (NpuGemmKernel){.pack = pack, .run = run};
+}
