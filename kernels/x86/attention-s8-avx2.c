@@ -1,14 +1,18 @@
 /* int8 attention with AVX2 alone, in 16 bits: vpmaddubsw would saturate, and
- * what keeps it from that costs as much as vpmaddwd does. So queries and keys
- * have 12 bits.
+ * what keeps it from that costs as much as vpmaddwd does. Queries and keys have
+ * as many steps that no score, by Cauchy and Schwarz, exceeds 2^28.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "x86/attention-avx2.h"
 #include "x86/npu-x86.h"
 
-/* 64 products stay below 2^28. */
-#define MAX_SCORE_FACTOR 2047.0f
+#include <float.h>
+#include <math.h>
+
+/* Of a query, and of a key: rounding adds 4 at most. */
+#define MAX_NORM 16370.0f
+#define SCORE_SHIFT 13
 
 typedef struct {
   int16_t x[DIM / 2][ROWS][2]; /* round (x / scale), by two columns */
@@ -39,6 +43,23 @@ multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
     }
 }
 
+/* The Euclidean norms of 8 columns of x[64][ROWS], without an overflow. */
+NPU_INLINE __m256
+column_norms (const float *x)
+{
+  __m256 max = _mm256_set1_ps (FLT_MIN), sum = _mm256_setzero_ps (), inverse;
+
+  for (int d = 0; d < DIM; d++)
+    max = _mm256_max_ps (max, npu_abs_avx2 (_mm256_load_ps (x + d * ROWS)));
+  inverse = _mm256_div_ps (_mm256_set1_ps (1.0f), max);
+  for (int d = 0; d < DIM; d++) {
+    const __m256 t = _mm256_mul_ps (_mm256_load_ps (x + d * ROWS), inverse);
+
+    sum = _mm256_fmadd_ps (t, t, sum);
+  }
+  return _mm256_mul_ps (max, _mm256_sqrt_ps (sum));
+}
+
 static void
 pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
@@ -46,16 +67,13 @@ pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
 
   npu_load_columns (q->exact, x, stride, rows);
   for (int lane = 0; lane < ROWS; lane += LANES) {
-    __m256 max = _mm256_setzero_ps (), inverse;
+    const __m256 norm = column_norms (&q->exact[0][lane]);
+    const __m256 inverse =
+        _mm256_and_ps (_mm256_div_ps (_mm256_set1_ps (MAX_NORM), norm),
+            _mm256_cmp_ps (norm, _mm256_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ));
 
-    for (int d = 0; d < DIM; d++)
-      max = _mm256_max_ps (
-          max, npu_abs_avx2 (_mm256_load_ps (&q->exact[d][lane])));
-    _mm256_store_ps (&q->scale[lane],
-        _mm256_mul_ps (max, _mm256_set1_ps (1 / MAX_SCORE_FACTOR)));
-    inverse = _mm256_div_ps (_mm256_set1_ps (MAX_SCORE_FACTOR), max);
-    inverse = _mm256_and_ps (inverse,
-        _mm256_cmp_ps (max, _mm256_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ));
+    _mm256_store_ps (
+        &q->scale[lane], _mm256_mul_ps (norm, _mm256_set1_ps (1 / MAX_NORM)));
     for (int d = 0; d < DIM; d += 2) {
       __m256i pair[2];
 
@@ -68,43 +86,72 @@ pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
   }
 }
 
+/* out[rows][64] = x less its mean[64] */
+static void
+subtract_mean (
+    float (*out)[DIM], float *mean, const float *x, ptrdiff_t stride, int rows)
+{
+  for (int d = 0; d < DIM; d += LANES) {
+    __m256 sum = _mm256_setzero_ps (), offset;
+
+    for (int i = 0; i < rows; i++)
+      sum = _mm256_add_ps (sum,
+          npu_clamp_avx2 (_mm256_loadu_ps (x + i * stride + d), NPU_QK_LIMIT));
+    offset = _mm256_mul_ps (sum, _mm256_set1_ps (1.0f / (float) rows));
+    _mm256_store_ps (mean + d, offset);
+    for (int i = 0; i < rows; i++)
+      _mm256_store_ps (&out[i][d],
+          _mm256_sub_ps (npu_clamp_avx2 (_mm256_loadu_ps (x + i * stride + d),
+                             NPU_QK_LIMIT),
+              offset));
+  }
+}
+
+/* The largest Euclidean norm of rows, without an overflow. */
+static float
+largest_norm (const float (*x)[DIM], int rows)
+{
+  __m256 max = _mm256_set1_ps (FLT_MIN);
+  float largest, squares = 0.0f;
+
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d += LANES)
+      max = _mm256_max_ps (max, npu_abs_avx2 (_mm256_load_ps (&x[i][d])));
+  largest = npu_reduce_max_avx2 (max);
+  for (int i = 0; i < rows; i++) {
+    __m256 sum = _mm256_setzero_ps ();
+
+    for (int d = 0; d < DIM; d += LANES) {
+      const __m256 t = _mm256_mul_ps (
+          _mm256_load_ps (&x[i][d]), _mm256_set1_ps (1.0f / largest));
+
+      sum = _mm256_fmadd_ps (t, t, sum);
+    }
+    squares = fmaxf (squares, npu_reduce_add_avx2 (sum));
+  }
+  return largest * sqrtf (squares);
+}
+
 static void
 pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
 {
+  float centred[ROWS][DIM] __attribute__ ((aligned (32)));
   KTile *k = tile;
-  __m256 max = _mm256_setzero_ps (), inverse;
+  __m256 inverse;
 
-  for (int d = 0; d < DIM; d += LANES) {
-    __m256 mean = _mm256_setzero_ps ();
-
-    for (int i = 0; i < rows; i++)
-      mean = _mm256_add_ps (mean,
-          npu_clamp_avx2 (_mm256_loadu_ps (x + i * stride + d), NPU_QK_LIMIT));
-    mean = _mm256_mul_ps (mean, _mm256_set1_ps (1.0f / (float) rows));
-    _mm256_store_ps (&k->mean[d], mean);
-    for (int i = 0; i < rows; i++)
-      max = _mm256_max_ps (
-          max, npu_abs_avx2 (_mm256_sub_ps (
-                   npu_clamp_avx2 (
-                       _mm256_loadu_ps (x + i * stride + d), NPU_QK_LIMIT),
-                   mean)));
-  }
+  subtract_mean (centred, k->mean, x, stride, rows);
   memset (k->scale, 0, sizeof k->scale);
-  k->scale[0] =
-      scale_of (npu_reduce_max_avx2 (max), MAX_SCORE_FACTOR, &inverse);
+  k->scale[0] = scale_of (
+      largest_norm ((const float (*)[DIM]) centred, rows), MAX_NORM, &inverse);
 
   memset (k->x[rows], 0, (size_t) (ROWS - rows) * sizeof k->x[0]);
   for (int i = 0; i < rows; i++)
     for (int d = 0; d < DIM; d += 2 * LANES) {
       __m256i q[2];
 
-      for (int j = 0; j < 2; j++) {
-        const float *at = x + i * stride + d + j * LANES;
+      for (int j = 0; j < 2; j++)
         q[j] = _mm256_cvtps_epi32 (_mm256_mul_ps (
-            _mm256_sub_ps (npu_clamp_avx2 (_mm256_loadu_ps (at), NPU_QK_LIMIT),
-                _mm256_load_ps (&k->mean[d + j * LANES])),
-            inverse));
-      }
+            _mm256_load_ps (&centred[i][d + j * LANES]), inverse));
       _mm256_store_si256 ((__m256i *) &k->x[i][d],
           _mm256_permute4x64_epi64 (_mm256_packs_epi32 (q[0], q[1]), 0xd8));
     }

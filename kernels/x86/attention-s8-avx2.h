@@ -1,10 +1,13 @@
 /* int8 attention with AVX2: what follows the integer scores. Compiled twice,
  * with AVX-VNNI and without; the file that includes this one defines QTile and
- * KTile with `exact`, `scale` and `mean`, their packing, and score().
+ * KTile with `exact`, `scale` and `mean`, their packing, multiply_scores(), and
+ * SCORE_SHIFT, the bits that scores lose to have 16.
  *
  * Weighted values are products of 16 bits: weights of 13 bits, relative to the
  * largest score of their tile, and values of 12. What the tile adds to the
- * sums is then scaled to the reference.
+ * sums is then scaled to the reference. Scores become weights in 16 bits too,
+ * the two of a pair of keys side by side: 16 at once, and no conversion to
+ * float.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,14 +27,22 @@ typedef struct {
   float scale[16];           /* one, padded */
 } VTile;
 
+/* How weigh() gets from distances in scores to steps of 2^-10 in powers of two,
+ * for the queries of a register; twice 16 bits for each. */
 typedef struct {
-  int32_t s[ROWS][PANEL];      /* scores: [key][query] */
-  uint32_t p[ROWS / 2][PANEL]; /* weights, in pairs like VTile */
+  __m256i limit; /* of distances */
+  __m256i shift; /* what they are multiplied with first, a power of two */
+  __m256i steps; /* and then, in 2^-16 */
+} Steps;
+
+typedef struct {
+  uint32_t p[ROWS / 2][PANEL]; /* scores, then weights: [pair][query], pairs
+                                * like VTile's */
   float o[DIM][ROWS];          /* sums of weighted values */
   float sum[ROWS];             /* of weights */
   float reference[ROWS];       /* score whose weight is 1 */
   float mean[MEANS][ROWS];     /* mean scores of some tiles */
-  float factor[ROWS];          /* a score's unit, in powers of two */
+  Steps steps[GROUPS];         /* of the queries at hand */
   float weight[ROWS];          /* of the tile's largest score */
 } Scratch;
 
@@ -40,6 +51,14 @@ typedef struct {
 NPU_INLINE void multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q,
     const KTile *k, int key, int lane, const int block);
 
+/* The scores of two keys, the first one low. */
+NPU_INLINE __m256i
+pair_scores (NpuInts first, NpuInts second)
+{
+  return _mm256_blend_epi16 (_mm256_srli_epi32 ((__m256i) first, SCORE_SHIFT),
+      _mm256_slli_epi32 ((__m256i) second, 16 - SCORE_SHIFT), 0xaa);
+}
+
 NPU_INLINE void
 score_block (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
     const KTile *k, int lane, int key, int n_keys, const int block)
@@ -47,27 +66,37 @@ score_block (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
   NpuInts acc[BLOCK][GROUPS];
 
   multiply_scores (acc, q, k, key, lane, block);
-  for (int i = 0; i < block; i++)
+  for (int i = 0; i < block; i += 2)
     for (int g = 0; g < GROUPS; g++) {
+      __m256i pair = pair_scores (acc[i][g], acc[i + 1][g]);
+
+      /* An odd last key stands for the one that is missing. */
+      if (key + i + 1 == n_keys)
+        pair = pair_scores (acc[i][g], acc[i][g]);
       if (key + i < n_keys)
-        max[g] = _mm256_max_epi32 (max[g], (__m256i) acc[i][g]);
+        max[g] = _mm256_max_epi16 (max[g], pair);
       _mm256_store_si256 (
-          (__m256i *) &scratch->s[key + i][g * LANES], (__m256i) acc[i][g]);
+          (__m256i *) &scratch->p[(key + i) / 2][g * LANES], pair);
     }
 }
 
-/* The scores of n_keys keys for the queries from `lane` on. */
+/* The scores of n_keys keys for the queries from `lane` on; max is their
+ * largest, in both halves. */
 NPU_INLINE void
 score (Scratch *scratch, __m256i max[GROUPS], const QTile *q, const KTile *k,
     int lane, int n_keys)
 {
   for (int g = 0; g < GROUPS; g++)
-    max[g] = _mm256_set1_epi32 (INT32_MIN);
+    max[g] = _mm256_set1_epi16 (INT16_MIN);
   for (int key = 0; key < n_keys; key += BLOCK)
     if (key + BLOCK <= ROWS)
       score_block (scratch, max, q, k, lane, key, n_keys, BLOCK);
     else
       score_block (scratch, max, q, k, lane, key, n_keys, LAST_BLOCK);
+  for (int g = 0; g < GROUPS; g++)
+    max[g] = _mm256_max_epi16 (
+        max[g], _mm256_or_si256 (_mm256_slli_epi32 (max[g], 16),
+                    _mm256_srli_epi32 (max[g], 16)));
 }
 
 /* The scale of a largest magnitude in `steps`; *inverse is 1 / scale. */
@@ -101,25 +130,72 @@ mean_scores (Scratch *scratch, const QTile *q, const KTile *k, int lane, int n,
           _mm256_mul_ps (acc[i][g], _mm256_set1_ps (scale)));
 }
 
-/* 2^((s - max) factor) in units of 2^-WEIGHT_BITS. */
+/* Both halves of each lane. */
 NPU_INLINE __m256i
-weigh_one (const int32_t *s, __m256i max, __m256 factor)
+twice_16 (__m256i x)
 {
-  const __m256i below =
-      _mm256_sub_epi32 (_mm256_load_si256 ((const __m256i *) s), max);
-  const __m256 x = _mm256_fmadd_ps (
-      _mm256_cvtepi32_ps (below), factor, _mm256_set1_ps (WEIGHT_BITS));
-
-  return _mm256_cvtps_epi32 (
-      npu_exp2_short_avx2 (_mm256_max_ps (_mm256_set1_ps (-2.0f), x)));
+  return _mm256_or_si256 (x, _mm256_slli_epi32 (x, 16));
 }
 
-/* Turns the scores into weights, and adds their sum to what was summed. */
+/* There are `factor` powers of two in a unit of integer scores. Distances are
+ * shifted as far as the multiplier then has its 16 bits. */
+NPU_INLINE Steps
+steps_for (__m256 factor)
+{
+  const __m256 x = _mm256_min_ps (_mm256_set1_ps (0x1.fffffep30f),
+      _mm256_mul_ps (factor, _mm256_set1_ps (0x1p26f * (1 << SCORE_SHIFT))));
+  const __m256i exponent =
+      _mm256_srli_epi32 (_mm256_castps_si256 (x), 23); /* + 127 */
+  const __m256i shift = _mm256_max_epi32 (_mm256_setzero_si256 (),
+      _mm256_sub_epi32 (exponent, _mm256_set1_epi32 (127 + 15)));
+  const __m256 unshift = _mm256_castsi256_ps (_mm256_slli_epi32 (
+      _mm256_sub_epi32 (_mm256_set1_epi32 (127), shift), 23));
+
+  return (Steps){
+      .limit =
+          twice_16 (_mm256_srlv_epi32 (_mm256_set1_epi32 (UINT16_MAX), shift)),
+      .shift = twice_16 (_mm256_sllv_epi32 (_mm256_set1_epi32 (1), shift)),
+      .steps = twice_16 (_mm256_cvtps_epi32 (_mm256_min_ps (
+          _mm256_set1_ps (UINT16_MAX), _mm256_mul_ps (x, unshift)))),
+  };
+}
+
+/* 2^(15 - x / 2^10) of the fraction of x: the cubic polynomial with the least
+ * relative error, 4e-4, in integers. */
+NPU_INLINE __m256i
+fraction_power (__m256i x)
+{
+  const __m256i f = _mm256_slli_epi16 (x, 6);
+  __m256i p = _mm256_mulhi_epu16 (f, _mm256_set1_epi16 (1486));
+
+  p = _mm256_mulhi_epu16 (f, _mm256_sub_epi16 (_mm256_set1_epi16 (7840), p));
+  p = _mm256_mulhi_epu16 (f, _mm256_sub_epi16 (_mm256_set1_epi16 (22737), p));
+  return _mm256_sub_epi16 (_mm256_set1_epi16 (32760), p);
+}
+
+/* 2^(WEIGHT_BITS - n), and 0 below 1, where n is the upper six bits of x. The
+ * bytes of a power are in one table: the lower one's index is n, the upper
+ * one's n + 8, as vpshufb takes it: it gives 0 for indices from 128 on. */
+NPU_INLINE __m256i
+whole_power (__m256i x)
+{
+  const __m256i table = _mm256_broadcastsi128_si256 (_mm_setr_epi8 (
+      0, 0, 0, 0, 0, 0, (char) 128, 64, 32, 16, 8, 4, 2, 1, 0, 0));
+  const __m256i upper = _mm256_broadcastsi128_si256 (
+      _mm_setr_epi8 (1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15));
+  const __m256i n = _mm256_shuffle_epi8 (_mm256_srli_epi16 (x, 2), upper);
+
+  return _mm256_shuffle_epi8 (
+      table, _mm256_add_epi16 (n, _mm256_set1_epi16 (0x7870)));
+}
+
+/* Turns the scores into weights in units of 2^-WEIGHT_BITS, and adds their sum
+ * to what was summed. */
 NPU_INLINE void
 weigh (Scratch *scratch, const __m256i max[GROUPS], int lane, int n_keys)
 {
   for (int g = 0; g < GROUPS; g++) {
-    const __m256 factor = _mm256_load_ps (&scratch->factor[lane + g * LANES]);
+    const Steps steps = scratch->steps[g];
     const __m256 unit =
         _mm256_mul_ps (_mm256_load_ps (&scratch->weight[lane + g * LANES]),
             _mm256_set1_ps (1.0f / (1 << WEIGHT_BITS)));
@@ -127,15 +203,19 @@ weigh (Scratch *scratch, const __m256i max[GROUPS], int lane, int n_keys)
     NpuInts sum = {0};
 
     for (int key = 0; key < n_keys; key += 2) {
-      __m256i pair = weigh_one (&scratch->s[key][g * LANES], max[g], factor);
+      __m256i *p = (__m256i *) &scratch->p[key / 2][g * LANES];
+      /* Distances to the largest have no sign. */
+      const __m256i below = _mm256_min_epu16 (
+          steps.limit, _mm256_sub_epi16 (max[g], _mm256_load_si256 (p)));
+      const __m256i x = _mm256_mulhi_epu16 (
+          _mm256_mullo_epi16 (below, steps.shift), steps.steps);
+      __m256i weight =
+          _mm256_mulhrs_epi16 (fraction_power (x), whole_power (x));
 
-      if (key + 1 < n_keys)
-        pair = _mm256_or_si256 (pair,
-            _mm256_slli_epi32 (
-                weigh_one (&scratch->s[key + 1][g * LANES], max[g], factor),
-                16));
-      sum = npu_dot_s16 (sum, pair, _mm256_set1_epi16 (1));
-      _mm256_store_si256 ((__m256i *) &scratch->p[key / 2][g * LANES], pair);
+      if (key + 1 == n_keys)
+        weight = _mm256_and_si256 (weight, _mm256_set1_epi32 (0xffff));
+      sum = npu_dot_s16 (sum, weight, _mm256_set1_epi16 (1));
+      _mm256_store_si256 (p, weight);
     }
     _mm256_store_ps (total, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) sum),
                                 unit, _mm256_load_ps (total)));
@@ -226,9 +306,13 @@ run_tile (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
         _mm256_sub_ps (_mm256_load_ps (&scratch->mean[tile % MEANS][i]),
             _mm256_load_ps (&scratch->reference[i]));
 
-    _mm256_store_ps (&scratch->factor[i], factor);
+    /* The sign of the upper half is the number's. */
+    const __m256i largest =
+        _mm256_slli_epi32 (_mm256_srai_epi32 (max[g], 16), SCORE_SHIFT);
+
+    scratch->steps[g] = steps_for (factor);
     weigh_tile (scratch,
-        _mm256_fmadd_ps (_mm256_cvtepi32_ps (max[g]), factor, offset), i);
+        _mm256_fmadd_ps (_mm256_cvtepi32_ps (largest), factor, offset), i);
   }
   weigh (scratch, max, lane, n_keys);
   add_values (scratch, v, lane, (n_keys + 1) / 2);

@@ -19,6 +19,9 @@ typedef struct {
   float scale[16]; /* one, padded */
 } KTile;
 
+/* Scores are below 64 * 127 * 127. */
+#define SCORE_SHIFT 5
+
 #include "x86/attention-s8-avx2.h"
 
 NPU_INLINE void
