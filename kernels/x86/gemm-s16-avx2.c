@@ -5,8 +5,8 @@
 #include "x86/ints-avx2.h"
 
 #define ROWS 6
-#define DEPTH 512 /* a panel's weights take 16 KiB */
-#define PREFETCH 0
+#define DEPTH 512   /* a panel's weights take 16 KiB */
+#define PREFETCH 26 /* all of it, in ten times six rows */
 
 #include "x86/gemm-s16.h"
 

@@ -149,10 +149,9 @@ struct _NpuDevice {
    * float products of rounded values. */
   gboolean fast_bf16;
   /* The CPU's: int8 products are exact and several times as fast as float's, as
-   * with VNNI. Without, a plan of the CPU alone has 16-bit integers for int8.
-   */
+   * with VNNI. */
   gboolean int8_products;
-  /* The CPU's: one or the other are faster than float. */
+  /* The CPU's: they, or 16-bit ones in their place, are faster than float's. */
   gboolean fast_int8;
   guint n_workers; /* the CPU's: threads that compute its tiles */
   /* A CPU device that does over this device's buffers what it cannot do
@@ -222,6 +221,14 @@ struct _NpuDeviceClass {
  */
 NPU_API NpuDevice *npu_device_open (
     const char *name, const NpuDeviceOptions *options, GError **error);
+
+/* The type of weights that stands for int8: S16 on a CPU that has no int8
+ * products. */
+static inline NpuType
+npu_device_int8_type (const NpuDevice *device)
+{
+  return device->host || device->int8_products ? NPU_TYPE_Q8 : NPU_TYPE_S16;
+}
 
 /* Frees the device; its kernels, buffers and runs must be gone. */
 NPU_API void npu_device_free (NpuDevice *device);

@@ -94,11 +94,11 @@ plan_type (const PlanBuilder *builder)
 static gboolean
 is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
 {
-  const EncoderPlan *plan = builder->plan;
+  const gboolean has_int8 =
+      npu_device_int8_type (builder->plan->device) == NPU_TYPE_Q8;
 
-  return (plan->device == plan->host && !plan->host->int8_products &&
-             builder->options.precision == NPU_PRECISION_INT8) ||
-         2 * layer + mlp < 1;
+  return (layer == 0 && !mlp) ||
+         (builder->options.precision == NPU_PRECISION_INT8 && !has_int8);
 }
 
 /* The weights' type there, and in the convolutions, whose rows overlap. */

@@ -36,7 +36,8 @@ open_kernels (
           .rows = tiles->chunk * TILE_ROWS,
           .k = TILE_COLUMNS,
           .n = block->n,
-          .b_type = type,
+          .b_type =
+              type == NPU_TYPE_Q8 ? npu_device_int8_type (tiles->device) : type,
           .weight = block->weight,
           .bias = block->bias,
       },
