@@ -33,7 +33,7 @@ char *element_rig_take_messages (EncoderRig *rig, GQueue *warnings);
 void element_rig_check (
     const GError *error, GQuark domain, int code, const char *part);
 
-/* Fails the test unless the states are as near as bf16 is. */
-void element_rig_check_near (GBytes *a, GBytes *b);
+/* Fails the test unless the cosine of every position is at least so much. */
+void element_rig_check_near (GBytes *a, GBytes *b, double least);
 
 G_END_DECLS
