@@ -79,7 +79,8 @@ register_precision (void)
           "bf16 on an NPU that has it; else int8 where its quality holds, else "
           "f32",
           "auto"},
-      {NPU_PRECISION_INT8, "8-bit integer products", "int8"},
+      {NPU_PRECISION_INT8,
+          "integer products of 8 bits, or of 16 on CPUs without VNNI", "int8"},
       {NPU_PRECISION_F32, "32-bit float throughout", "f32"},
       {NPU_PRECISION_BF16, "bfloat16 products, sums in float", "bf16"},
       {0, NULL, NULL},

@@ -94,11 +94,9 @@ plan_type (const PlanBuilder *builder)
 static gboolean
 is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
 {
-  const gboolean has_int8 =
-      npu_device_int8_type (builder->plan->device) == NPU_TYPE_Q8;
-
   return (layer == 0 && !mlp) ||
-         (builder->options.precision == NPU_PRECISION_INT8 && !has_int8);
+         (builder->options.precision == NPU_PRECISION_INT8 &&
+             builder->int8_type != NPU_TYPE_Q8);
 }
 
 /* The weights' type there, and in the convolutions, whose rows overlap. */
@@ -316,12 +314,16 @@ add_stages (PlanBuilder *builder)
         NPU_TYPE_F32, PLAN_STATES);
 }
 
-EncoderPlan *
-encoder_plan_new (const NpuModel *model, NpuDevice *device,
-    const PlanOptions *options, GError **error)
+/* *npu_has_int8: whether the NPU does a part of it in int8. */
+static EncoderPlan *
+build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
+    NpuType int8_type, gboolean *npu_has_int8, GError **error)
 {
   g_autoptr (EncoderPlan) plan = g_new0 (EncoderPlan, 1);
-  PlanBuilder builder = {.plan = plan, .model = model, .options = *options};
+  PlanBuilder builder = {.plan = plan,
+      .model = model,
+      .options = *options,
+      .int8_type = int8_type};
 
   if (builder.options.n_positions == 0)
     builder.options.n_positions = model->n_positions;
@@ -342,12 +344,31 @@ encoder_plan_new (const NpuModel *model, NpuDevice *device,
   plan_add_buffers (&builder);
   plan_clear_pending (&builder);
   g_array_unref (builder.pending);
+  *npu_has_int8 = builder.npu_has_int8;
 
   if (builder.error) {
     g_propagate_error (error, builder.error);
     return NULL;
   }
   return g_steal_pointer (&plan);
+}
+
+EncoderPlan *
+encoder_plan_new (const NpuModel *model, NpuDevice *device,
+    const PlanOptions *options, GError **error)
+{
+  const NpuType int8_type = npu_device_int8_type (device);
+  gboolean npu_has_int8;
+  EncoderPlan *plan =
+      build (model, device, options, int8_type, &npu_has_int8, error);
+
+  /* int8 is for the NPU, or for nobody. */
+  if (plan && options->precision == NPU_PRECISION_INT8 && !npu_has_int8 &&
+      int8_type != npu_device_int8_type (plan->host)) {
+    encoder_plan_free (plan);
+    plan = build (model, device, options, NPU_TYPE_S16, &npu_has_int8, error);
+  }
+  return plan;
 }
 
 void

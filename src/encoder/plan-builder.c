@@ -88,6 +88,9 @@ plan_set_kernel (
 {
   PlanStage *stage = &g_array_index (builder->plan->stages, PlanStage, index);
 
+  builder->npu_has_int8 |= op->kind == NPU_OP_LINEAR &&
+                           op->b_type == NPU_TYPE_Q8 &&
+                           kernel->device != builder->plan->host;
   stage->kernel = kernel;
   stage->batch =
       npu_device_batch_for (kernel->device, op, builder->options.depth);

@@ -16,6 +16,8 @@ typedef struct {
   EncoderPlan *plan;
   const NpuModel *model;
   PlanOptions options;
+  NpuType int8_type;     /* of weights that stand for int8 */
+  gboolean npu_has_int8; /* a stage with such weights is the NPU's */
   GArray *pending; /* of PlanPending: stages whose kernels are not open yet */
   gsize sizes[PLAN_N_BUFFERS];
   GError *error;
