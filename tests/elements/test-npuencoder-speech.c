@@ -77,7 +77,7 @@ test_f32 (gconstpointer clip)
 static void
 test_int8 (gconstpointer clip)
 {
-  check_clip (clip, "int8", 0.999, 0.98);
+  check_clip (clip, "int8", 0.9996, 0.995);
 }
 
 int
