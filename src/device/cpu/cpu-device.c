@@ -55,8 +55,9 @@ next_run (CpuDevice *device)
   }
 }
 
+/* @n is 1, or 2 where the kernel has that. */
 static void
-run_tile (CpuWorker *worker, const NpuLaunch *launch, guint tile)
+run_tiles (CpuWorker *worker, const NpuLaunch *launch, guint tile, guint n)
 {
   const CpuKernel *kernel = (const CpuKernel *) launch->kernel;
 
@@ -68,19 +69,36 @@ run_tile (CpuWorker *worker, const NpuLaunch *launch, guint tile)
           kernel->scratch_size);
     worker->scratch_size = kernel->scratch_size;
   }
-  kernel->run_tile (kernel, launch, tile, worker);
+  if (n == 2)
+    kernel->run_pair (kernel, launch, tile, worker);
+  else
+    kernel->run_tile (kernel, launch, tile, worker);
 }
 
-/* The same, seen by the device's observer. */
+/* Of a tile, seen by the device's observer. */
 static void
 run_tile_observed (
     const CpuDevice *device, CpuWorker *worker, const CpuRun *run, guint tile)
 {
   const guint64 start = npu_clock_ns ();
 
-  run_tile (worker, &run->launch, tile);
+  run_tiles (worker, &run->launch, tile, 1);
   device->tile_observer (worker->number, run->launch.kernel, tile, start,
       npu_clock_ns (), device->tile_observer_data);
+}
+
+/* How many tiles of a run a worker takes. Not two of the last ones, so that
+ * workers end together, and one where each is observed. */
+static guint
+n_tiles_to_take (const CpuDevice *device, const CpuRun *run)
+{
+  const CpuKernel *kernel = (const CpuKernel *) run->launch.kernel;
+  const guint rest = run->launch.n_tiles - run->next_tile;
+
+  return kernel->run_pair && rest >= 2 * device->base.n_workers &&
+                 !device->tile_observer
+             ? 2
+             : 1;
 }
 
 /* With the lock held, which is let go while a waiting thread is woken: on one
@@ -115,9 +133,11 @@ worker_main (gpointer data)
   worker.number = device->n_begun++;
   while ((run = next_run (device))) {
     const guint tile = run->launch.first_tile + run->next_tile;
+    const guint n = n_tiles_to_take (device, run);
 
-    if (run->next_tile++ == 0)
+    if (run->next_tile == 0)
       run->times.start = npu_clock_ns ();
+    run->next_tile += n;
     if (run->next_tile == run->launch.n_tiles)
       g_queue_pop_head_link (&device->queue);
     g_mutex_unlock (&device->lock);
@@ -125,10 +145,11 @@ worker_main (gpointer data)
     if (G_UNLIKELY (device->tile_observer != NULL))
       run_tile_observed (device, &worker, run, tile);
     else
-      run_tile (&worker, &run->launch, tile);
+      run_tiles (&worker, &run->launch, tile, n);
 
     g_mutex_lock (&device->lock);
-    if (--run->n_unfinished == 0)
+    run->n_unfinished -= n;
+    if (run->n_unfinished == 0)
       complete_run (device, run);
   }
   g_mutex_unlock (&device->lock);

@@ -44,6 +44,7 @@ typedef void (*CpuTileFunc) (const CpuKernel *kernel, const NpuLaunch *launch,
 struct _CpuKernel {
   NpuKernel base;
   CpuTileFunc run_tile;
+  CpuTileFunc run_pair; /* a tile and the next, where that is faster; or NULL */
   gsize scratch_size;
   NpuOp op; /* its pointers are NULL but for those below */
 
