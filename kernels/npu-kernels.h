@@ -113,7 +113,8 @@ typedef struct {
   /* Quantises rows of k floats to 16 bits, y[rows][k] dense, scale[rows]: each
    * round-to-even (x / scale). A row's Euclidean norm is NPU_S16_NORM steps, so
    * that no sum of products of two such rows exceeds 31 bits, by Cauchy and
-   * Schwarz; a row of zeros has scale 0. */
+   * Schwarz. A row of zeros has scale 0, one with a NaN or an infinity zeros
+   * and the scale NaN. */
   void (*quantize_s16) (int16_t *y, float *scale, const float *x,
       ptrdiff_t x_stride, int rows, int k);
 

@@ -148,10 +148,14 @@ quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     float largest;
     const float norm = relative_norm (x, k, &largest);
-    const int is_zero = largest < NPU_S16_SMALLEST;
-    const float inverse = is_zero ? 0.0f : NPU_S16_NORM / norm / largest;
+    const float inverse = NPU_S16_NORM / norm / largest;
 
-    scale[i] = is_zero ? 0.0f : largest / NPU_S16_NORM * norm;
+    if (largest < NPU_S16_SMALLEST || isnan (norm)) {
+      scale[i] = largest < NPU_S16_SMALLEST ? 0.0f : norm;
+      memset (y, 0, (size_t) k * sizeof *y);
+      continue;
+    }
+    scale[i] = largest / NPU_S16_NORM * norm;
     for (int j = 0; j < k; j++)
       y[j] = (int16_t) (npu_bits_of_float (x[j] * inverse + NPU_ROUND_MAGIC) -
                         npu_bits_of_float (NPU_ROUND_MAGIC));

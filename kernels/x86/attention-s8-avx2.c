@@ -149,9 +149,14 @@ pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
     for (int d = 0; d < DIM; d += 2 * LANES) {
       __m256i q[2];
 
-      for (int j = 0; j < 2; j++)
-        q[j] = _mm256_cvtps_epi32 (_mm256_mul_ps (
-            _mm256_load_ps (&centred[i][d + j * LANES]), inverse));
+      for (int j = 0; j < 2; j++) {
+        const __m256 t = _mm256_mul_ps (
+            _mm256_load_ps (&centred[i][d + j * LANES]), inverse);
+
+        /* NaNs, which the mean hands on, would become large integers. */
+        q[j] = _mm256_cvtps_epi32 (
+            _mm256_and_ps (t, _mm256_cmp_ps (t, t, _CMP_ORD_Q)));
+      }
       _mm256_store_si256 ((__m256i *) &k->x[i][d],
           _mm256_permute4x64_epi64 (_mm256_packs_epi32 (q[0], q[1]), 0xd8));
     }

@@ -5,8 +5,6 @@
 #include "x86/npu-x86.h"
 #include "x86/vector-avx2.h"
 
-#include <string.h>
-
 NPU_INLINE void
 quantise_64 (uint8_t *y, const float *x, Vector inverse)
 {
