@@ -27,6 +27,20 @@ npu_min_int (int a, int b)
   return a < b ? a : b;
 }
 
+/* The scale of a 16-bit row whose Euclidean norm is largest times norm;
+ * *inverse is 1 / scale, or 0 where the row becomes zeros: it is too small, or
+ * has a NaN or an infinity, and then the norm and the scale are NaN. */
+static inline float
+npu_s16_scale (float largest, float norm, float *inverse)
+{
+  *inverse = 0.0f;
+  if (largest < NPU_S16_SMALLEST)
+    return 0.0f;
+  if (norm == norm)
+    *inverse = NPU_S16_NORM / norm / largest;
+  return largest / NPU_S16_NORM * norm;
+}
+
 static inline float
 npu_clamp (float x, float limit)
 {

@@ -146,19 +146,16 @@ quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
     int rows, int k)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
-    float largest;
+    float largest, inverse;
     const float norm = relative_norm (x, k, &largest);
-    const float inverse = NPU_S16_NORM / norm / largest;
 
-    if (largest < NPU_S16_SMALLEST || isnan (norm)) {
-      scale[i] = largest < NPU_S16_SMALLEST ? 0.0f : norm;
+    scale[i] = npu_s16_scale (largest, norm, &inverse);
+    if (inverse == 0.0f)
       memset (y, 0, (size_t) k * sizeof *y);
-      continue;
-    }
-    scale[i] = largest / NPU_S16_NORM * norm;
-    for (int j = 0; j < k; j++)
-      y[j] = (int16_t) (npu_bits_of_float (x[j] * inverse + NPU_ROUND_MAGIC) -
-                        npu_bits_of_float (NPU_ROUND_MAGIC));
+    else
+      for (int j = 0; j < k; j++)
+        y[j] = (int16_t) (npu_bits_of_float (x[j] * inverse + NPU_ROUND_MAGIC) -
+                          npu_bits_of_float (NPU_ROUND_MAGIC));
   }
 }
 
