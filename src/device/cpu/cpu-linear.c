@@ -1,5 +1,5 @@
-/* The linear map on the CPU: oneDNN's products and what comes before and after
- * them, one 64-row output tile at a time.
+/* The linear map on the CPU: products and what comes before and after them, one
+ * 64-row output tile at a time, or two.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -89,7 +89,7 @@ linear_scratch (const CpuKernel *kernel, guint8 *base)
 typedef struct {
   const void *rows;
   gsize stride;       /* in elements */
-  const float *scale; /* of each row, q8 only */
+  const float *scale; /* of each row of integers */
 } LinearLeft;
 
 static void
@@ -206,6 +206,7 @@ linear_a_typed (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   }
 }
 
+/* The same, bytes as what they stand for where those are multiplied. */
 static LinearLeft
 linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint rows, const LinearScratch *scratch)
