@@ -11,6 +11,7 @@
 #pragma once
 
 #include "x86/attention-avx512.h"
+#include "x86/ints-avx512.h"
 
 #include <string.h>
 
@@ -228,16 +229,6 @@ npu_mean_scores (float (*mean)[ROWS], const QTile *q, const KTile *k, int n,
     for (int g = 0; g < groups; g++)
       _mm512_store_ps (&mean[i][g * LANES],
           _mm512_mul_ps (acc[i][g], _mm512_set1_ps (scale)));
-}
-
-/* Four bytes of a key to all lanes. */
-NPU_INLINE __m512i
-npu_broadcast_4 (const void *x)
-{
-  int32_t four;
-
-  memcpy (&four, x, sizeof four);
-  return _mm512_set1_epi32 (four);
 }
 
 NPU_INLINE NpuInts

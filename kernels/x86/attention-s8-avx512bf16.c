@@ -75,7 +75,7 @@ score_pair (__m512i s[GROUPS][2], uint32_t *p, const QTile *q, const KTile *k,
     for (int g = 0; g < groups; g++)
       x[g] = _mm512_load_si512 (q->x[d][g * LANES]);
     for (int i = 0; i < 2; i++) {
-      const __m512i y = npu_broadcast_4 (&k->x[key + i][d * 4]);
+      const __m512i y = npu_broadcast_32 (&k->x[key + i][d * 4]);
       for (int g = 0; g < groups; g++)
         acc[g][i] = _mm512_dpbusd_epi32 (acc[g][i], x[g], y);
     }
@@ -165,7 +165,7 @@ raise_reference (
       for (int d = 0; d < DIM / 4; d++)
         for (int i = 0; i < 4; i++)
           acc[i] = npu_dpbusd (acc[i], _mm512_load_si512 (q->x[d][lane]),
-              npu_broadcast_4 (&k->x[key + i][d * 4]));
+              npu_broadcast_32 (&k->x[key + i][d * 4]));
       for (int i = 0; i < 4; i++) {
         s[key + i] = (__m512i) acc[i];
         if (key + i < n_keys)

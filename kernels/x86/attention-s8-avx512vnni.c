@@ -66,7 +66,7 @@ score (Scratch *scratch, __m512i max[GROUPS], const QTile *q, const KTile *k,
       for (int g = 0; g < groups; g++)
         x[g] = _mm512_load_si512 (q->x[d][g * LANES]);
       for (int i = 0; i < block; i++) {
-        const __m512i y = npu_broadcast_4 (&k->x[key + i][d * 4]);
+        const __m512i y = npu_broadcast_32 (&k->x[key + i][d * 4]);
         for (int g = 0; g < groups; g++)
           acc[i][g] = npu_dpbusd (acc[i][g], x[g], y);
       }
