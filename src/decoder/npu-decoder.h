@@ -1,0 +1,122 @@
+/* The Whisper decoder: tokens in, logits out (Radford et al. 2022;
+ * openai/whisper, model.py, TextDecoder).
+ *
+ * One verb, npu_decoder_step(), serves a prompt, one token, beams and several
+ * windows at once: it takes rows, each one token of one sequence. A sequence
+ * remembers what it was given (its cache); several sequences may read one
+ * window. For one device and precision a row's logits are the same bytes
+ * whatever other rows are in the step, and at any number of threads and depth.
+ *
+ * One thread at a time; npu_decoder_cancel() from any.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "device/npu-device.h"
+#include "encoder/npu-encoder.h"
+#include "model/npu-model.h"
+
+G_BEGIN_DECLS
+
+#define NPU_DECODER_MAX_SEQUENCES 128
+#define NPU_DECODER_MAX_WINDOWS 16
+
+typedef struct _NpuDecoder NpuDecoder;
+
+typedef struct {
+  NpuPrecision precision; /* AUTO, INT8, INT16, BF16, F32: of products with
+                           * weights; activations are never coarser than 16
+                           * bits */
+  guint max_windows;      /* windows at once, 1 to 16 */
+  guint max_sequences;    /* sequences at once, 1 to 128 */
+  guint64 timeout;        /* ns per step */
+} NpuDecoderOptions;
+
+/* One token of one sequence, appended to its cache at the next position. Rows
+ * of one sequence stand in order in a step. */
+typedef struct {
+  guint sequence;
+  guint32 token;
+  gboolean wants_logits;
+} NpuDecoderRow;
+
+/**
+ * npu_decoder_new:
+ * @model: kept by reference
+ * @device: must outlive the decoder
+ *
+ * Returns: (transfer full): a decoder, or %NULL with @error set: FORMAT where
+ *   the model has no decoder, naming what lacks; SETTINGS for options out of
+ *   range; what the device says.
+ */
+NPU_API NpuDecoder *npu_decoder_new (NpuModel *model, NpuDevice *device,
+    const NpuDecoderOptions *options, GError **error);
+NPU_API void npu_decoder_free (NpuDecoder *decoder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuDecoder, npu_decoder_free)
+
+NPU_API guint npu_decoder_get_n_vocab (NpuDecoder *decoder);
+/* Positions of a sequence: 448. */
+NPU_API guint npu_decoder_get_n_positions (NpuDecoder *decoder);
+/* The width of the states it takes. */
+NPU_API guint npu_decoder_get_d (NpuDecoder *decoder);
+NPU_API NpuPrecision npu_decoder_get_precision (NpuDecoder *decoder);
+NPU_API NpuDevice *npu_decoder_get_device (NpuDecoder *decoder);
+
+/**
+ * npu_decoder_set_window:
+ * @window: 0 to max_windows - 1
+ * @states: [n_positions][d], as npu_encoder_encode() gives them; all finite
+ * @n_positions: 1 to the encoder's positions
+ *
+ * Computes the keys and values of cross-attention of all layers, once a
+ * window. Sequences that read the window must be begun anew after it.
+ */
+NPU_API gboolean npu_decoder_set_window (NpuDecoder *decoder, guint window,
+    const float *states, guint n_positions, GError **error);
+
+/* Empties @sequence, which reads @window from now on. */
+NPU_API void npu_decoder_begin (
+    NpuDecoder *decoder, guint sequence, guint window);
+/* @to becomes a copy of @from, by reference as far as that goes. */
+NPU_API void npu_decoder_fork (NpuDecoder *decoder, guint from, guint to);
+/* Forgets all but the first @n_tokens tokens of @sequence. */
+NPU_API void npu_decoder_truncate (
+    NpuDecoder *decoder, guint sequence, guint n_tokens);
+NPU_API guint npu_decoder_get_n_tokens (NpuDecoder *decoder, guint sequence);
+
+/**
+ * npu_decoder_step:
+ * @rows: [n_rows]
+ * @logits: (out caller-allocates): for each row with wants_logits, in order,
+ *   [n_vocab] floats, unfiltered
+ *
+ * Returns: %FALSE with @error set: SETTINGS for a token or sequence that is
+ *   none, or a sequence that is full; LAUNCH, TIMEOUT, LOST or CANCELLED. No
+ *   sequence is changed by a step that failed.
+ */
+NPU_API gboolean npu_decoder_step (NpuDecoder *decoder,
+    const NpuDecoderRow *rows, guint n_rows, float *const *logits,
+    GError **error);
+
+/**
+ * npu_decoder_refine:
+ * @row: number of a row with wants_logits in the last step, counted among
+ *   those
+ * @ids: [n]
+ * @logits: (out caller-allocates): [n]
+ *
+ * The exact logits of a few tokens: products with the file's rows of the
+ * embedding in float, where the step's are of 8 bits; else the same as before.
+ */
+NPU_API gboolean npu_decoder_refine (NpuDecoder *decoder, guint row,
+    const guint32 *ids, guint n, float *logits, GError **error);
+
+/* From any thread: a step or set_window that runs ends with CANCELLED, and so
+ * does every later one until npu_decoder_resume(). */
+NPU_API void npu_decoder_cancel (NpuDecoder *decoder);
+NPU_API void npu_decoder_resume (NpuDecoder *decoder);
+
+G_END_DECLS

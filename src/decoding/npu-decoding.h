@@ -1,0 +1,92 @@
+/* From one window's states to its tokens: Whisper's rules (openai/whisper,
+ * decoding.py and the fallback of transcribe.py).
+ *
+ * Everything here is over an interface that gives logits, NpuLogitsSource, so
+ * that a script can stand for the decoder.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "decoder/npu-decoder.h"
+#include "tokenizer/npu-tokenizer.h"
+
+G_BEGIN_DECLS
+
+/* What gives logits: a decoder, or a script. Functions as npu_decoder_*(). */
+typedef struct {
+  gpointer self;
+  guint n_vocab, n_positions;
+  void (*begin) (gpointer self, guint sequence, guint window);
+  void (*fork) (gpointer self, guint from, guint to);
+  void (*truncate) (gpointer self, guint sequence, guint n_tokens);
+  gboolean (*step) (gpointer self, const NpuDecoderRow *rows, guint n_rows,
+      float *const *logits, GError **error);
+  /* NULL where the step's logits are exact. */
+  gboolean (*refine) (gpointer self, guint row, const guint32 *ids, guint n,
+      float *logits, GError **error);
+} NpuLogitsSource;
+
+NPU_API void npu_logits_source_init (
+    NpuLogitsSource *source, NpuDecoder *decoder);
+
+typedef enum { NPU_TASK_TRANSCRIBE, NPU_TASK_TRANSLATE } NpuTask;
+
+typedef struct {
+  NpuTask task;
+  int language; /* index, or -1: detected */
+  gboolean timestamps;
+  guint beam_size; /* 1: greedy */
+  guint best_of;   /* samples at a temperature above 0 */
+  float patience;
+  float length_penalty; /* negative: none */
+  float temperature, temperature_increment;
+  float compression_ratio_threshold, logprob_threshold, no_speech_threshold;
+  gboolean suppress_blank;
+  const guint32 *suppress; /* [n_suppress] ids */
+  guint n_suppress;
+  guint max_initial_timestamp; /* in timestamps of 20 ms; G_MAXUINT: none */
+  guint64 seed;                /* of this window */
+} NpuDecodingOptions;
+
+/* A window's answer. */
+typedef struct {
+  GArray *tokens;       /* of guint32: sampled, with timestamps, without eot */
+  char *text;           /* of the text tokens, stripped */
+  float avg_logprob;    /* with eot, by tokens + 1 */
+  float no_speech_prob; /* softmax at sot */
+  float compression_ratio; /* bytes of text by bytes of zlib */
+  float temperature;       /* of the attempt that was kept */
+  guint n_tries;           /* attempts, from 1 */
+  guint n_steps;           /* tokens sampled in all attempts */
+  int language;            /* index, -1: an English-only model */
+  float language_prob;     /* 1 where it was given */
+  gboolean is_silence;     /* no-speech: nothing is to be emitted */
+} NpuDecodedWindow;
+
+void npu_decoded_window_clear (NpuDecodedWindow *window);
+
+/**
+ * npu_decode_window:
+ * @window: number of the window in @source, set before
+ * @prompt: [n_prompt] tokens before sot, the newest last; at most the newest
+ *   223 are taken
+ * @prefix: [n_prefix] first tokens of the answer, forced
+ *
+ * Detects the language where none is given, decodes with fallback by
+ * temperature, keeps the best of failed attempts.
+ */
+gboolean npu_decode_window (const NpuLogitsSource *source,
+    NpuTokenizer *tokenizer, guint window, const NpuDecodingOptions *options,
+    const guint32 *prompt, guint n_prompt, const guint32 *prefix,
+    guint n_prefix, NpuDecodedWindow *decoded, GError **error);
+
+/* Probability of each language, [n_languages], by one step on sot; and of
+ * no speech. */
+gboolean npu_detect_language (const NpuLogitsSource *source,
+    NpuTokenizer *tokenizer, guint window, float *probabilities,
+    float *no_speech_prob, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,64 @@
+/* Windows to segments: where text begins and ends in the stream, how far a
+ * window is used up, what the next one is told of the last (openai/whisper,
+ * transcribe.py).
+ *
+ * One thread at a time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "decoding/npu-decoding.h"
+
+G_BEGIN_DECLS
+
+typedef struct _NpuTranscript NpuTranscript;
+
+/* Text between two timestamps. Times are the stream's, in ns. */
+typedef struct {
+  guint64 start, end;    /* start < end */
+  const char *text;      /* valid UTF-8, stripped, not empty, without NUL */
+  const guint32 *tokens; /* [n_tokens], timestamps included */
+  guint n_tokens;
+  const NpuDecodedWindow *window; /* what it is part of */
+} NpuSegment;
+
+typedef void (*NpuSegmentFunc) (const NpuSegment *segment, gpointer user_data);
+
+typedef struct {
+  NpuDecodingOptions decoding; /* seed: of the stream; each window's is made
+                                * of it and the window's time */
+  gboolean condition_on_previous_text;
+  const char *initial_prompt; /* or NULL */
+} NpuTranscriptOptions;
+
+/* @source and @tokenizer are kept, by reference the latter. */
+NPU_API NpuTranscript *npu_transcript_new (const NpuLogitsSource *source,
+    NpuTokenizer *tokenizer, const NpuTranscriptOptions *options);
+NPU_API void npu_transcript_free (NpuTranscript *transcript);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTranscript, npu_transcript_free)
+
+/* Forgets history, the language and the last time: after a flush or a new
+ * stream. */
+NPU_API void npu_transcript_reset (NpuTranscript *transcript);
+
+/**
+ * npu_transcript_add_window:
+ * @window: number of the window in the source, set before
+ * @start: of the window in the stream, ns
+ * @duration: of its real audio, ns
+ * @decoded: (out) (optional): what was decoded; clear it
+ * @used_until: (out): the stream's time up to which the window is used up:
+ *   at least 10 ms after @start, at most start + duration
+ *
+ * Decodes a window and gives its segments, in order, none before the end of
+ * the last, none past the window's audio.
+ */
+NPU_API gboolean npu_transcript_add_window (NpuTranscript *transcript,
+    guint window, guint64 start, guint64 duration, NpuSegmentFunc func,
+    gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until,
+    GError **error);
+
+G_END_DECLS
