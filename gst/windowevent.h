@@ -1,0 +1,44 @@
+/* whisper/advance: what a decoder tells the element that cuts the windows.
+ *
+ * A custom upstream event, not serialised. Its structure is named
+ * `whisper/advance` and has the fields
+ * - `until` (guint64, ns): PTS up to which the newest window is used up; the
+ *   next one begins there
+ * - `sentence` (guint64, ns; optional): PTS where the last complete sentence
+ *   before it ends
+ * - `seqnum` (uint): of the segment event that the window came after; an answer
+ *   about another segment is ignored
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/**
+ * window_event_new_advance:
+ * @until: a valid time
+ * @sentence: a time, or %GST_CLOCK_TIME_NONE
+ * @seqnum: gst_event_get_seqnum() of the segment event
+ *
+ * Returns: (transfer full): the event, to be pushed upstream before the chain
+ *   function that was given the window returns
+ */
+GstEvent *window_event_new_advance (
+    GstClockTime until, GstClockTime sentence, guint32 seqnum);
+
+/**
+ * window_event_parse_advance:
+ * @until: (out) (optional)
+ * @sentence: (out) (optional): %GST_CLOCK_TIME_NONE where there is none
+ * @seqnum: (out) (optional)
+ *
+ * Returns: whether @event is a whisper/advance with all that it must have;
+ *   the results are set in that case only
+ */
+gboolean window_event_parse_advance (GstEvent *event, GstClockTime *until,
+    GstClockTime *sentence, guint32 *seqnum);
+
+G_END_DECLS
