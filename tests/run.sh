@@ -5,20 +5,25 @@
 # usage: tests/run.sh [--no-install] [--no-xrt-root] [--build-dir DIR] [STAGE...]
 #
 #   gcc       everything, built by gcc; this and xrt run without a STAGE
-#   xrt       the same in a Debian 13, with XRT over a simulated NPU
-#   clang     the programs of the tests, built by clang
+#   xrt       in a Debian 13 the programs, short, what needs XRT, over a
+#             simulated NPU, and the examples
+#   clang     the programs of the tests, built by clang, short
 #   asan      the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan      the same under ThreadSanitizer
 #   valgrind  short pipelines under valgrind
 #   all       all of these; also with CI=true in the environment, and then
 #             every warning is an error
 #
+# Short: without the grids of settings and whole windows, which are numbers and
+# were tried by the stage gcc.
+#
 #   --no-install     installs nothing: what is missing is skipped or fails
 #   --no-xrt-root    leaves the stage xrt out
 #   --build-dir DIR  builds in folders of DIR; default: build-tests
 #
-# The Debian 13 is a folder that tests/xrt/root.sh makes and keeps, where it can:
-# by root, with debootstrap. Else the stage xrt is skipped and says why.
+# The Debian 13 is a folder of 2.2 GB that tests/xrt/root.sh makes in some
+# minutes, beside the first stages, and keeps, where it can: by root, with
+# debootstrap. Else the stage xrt is skipped and says why.
 #
 # Tests that need test data find it in $NPUENC_TEST_DATA, else in ../shared, and
 # are skipped without it.
@@ -121,12 +126,29 @@ try ()
   ls "$builds/$folder/meson-logs/$log"*.json >>"$scratch/logs"
 }
 
+# Makes the root, or adds to it, while other stages build and test: it is the
+# network and the disk that this waits for. What it says comes in its stage.
+root_maker=''
+trap '[ -z "$root_maker" ] || kill -- "-$root_maker" 2>/dev/null || :
+  rm -rf "$scratch"' EXIT
+begin_root ()
+{
+  if [ "$(id -u)" -eq 0 ]; then
+    (install_packages debootstrap) || :
+  fi
+  "$xrt_root_sh" can 2>/dev/null || return 0
+  "$xrt_root_sh" made ||
+    say "In the background a Debian 13 is made in $("$xrt_root_sh" where):" \
+      "2.2 GB, some minutes, once. --no-xrt-root does without."
+  # shellcheck disable=SC2046 # a list of words
+  setsid "$xrt_root_sh" make g++ $(what_tests_need 13) \
+    >"$scratch/root.log" 2>&1 </dev/null &
+  root_maker=$!
+}
+
 # Skipped where there can be no such root; a fault in making one is a failure.
 build_and_try_in_root ()
 {
-  if $install && [ "$(id -u)" -eq 0 ]; then
-    (install_packages debootstrap) || :
-  fi
   if ! "$xrt_root_sh" can 2>"$scratch/why"; then
     say "SKIP the stage xrt: $(cat "$scratch/why")."
     skipped=$((skipped + 1))
@@ -139,16 +161,20 @@ build_and_try_in_root ()
     return 0
   fi
   say "Building and testing in the Debian 13 of $("$xrt_root_sh" where)"
-  if $install; then
-    # shellcheck disable=SC2046 # a list of words
-    "$xrt_root_sh" make g++ $(what_tests_need 13) || return
+  if [ -n "$root_maker" ]; then
+    wait "$root_maker" || { cat "$scratch/root.log" >&2; return 1; }
+    cat "$scratch/root.log" >&2
+    root_maker=''
   fi
   mkdir -p "$builds"
   : "${NPUENC_TEST_DATA:=$root/../shared}"
   NPUENC_XRT_BUILD=$builds
   export NPUENC_TEST_DATA NPUENC_XRT_BUILD
   in_root=true sources=/src inside=/build
-  build xrt gcc -Dwerror=$strict && try xrt all --no-suite valgrind
+  build xrt gcc -Dwerror=$strict &&
+    try xrt programs --setup quick &&
+    try xrt npu --suite xrt &&
+    try xrt scripts library example docs
   came=$?
   in_root=false sources=$root inside=$builds
   return $came
@@ -165,7 +191,7 @@ stage ()
       ;;
     clang)
       build clang clang -Dwerror=$strict &&
-        try clang programs --no-suite scripts --no-suite valgrind
+        try clang programs --setup quick
       ;;
     asan)
       build asan gcc -Db_sanitize=address,undefined &&
@@ -185,16 +211,21 @@ if $install; then
   # shellcheck disable=SC2046 # a list of words
   install_packages $(what_tests_need \
     "$(. /etc/os-release && printf '%s' "${VERSION_ID:-}")") $(what_stages_need)
+  case " $stages " in *' xrt '*) begin_root ;; esac
 fi
 
+: "${NPUENC_STARTED:=$(date +%s)}"
 : >"$scratch/logs"
 broken='' skipped=0
 for name in $stages; do
   say "--- $name"
+  before=$(date +%s)
   stage "$name" || broken="$broken $name"
+  say "--- $name took $(($(date +%s) - before)) s"
 done
 [ -z "$broken" ] || say "These came to no tests:$broken"
 
 # shellcheck disable=SC2086 # a list of words
-python3 "$root/tests/scripts/tally.py" --skipped $skipped "$scratch/logs" \
+python3 "$root/tests/scripts/tally.py" --skipped $skipped \
+  --started "$NPUENC_STARTED" --budget "${NPUENC_BUDGET:-0}" "$scratch/logs" \
   $broken

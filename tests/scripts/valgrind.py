@@ -1,4 +1,5 @@
-"""Short pipelines under valgrind: no invalid access, nothing lost.
+"""Short pipelines under valgrind: no invalid access, nothing lost. What it sees
+and AddressSanitizer does not is memory of the libraries that are not ours.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
@@ -12,7 +13,7 @@ SOURCE = ["audiotestsrc", "num-buffers=12", "samplesperbuffer=1600", "!",
           "audio/x-raw,rate=16000", "!", "audioconvert", "!"]
 
 
-def clean(*pipeline, status=0, says=""):
+def clean(*pipeline):
     def run():
         if not shutil.which("valgrind"):
             raise tap.Skip("there is no valgrind")
@@ -21,9 +22,7 @@ def clean(*pipeline, status=0, says=""):
             "--errors-for-leak-kinds=definite",
             "--show-leak-kinds=definite", "--gen-suppressions=all",
             f"--suppressions={SUPPRESSIONS}",
-            "gst-launch-1.0", "--quiet", *SOURCE, *pipeline, timeout=1000,
-            status=status)
-        tap.expect(text, says)
+            "gst-launch-1.0", "--quiet", *SOURCE, *pipeline, timeout=1000)
         assert "==" not in text, text  # valgrind's own lines
     return run
 
@@ -38,9 +37,4 @@ tap.command("gst-inspect-1.0", "npuencoder")  # fills the registry
 tap.run([
     ("whispermel", clean("whispermel", "window=1000000000", "!", "fakesink")),
     ("npuencoder in int8", encode("precision=int8")),
-    ("npuencoder in f32, one launch at a time",
-     encode("precision=f32", "depth=1", "batch-size=1")),
-    ("npuencoder that cannot start", clean(
-        "whispermel", "!", "npuencoder", "model=/no/such/model", "!",
-        "fakesink", status=None, says="/no/such/model: there is no such file")),
 ])

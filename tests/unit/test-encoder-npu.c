@@ -83,7 +83,7 @@ test_any_operations (gconstpointer precision)
   if (setup.precision == NPU_PRECISION_INT8)
     in_int8 = encode_in_int8 (model, mel, own);
 
-  for (guint ops = 0; ops < 32; ops++) {
+  for (guint ops = 0; ops < 32; ops += g_test_slow () ? 1 : 5) {
     const FakeNpuOptions npu = {.ops = ops, .threads = 2};
     const float *expected =
         in_int8 && (ops & FAKE_NPU_LINEAR_Q8) ? in_int8 : own;
@@ -141,7 +141,7 @@ test_schedules (void)
     g_autofree float *expected =
         encoder_fixture_encode_once (model, &cpu, mel, n);
 
-    for (guint i = 0; i < 20; i++) {
+    for (guint i = 0; i < 20; i += g_test_slow () ? 1 : 3) {
       const EncoderSetup setup = {
           .precision = NPU_PRECISION_BF16,
           .depth = depths[i % 4],

@@ -9,7 +9,7 @@
 #        tests/xrt/root.sh where             prints its folder
 #
 # The folder is $NPUENC_XRT_ROOT, else npuenc/xrt-root in $XDG_CACHE_HOME or
-# ~/.cache; it takes about 2 GB and is kept for the next time. Inside, /src is
+# ~/.cache; it takes 2.2 GB and is kept for the next time. Inside, /src is
 # this project (to read only), /build is the folder $NPUENC_XRT_BUILD and /shared
 # is $NPUENC_TEST_DATA (to read only). All mounts are the command's own and go
 # with it. Needs to be run by root, with debootstrap, on a Debian; packages come
@@ -116,7 +116,7 @@ quietly ()
 make_root ()
 {
   source=$(mirror)
-  say "Making a Debian 13 with XRT in $folder (once, some minutes)"
+  say "Making a Debian 13 with XRT in $folder (once: 2.2 GB, some minutes)"
   if [ -e "$ours" ]; then
     rm -rf --one-file-system "$folder"
   elif [ -n "$(ls -A "$folder" 2>/dev/null)" ]; then
