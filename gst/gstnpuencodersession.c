@@ -62,16 +62,6 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
   return device;
 }
 
-static NpuPrecision
-chosen_precision (NpuEncoder *encoder)
-{
-  const char *name = npu_encoder_get_precision (encoder);
-
-  if (strcmp (name, "int8") == 0)
-    return NPU_PRECISION_INT8;
-  return strcmp (name, "bf16") == 0 ? NPU_PRECISION_BF16 : NPU_PRECISION_F32;
-}
-
 /* Opens the encoder; where the device is auto's choice and cannot have it, on
  * the CPU. Takes @model. */
 static gboolean
@@ -89,7 +79,8 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
 
   session->encoder = npu_encoder_new (model, session->device, &options, &error);
   if (session->encoder && host) {
-    options.precision = chosen_precision (session->encoder);
+    npu_precision_from_string (
+        npu_encoder_get_precision (session->encoder), &options.precision);
     session->cpu_options = options;
     session->model = g_steal_pointer (&model);
   } else if (host && gst_npu_encoder_is_device_failure (error)) {

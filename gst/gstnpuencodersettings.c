@@ -83,6 +83,10 @@ register_precision (void)
           "integer products of 8 bits, or of 16 on CPUs without VNNI", "int8"},
       {NPU_PRECISION_F32, "32-bit float throughout", "f32"},
       {NPU_PRECISION_BF16, "bfloat16 products, sums in float", "bf16"},
+      {NPU_PRECISION_INT16,
+          "integer products of 16 bits, on CPUs that have them faster than "
+          "float's",
+          "int16"},
       {0, NULL, NULL},
   };
 

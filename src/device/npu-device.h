@@ -151,7 +151,10 @@ struct _NpuDevice {
   /* The CPU's: int8 products are exact and several times as fast as float's, as
    * with VNNI. */
   gboolean int8_products;
-  /* The CPU's: they, or 16-bit ones in their place, are faster than float's. */
+  /* The CPU's: products of NPU_TYPE_S16 are those of integers. */
+  gboolean int16_products;
+  /* The CPU's: int8 products, or 16-bit ones in their place, are faster than
+   * float's. */
   gboolean fast_int8;
   guint n_workers; /* the CPU's: threads that compute its tiles */
   /* A CPU device that does over this device's buffers what it cannot do

@@ -90,11 +90,13 @@ plan_type (const PlanBuilder *builder)
  * first half of the first block is too early for it: there a few positions turn
  * into those with huge channels, or do not, by very little, and with int8 more
  * of them tip over than with float16 in the whole encoder. And a CPU without
- * int8 products has 16-bit ones, which are as fast there. */
+ * int8 products has 16-bit ones, which are as fast there. With int16 all are
+ * of that type. */
 static gboolean
 is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
 {
   return (layer == 0 && !mlp) ||
+         builder->options.precision == NPU_PRECISION_INT16 ||
          (builder->options.precision == NPU_PRECISION_INT8 &&
              builder->int8_type != NPU_TYPE_Q8);
 }
@@ -103,8 +105,14 @@ is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
 static NpuType
 careful_type (const PlanBuilder *builder)
 {
-  return builder->options.precision == NPU_PRECISION_F32 ? NPU_TYPE_F32
-                                                         : NPU_TYPE_BF16;
+  switch (builder->options.precision) {
+    case NPU_PRECISION_F32:
+      return NPU_TYPE_F32;
+    case NPU_PRECISION_INT16:
+      return NPU_TYPE_S16;
+    default:
+      return NPU_TYPE_BF16;
+  }
 }
 
 /* Rows that are bfloat16 or, beside int8, stay in float. */
@@ -353,14 +361,31 @@ build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
   return g_steal_pointer (&plan);
 }
 
+static gboolean
+check_int16 (const NpuDevice *device, GError **error)
+{
+  const NpuDevice *host = device->host ? device->host : device;
+
+  if (host->int16_products)
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+      "precision is int16, but products of 16-bit integers are no faster than "
+      "float's on this device, %s; use f32, which is as exact, or auto",
+      host->description);
+  return FALSE;
+}
+
 EncoderPlan *
 encoder_plan_new (const NpuModel *model, NpuDevice *device,
     const PlanOptions *options, GError **error)
 {
   const NpuType int8_type = npu_device_int8_type (device);
   gboolean npu_has_int8;
-  EncoderPlan *plan =
-      build (model, device, options, int8_type, &npu_has_int8, error);
+  EncoderPlan *plan;
+
+  if (options->precision == NPU_PRECISION_INT16 && !check_int16 (device, error))
+    return NULL;
+  plan = build (model, device, options, int8_type, &npu_has_int8, error);
 
   /* int8 is for the NPU, or for nobody. */
   if (plan && options->precision == NPU_PRECISION_INT8 && !npu_has_int8 &&

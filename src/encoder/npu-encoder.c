@@ -23,6 +23,34 @@ struct _NpuEncoder {
   float *states; /* [n_frames / 2][d] */
 };
 
+/* --- precisions -------------------------------------------------------- */
+
+static const char *const precisions[] = {
+    [NPU_PRECISION_AUTO] = "auto",
+    [NPU_PRECISION_INT8] = "int8",
+    [NPU_PRECISION_F32] = "f32",
+    [NPU_PRECISION_BF16] = "bf16",
+    [NPU_PRECISION_INT16] = "int16",
+};
+
+const char *
+npu_precision_to_string (NpuPrecision precision)
+{
+  g_return_val_if_fail ((guint) precision < G_N_ELEMENTS (precisions), NULL);
+  return precisions[precision];
+}
+
+gboolean
+npu_precision_from_string (const char *name, NpuPrecision *precision)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (precisions); i++)
+    if (strcmp (precisions[i], name) == 0) {
+      *precision = (NpuPrecision) i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
 /* --- making ------------------------------------------------------------ */
 
 static gboolean
@@ -34,9 +62,9 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
         options->batch_size, NPU_EXECUTOR_MAX_BATCH);
     return FALSE;
   }
-  if ((guint) options->precision > NPU_PRECISION_BF16) {
+  if ((guint) options->precision >= G_N_ELEMENTS (precisions)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "precision is %d; it must be auto, int8, bf16 or f32",
+        "precision is %d; it must be auto, int8, int16, bf16 or f32",
         options->precision);
     return FALSE;
   }
@@ -200,14 +228,7 @@ npu_encoder_get_batch_size (NpuEncoder *encoder)
 const char *
 npu_encoder_get_precision (NpuEncoder *encoder)
 {
-  switch (encoder->precision) {
-    case NPU_PRECISION_INT8:
-      return "int8";
-    case NPU_PRECISION_BF16:
-      return "bf16";
-    default:
-      return "f32";
-  }
+  return precisions[encoder->precision];
 }
 
 const char *

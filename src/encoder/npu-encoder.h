@@ -21,9 +21,17 @@ typedef enum {
                        * its quality holds, else f32 */
   NPU_PRECISION_INT8,
   NPU_PRECISION_F32,
-  NPU_PRECISION_BF16, /* products, attention tiles and what is between stages
-                       * in bfloat16; sums and the residual in float */
+  NPU_PRECISION_BF16,  /* products, attention tiles and what is between stages
+                        * in bfloat16; sums and the residual in float */
+  NPU_PRECISION_INT16, /* linear maps of 16-bit integers, the rest in float;
+                        * on CPUs where those are faster than float's */
 } NpuPrecision;
+
+/* "auto", "int8", "f32", "bf16", "int16". */
+NPU_API const char *npu_precision_to_string (NpuPrecision precision);
+/* The one of that name in @precision; %FALSE where there is none. */
+NPU_API gboolean npu_precision_from_string (
+    const char *name, NpuPrecision *precision);
 
 typedef struct {
   guint depth;      /* slots, 1 to 16 */
@@ -38,11 +46,11 @@ typedef struct {
  * @device: must outlive the encoder
  *
  * Opens the kernels of every stage, on @device or, what that does not do, on
- * the CPU beside it, which packs the weights. In f32 everything runs on the
- * CPU. NPU_PRECISION_AUTO takes bf16 where an NPU does the first block's
- * products of queries, keys and values; else it encodes a short made-up window
- * in float and in int8 and takes int8 where 98 of 100 positions keep a cosine
- * of 0.98.
+ * the CPU beside it, which packs the weights. In f32 and int16 everything runs
+ * on the CPU; int16 is UNSUPPORTED where that has no such products.
+ * NPU_PRECISION_AUTO takes bf16 where an NPU does the first block's products of
+ * queries, keys and values; else it encodes a short made-up window in float and
+ * in int8 and takes int8 where 98 of 100 positions keep a cosine of 0.98.
  *
  * Returns: (transfer full): an encoder, or %NULL with @error set.
  */

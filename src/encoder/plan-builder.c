@@ -11,9 +11,11 @@ plan_open_on_device (const PlanBuilder *builder, const char *name,
   g_autoptr (GError) refused = NULL;
   NpuKernel *kernel;
 
-  /* There float is the reference: an NPU has nothing as exact. */
+  /* There float is the reference: an NPU has nothing as exact. Nor has it the
+   * 16-bit integers. */
   if (plan->device == plan->host ||
-      builder->options.precision == NPU_PRECISION_F32)
+      builder->options.precision == NPU_PRECISION_F32 ||
+      builder->options.precision == NPU_PRECISION_INT16)
     return NULL;
   kernel = npu_kernel_open (plan->device, op, &refused);
   if (kernel)

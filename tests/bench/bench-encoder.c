@@ -155,6 +155,8 @@ main_type (const Bench *bench, const Window *window, guint stage)
 {
   if (strcmp (bench->precision, "bf16") == 0 && stage != 4)
     return window->fast_bf16 ? BENCH_BF16 : BENCH_F32;
+  if (strcmp (bench->precision, "int16") == 0 && stage != 4)
+    return BENCH_INT16;
   if (strcmp (bench->precision, "int8") != 0)
     return BENCH_F32;
   return stage < 2 ? careful_type (window) : int8_type (window);

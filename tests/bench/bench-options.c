@@ -48,17 +48,10 @@ parse_depths (const char *text, GError **error)
 static gboolean
 parse_precision (const char *text, NpuPrecision *precision, GError **error)
 {
-  static const char *const names[] = {"auto", "int8", "f32", "bf16"};
-  static const NpuPrecision values[] = {NPU_PRECISION_AUTO, NPU_PRECISION_INT8,
-      NPU_PRECISION_F32, NPU_PRECISION_BF16};
-
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (strcmp (text, names[i]) == 0) {
-      *precision = values[i];
-      return TRUE;
-    }
+  if (npu_precision_from_string (text, precision))
+    return TRUE;
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-      "--precision is '%s'; it must be auto, int8, bf16 or f32", text);
+      "--precision is '%s'; it must be auto, int8, int16, bf16 or f32", text);
   return FALSE;
 }
 
@@ -111,7 +104,7 @@ bench_options_parse (
       {"threads", 0, 0, G_OPTION_ARG_INT, &threads,
           "Workers of the CPU device; default: one a core", "N"},
       {"precision", 0, 0, G_OPTION_ARG_STRING, &precision,
-          "auto, int8 or f32; default: auto", "PRECISION"},
+          "auto, int8, int16, bf16 or f32; default: auto", "PRECISION"},
       {"latency-us", 0, 0, G_OPTION_ARG_INT, &latency_us,
           "Time from a launch's submission to its start that the CPU device "
           "adds",
@@ -160,11 +153,13 @@ bench_options_parse (
     options->model = g_strdup ("synthetic:tiny");
   options->encoder |= options->roofline;
   options->pipelined |= !options->batch_analysis && !options->encoder;
-  if (options->precision == NPU_PRECISION_BF16 &&
+  if ((options->precision == NPU_PRECISION_BF16 ||
+          options->precision == NPU_PRECISION_INT16) &&
       (options->pipelined || options->batch_analysis)) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-        "--precision bf16 is for windows: add --encoder; loose tiles are int8 "
-        "or f32");
+        "--precision %s is for windows: add --encoder; loose tiles are int8 "
+        "or f32",
+        npu_precision_to_string (options->precision));
     return FALSE;
   }
   return TRUE;

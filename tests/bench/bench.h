@@ -63,7 +63,7 @@ typedef struct {
 typedef struct {
   BenchOptions options;
   NpuDevice *device;
-  const char *precision; /* of what is measured now: "f32", "int8", "bf16" */
+  const char *precision; /* of what is measured now: "int8", not "auto" */
   char *model_name;      /* of the model that was measured, or NULL */
   GArray *results;       /* of BenchResult */
   gboolean has_peaks;

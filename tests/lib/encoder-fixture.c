@@ -29,17 +29,21 @@ encoder_fixture_open_model (const char *location)
   return model;
 }
 
+gboolean
+encoder_fixture_has_int16 (void)
+{
+  const NpuDeviceOptions options = {.threads = 1};
+  NpuDevice *device = npu_device_open ("cpu", &options, NULL);
+  const gboolean has = device->int16_products;
+
+  npu_device_free (device);
+  return has;
+}
+
 const char *
 encoder_fixture_precision_name (NpuPrecision precision)
 {
-  switch (precision) {
-    case NPU_PRECISION_INT8:
-      return "int8";
-    case NPU_PRECISION_BF16:
-      return "bf16";
-    default:
-      return "f32";
-  }
+  return npu_precision_to_string (precision);
 }
 
 EncoderFixture *

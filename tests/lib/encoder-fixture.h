@@ -40,6 +40,9 @@ float *encoder_fixture_encode_once (const NpuModel *model,
 /* npu_model_open() that fails the test where it fails. */
 NpuModel *encoder_fixture_open_model (const char *location);
 
+/* Whether the CPU that this process may use has 16-bit products. */
+gboolean encoder_fixture_has_int16 (void);
+
 const char *encoder_fixture_precision_name (NpuPrecision precision);
 
 G_END_DECLS

@@ -349,10 +349,13 @@ add (const char *path, GTestDataFunc func)
   g_autofree char *f32 = g_strconcat (path, "/f32", NULL);
   g_autofree char *int8 = g_strconcat (path, "/int8", NULL);
   g_autofree char *bf16 = g_strconcat (path, "/bf16", NULL);
+  g_autofree char *int16 = g_strconcat (path, "/int16", NULL);
 
   g_test_add_data_func (f32, precision_data (NPU_PRECISION_F32), func);
   g_test_add_data_func (int8, precision_data (NPU_PRECISION_INT8), func);
   g_test_add_data_func (bf16, precision_data (NPU_PRECISION_BF16), func);
+  if (encoder_fixture_has_int16 ())
+    g_test_add_data_func (int16, precision_data (NPU_PRECISION_INT16), func);
 }
 
 int

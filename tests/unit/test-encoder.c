@@ -21,6 +21,10 @@ static const Bounds int8_bounds = {NPU_PRECISION_INT8, 0.999, 0.98, 0.4};
 /* Eight bits of mantissa: by value far from float, by direction close. */
 static const Bounds bf16_bounds = {NPU_PRECISION_BF16, 0.9999, 0.999, 0.1};
 
+/* Float's to five digits. */
+static const Bounds int16_bounds = {
+    NPU_PRECISION_INT16, 0.999999, 0.9999, 0.01};
+
 static void
 check_precision (const NpuModel *model, const float *mel, guint n_frames,
     const float *expected, const Bounds *bounds)
@@ -38,6 +42,32 @@ check_precision (const NpuModel *model, const float *mel, guint n_frames,
       comparison.max_error, <=, bounds->max_relative_error * comparison.rms);
 }
 
+/* Whether the CPU has 16-bit products; where it has not, the precision is
+ * refused with a remedy. */
+static gboolean
+has_int16 (void)
+{
+  const NpuDeviceOptions device_options = {.threads = 1};
+  const NpuEncoderOptions options = {
+      .depth = 1, .precision = NPU_PRECISION_INT16, .timeout = G_MAXUINT64};
+  g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
+  NpuDevice *device = npu_device_open ("cpu", &device_options, NULL);
+  const gboolean has = device->int16_products;
+  g_autoptr (GError) error = NULL;
+  NpuEncoder *encoder = npu_encoder_new (model, device, &options, &error);
+
+  if (has) {
+    g_assert_no_error (error);
+    g_assert_cmpstr (npu_encoder_get_precision (encoder), ==, "int16");
+  } else {
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED);
+    g_assert_nonnull (strstr (error->message, "use f32"));
+  }
+  npu_encoder_free (encoder);
+  npu_device_free (device);
+  return has;
+}
+
 static void
 check_model (const NpuModel *model, guint n_frames)
 {
@@ -48,6 +78,8 @@ check_model (const NpuModel *model, guint n_frames)
   check_precision (model, mel, n_frames, expected, &f32_bounds);
   check_precision (model, mel, n_frames, expected, &int8_bounds);
   check_precision (model, mel, n_frames, expected, &bf16_bounds);
+  if (has_int16 ())
+    check_precision (model, mel, n_frames, expected, &int16_bounds);
 }
 
 static void
@@ -114,7 +146,38 @@ test_constant_mel (void)
     check_precision (model, mel, n_frames, expected, &f32_bounds);
     check_precision (model, mel, n_frames, expected, &int8_bounds);
     check_precision (model, mel, n_frames, expected, &bf16_bounds);
+    if (has_int16 ())
+      check_precision (model, mel, n_frames, expected, &int16_bounds);
   }
+}
+
+/* Whatever this CPU has, the C kernels have no 16-bit products. */
+static void
+test_int16_is_refused_where_it_is_not (void)
+{
+  const char *limit = g_getenv ("NPUENC_CPU");
+  g_autofree char *before = g_strdup (limit);
+
+  g_setenv ("NPUENC_CPU", "c", TRUE);
+  g_assert_false (has_int16 ());
+  if (before)
+    g_setenv ("NPUENC_CPU", before, TRUE);
+  else
+    g_unsetenv ("NPUENC_CPU");
+}
+
+static void
+test_names_of_precisions (void)
+{
+  for (int i = NPU_PRECISION_AUTO; i <= NPU_PRECISION_INT16; i++) {
+    NpuPrecision found = NPU_PRECISION_AUTO;
+
+    g_assert_true (
+        npu_precision_from_string (npu_precision_to_string (i), &found));
+    g_assert_cmpint (found, ==, i);
+  }
+  g_assert_cmpstr (npu_precision_to_string (NPU_PRECISION_INT16), ==, "int16");
+  g_assert_false (npu_precision_from_string ("int4", &(NpuPrecision){0}));
 }
 
 int
@@ -147,5 +210,8 @@ main (int argc, char **argv)
   g_test_add_func ("/encoder/matches-float64/one-head", test_one_head);
   g_test_add_func ("/encoder/matches-float64/outlier-channels", test_outliers);
   g_test_add_func ("/encoder/matches-float64/constant-mel", test_constant_mel);
+  g_test_add_func ("/encoder/precision/int16-is-refused-where-it-is-not",
+      test_int16_is_refused_where_it_is_not);
+  g_test_add_func ("/encoder/precision/names", test_names_of_precisions);
   return g_test_run ();
 }

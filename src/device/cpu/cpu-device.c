@@ -422,8 +422,9 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->base.int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
       cpu_gemm_s8_is_exact ();
+  device->base.int16_products = device->kernels.gemm_s16.run != NULL;
   device->base.fast_int8 =
-      device->base.int8_products || device->kernels.gemm_s16.run;
+      device->base.int8_products || device->base.int16_products;
   device->base.fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 &&
       ((flags & NPU_CPU_FAST_BF16) != 0 || cpu_gemm_has_amx ()) &&
