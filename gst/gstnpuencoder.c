@@ -45,6 +45,9 @@
  * #GstValueArray `stages` of structures, and with `tiles` one of `events`; see
  * docs/npuencoder.md.
  *
+ * The sticky custom event `npuencoder/model`, with a #gchararray `location`,
+ * tells downstream the #GstNpuEncoder:model that the states are of.
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 filesrc location=speech.wav ! wavparse ! audioconvert !
@@ -60,13 +63,9 @@
  * Since: 1.0
  */
 
-#include "gstnpuencoder.h"
-
 #include "gstnpuencodererror.h"
 #include "gstnpuencoderfallback.h"
-#include "gstnpuencodersession.h"
-#include "gstnpuencoderstats.h"
-#include "gstnpuencoderwindow.h"
+#include "gstnpuencoderprivate.h"
 #include "tensorallocation.h"
 #include "tensorcaps.h"
 #include "tensormeta.h"
@@ -84,27 +83,6 @@ enum {
 };
 
 static guint signals[N_SIGNALS];
-
-struct _GstNpuEncoder {
-  GstBaseTransform parent;
-
-  GstPadActivateModeFunction activate_mode; /* the base class's */
-
-  /* Object lock. While `open` is set, from start() to stop(), only what is
-   * mutable in PLAYING changes, and the rest needs no lock. */
-  GstNpuEncoderSettings settings;
-  gboolean open;
-
-  /* Object lock to change it, or to use it outside the streaming thread. */
-  GstNpuEncoderSession *session;
-
-  GstNpuEncoderWindow window; /* streaming thread */
-
-  /* Object lock. Kept after stop(). */
-  GstNpuEncoderStats totals;
-  GstNpuEncoderSetup setup;
-  const NpuEncoder *setup_of; /* of the session's, for comparison only */
-};
 
 #define MEL_CAPS                                                               \
   "other/tensors, format = (string) static, num_tensors = (int) 1, "           \
@@ -187,6 +165,8 @@ gst_npu_encoder_start (GstBaseTransform *base)
   GST_OBJECT_LOCK (self);
   self->session = session;
   self->open = session != NULL;
+  self->window = (GstNpuEncoderWindow){0};
+  self->model_is_told = FALSE;
   if (session) {
     self->totals = (GstNpuEncoderStats) GST_NPU_ENCODER_STATS_INIT;
     gst_npu_encoder_setup_clear (&self->setup);
@@ -207,7 +187,8 @@ gst_npu_encoder_stop (GstBaseTransform *base)
   session = g_steal_pointer (&self->session);
   GST_OBJECT_UNLOCK (self);
 
-  gst_npu_encoder_session_free (session, GST_ELEMENT (self));
+  if (session)
+    gst_npu_encoder_session_free (session, GST_ELEMENT (self));
 
   GST_OBJECT_LOCK (self);
   self->open = FALSE;
@@ -225,141 +206,38 @@ gst_npu_encoder_cancel (GstNpuEncoder *self)
   GST_OBJECT_UNLOCK (self);
 }
 
+/* A FLUSH_STOP while the pad is deactivated must not let another window
+ * begin. */
+static void
+gst_npu_encoder_resume (GstNpuEncoder *self)
+{
+  GST_OBJECT_LOCK (self);
+  if (self->session && self->active)
+    gst_npu_encoder_session_resume (self->session);
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* A pad takes events and buffers before the base class starts the element, and
+ * after a FLUSH_STOP while it stops it. So the stream lock is held meanwhile:
+ * what is serialised waits, and finds the element started or stopped, never
+ * half. What is not serialised takes the object lock. */
 static gboolean
 gst_npu_encoder_sink_activate_mode (
     GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active)
 {
   GstNpuEncoder *self = GST_NPU_ENCODER (parent);
-
-  /* The base class waits for the streaming thread before it stops. */
-  if (!active)
-    gst_npu_encoder_cancel (self);
-  return self->activate_mode (pad, parent, mode, active);
-}
-
-/* --- caps --------------------------------------------------------------- */
-
-static TensorShapes
-gst_npu_encoder_get_shapes (GstNpuEncoder *self)
-{
-  TensorShapes shapes = {0, 0, "float32"};
+  gboolean done;
 
   GST_OBJECT_LOCK (self);
-  if (self->session) {
-    shapes.n_mels = npu_encoder_get_n_mels (self->session->encoder);
-    shapes.d = npu_encoder_get_d (self->session->encoder);
-  }
-  if (self->settings.output_type == GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT16)
-    shapes.type = "float16";
+  self->active = active;
   GST_OBJECT_UNLOCK (self);
-  return shapes;
-}
+  if (!active)
+    gst_npu_encoder_cancel (self); /* the window that holds the lock */
 
-static GstCaps *
-gst_npu_encoder_transform_caps (GstBaseTransform *base,
-    GstPadDirection direction, GstCaps *caps, GstCaps *filter)
-{
-  TensorShapes shapes = gst_npu_encoder_get_shapes (GST_NPU_ENCODER (base));
-  GstCaps *result;
-
-  if (direction == GST_PAD_SINK)
-    result = tensor_caps_mel_to_states (caps, &shapes);
-  else
-    result = tensor_caps_states_to_mel (caps, &shapes);
-
-  if (filter) {
-    GstCaps *all = result;
-
-    result = gst_caps_intersect_full (filter, all, GST_CAPS_INTERSECT_FIRST);
-    gst_caps_unref (all);
-  }
-  /* Where dimensions were open, the filter may have brought in any. */
-  if (direction == GST_PAD_SRC)
-    result = tensor_caps_keep_mel (result, &shapes);
-  return result;
-}
-
-static GstCaps *
-gst_npu_encoder_fixate_caps (GstBaseTransform *base, GstPadDirection direction,
-    GstCaps *caps, GstCaps *othercaps)
-{
-  /* With nothing linked downstream, the base class tries the input's caps. */
-  if (direction == GST_PAD_SINK && gst_caps_is_equal (caps, othercaps)) {
-    gst_caps_unref (othercaps);
-    othercaps = gst_npu_encoder_transform_caps (base, direction, caps, NULL);
-  }
-  othercaps = gst_caps_make_writable (gst_caps_truncate (othercaps));
-  if (!gst_structure_has_field (
-          gst_caps_get_structure (othercaps, 0), "framerate"))
-    gst_caps_set_simple (othercaps, "framerate", GST_TYPE_FRACTION, 0, 1, NULL);
-  return gst_caps_fixate (othercaps);
-}
-
-/* On the sink pad, dimensions that do not fit are accepted here and refused
- * when they arrive, with an error message that says why; a caps query tells
- * beforehand. */
-static gboolean
-gst_npu_encoder_accept_caps (
-    GstBaseTransform *base, GstPadDirection direction, GstCaps *caps)
-{
-  if (direction == GST_PAD_SINK) {
-    g_autoptr (GstCaps) mel =
-        gst_pad_get_pad_template_caps (GST_BASE_TRANSFORM_SINK_PAD (base));
-
-    return gst_caps_is_subset (caps, mel);
-  }
-  return GST_BASE_TRANSFORM_CLASS (parent_class)
-      ->accept_caps (base, direction, caps);
-}
-
-static gboolean
-gst_npu_encoder_check_caps (GstNpuEncoder *self, const GstCaps *caps)
-{
-  g_autoptr (GError) error = NULL;
-  guint n_frames;
-
-  if (tensor_caps_parse_mel (caps,
-          npu_encoder_get_n_mels (self->session->encoder), &n_frames, &error))
-    return TRUE;
-
-  gst_npu_encoder_post_error (
-      GST_ELEMENT (self), error, GST_RESOURCE_ERROR_FAILED, NULL);
-  return FALSE;
-}
-
-static gboolean
-gst_npu_encoder_set_caps (
-    GstBaseTransform *base, GstCaps *incaps, GstCaps *outcaps)
-{
-  GstNpuEncoder *self = GST_NPU_ENCODER (base);
-  TensorShapes shapes = gst_npu_encoder_get_shapes (self);
-  guint n_frames;
-
-  if (!tensor_caps_parse_mel (incaps, shapes.n_mels, &n_frames, NULL) ||
-      !tensor_caps_are_states (outcaps, &shapes, n_frames / 2))
-    return FALSE;
-
-  self->window = (GstNpuEncoderWindow){
-      .n_frames = n_frames,
-      .n_mels = shapes.n_mels,
-      .d = shapes.d,
-      .half = self->settings.output_type == GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT16,
-  };
-  return TRUE;
-}
-
-static gboolean
-gst_npu_encoder_transform_size (GstBaseTransform *base,
-    GstPadDirection direction, GstCaps *caps, gsize size, GstCaps *othercaps,
-    gsize *othersize)
-{
-  const GstNpuEncoderWindow *window = &GST_NPU_ENCODER (base)->window;
-
-  if (direction == GST_PAD_SINK)
-    *othersize = gst_npu_encoder_window_states_size (window);
-  else
-    *othersize = gst_npu_encoder_window_mel_size (window);
-  return TRUE;
+  GST_PAD_STREAM_LOCK (pad);
+  done = self->activate_mode (pad, parent, mode, active);
+  GST_PAD_STREAM_UNLOCK (pad);
+  return done;
 }
 
 /* --- buffers and events ------------------------------------------------- */
@@ -405,6 +283,37 @@ gst_npu_encoder_transform_meta (
       ->transform_meta (base, outbuf, meta, inbuf);
 }
 
+/* Tells downstream which model the states are of, before the first of them. The
+ * event is sticky: whoever is linked later gets it too. */
+static void
+gst_npu_encoder_tell_model (GstNpuEncoder *self)
+{
+  GstStructure *structure = gst_structure_new ("npuencoder/model", "location",
+      G_TYPE_STRING, self->settings.model, NULL);
+
+  self->model_is_told = TRUE;
+  gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
+      gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_STICKY, structure));
+}
+
+/* Takes @event. */
+static gboolean
+gst_npu_encoder_sink_caps (GstNpuEncoder *self, GstEvent *event)
+{
+  GstBaseTransform *base = GST_BASE_TRANSFORM (self);
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  if (!gst_npu_encoder_check_caps (self, caps)) {
+    gst_event_unref (event);
+    return FALSE;
+  }
+  if (!GST_BASE_TRANSFORM_CLASS (parent_class)->sink_event (base, event))
+    return FALSE;
+  gst_npu_encoder_tell_model (self);
+  return TRUE;
+}
+
 static gboolean
 gst_npu_encoder_sink_event (GstBaseTransform *base, GstEvent *event)
 {
@@ -415,20 +324,14 @@ gst_npu_encoder_sink_event (GstBaseTransform *base, GstEvent *event)
       gst_npu_encoder_cancel (self);
       break;
     case GST_EVENT_FLUSH_STOP:
-      GST_OBJECT_LOCK (self);
-      gst_npu_encoder_session_resume (self->session);
-      GST_OBJECT_UNLOCK (self);
+      gst_npu_encoder_resume (self);
+      self->model_is_told = FALSE;
       break;
-    case GST_EVENT_CAPS: {
-      GstCaps *caps;
-
-      gst_event_parse_caps (event, &caps);
-      if (!gst_npu_encoder_check_caps (self, caps)) {
-        gst_event_unref (event);
-        return FALSE;
-      }
+    case GST_EVENT_STREAM_START:
+      self->model_is_told = FALSE;
       break;
-    }
+    case GST_EVENT_CAPS:
+      return gst_npu_encoder_sink_caps (self, event);
     default:
       break;
   }
@@ -441,6 +344,14 @@ static GstFlowReturn
 gst_npu_encoder_submit_input_buffer (
     GstBaseTransform *base, gboolean is_discont, GstBuffer *inbuf)
 {
+  GstNpuEncoder *self = GST_NPU_ENCODER (base);
+
+  if (!self->session) {
+    gst_buffer_unref (inbuf);
+    return GST_FLOW_FLUSHING;
+  }
+  if (!self->model_is_told)
+    gst_npu_encoder_tell_model (self);
   if (gst_buffer_get_size (inbuf) == 0 &&
       gst_pad_has_current_caps (GST_BASE_TRANSFORM_SRC_PAD (base))) {
     GST_DEBUG_OBJECT (base, "empty buffer %" GST_PTR_FORMAT, inbuf);
@@ -612,11 +523,7 @@ gst_npu_encoder_class_init (GstNpuEncoderClass *klass)
 
   base_class->start = gst_npu_encoder_start;
   base_class->stop = gst_npu_encoder_stop;
-  base_class->transform_caps = gst_npu_encoder_transform_caps;
-  base_class->fixate_caps = gst_npu_encoder_fixate_caps;
-  base_class->accept_caps = gst_npu_encoder_accept_caps;
-  base_class->set_caps = gst_npu_encoder_set_caps;
-  base_class->transform_size = gst_npu_encoder_transform_size;
+  gst_npu_encoder_caps_install (base_class);
   base_class->propose_allocation = gst_npu_encoder_propose_allocation;
   base_class->decide_allocation = gst_npu_encoder_decide_allocation;
   base_class->sink_event = gst_npu_encoder_sink_event;

@@ -354,6 +354,9 @@ append_letter (GstPad *pad, GstPadProbeInfo *info, gpointer order)
       case GST_EVENT_CUSTOM_DOWNSTREAM:
         letter = 'x';
         break;
+      case GST_EVENT_CUSTOM_DOWNSTREAM_STICKY:
+        letter = 'm';
+        break;
       case GST_EVENT_EOS:
         letter = 'E';
         break;
@@ -389,8 +392,74 @@ test_events_stay_in_order (void)
   encoder_rig_set_frames (rig, 40);
   gst_harness_push (h, encoder_mel_buffer (40, 1, 0));
   gst_harness_push_event (h, gst_event_new_eos ());
-  g_assert_cmpstr (order->str, ==, "scStBxBgtcSBE");
+  g_assert_cmpstr (order->str, ==, "scmStBxBgtcmSBE");
   g_string_free (order, TRUE);
+}
+
+/* The location in the model event that @pad keeps. */
+static char *
+told_model (GstPad *pad)
+{
+  g_autoptr (GstEvent) event =
+      gst_pad_get_sticky_event (pad, GST_EVENT_CUSTOM_DOWNSTREAM_STICKY, 0);
+  const GstStructure *structure;
+
+  if (!event)
+    return NULL;
+  structure = gst_event_get_structure (event);
+  g_assert_true (gst_structure_has_name (structure, "npuencoder/model"));
+  return g_strdup (gst_structure_get_string (structure, "location"));
+}
+
+static void
+check_told_model (EncoderRig *rig)
+{
+  g_autofree char *location = told_model (rig->harness->sinkpad);
+
+  g_assert_cmpstr (location, ==, TINY);
+}
+
+static void
+test_model_is_told_before_the_first_buffer (void)
+{
+  g_autoptr (EncoderRig) rig = encoder_rig_new (NULL, NULL);
+  g_autoptr (GstEvent) event = NULL;
+  GstHarness *h = rig->harness;
+  GstSegment segment;
+
+  g_assert_null (told_model (h->sinkpad));
+  encoder_rig_set_frames (rig, 20);
+  check_told_model (rig);
+  g_bytes_unref (encoder_rig_encode (rig, 20, 1));
+
+  /* And again after a flush: downstream may have forgotten all. */
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  while (gst_harness_events_in_queue (h))
+    gst_event_unref (gst_harness_pull_event (h));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  g_bytes_unref (encoder_rig_encode (rig, 20, 1));
+  event = pull_event (rig, GST_EVENT_CUSTOM_DOWNSTREAM_STICKY);
+  g_assert_nonnull (event);
+  check_told_model (rig);
+}
+
+static void
+test_model_is_told_anew_after_a_restart (void)
+{
+  g_autoptr (EncoderRig) rig = encoder_rig_new (NULL, NULL);
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
+  g_autofree char *location = NULL;
+
+  encoder_rig_set_frames (rig, 20);
+  gst_element_set_state (rig->element, GST_STATE_READY);
+  g_assert_null (told_model (pad));
+  g_object_set (rig->element, "model", "synthetic:base", NULL);
+  gst_element_set_state (rig->element, GST_STATE_PLAYING);
+  encoder_rig_set_frames (rig, 40);
+  location = told_model (pad);
+  g_assert_cmpstr (location, ==, "synthetic:base");
 }
 
 static void
@@ -443,6 +512,10 @@ main (int argc, char **argv)
       "/npuencoder/stream/buffer-without-caps", test_buffer_without_caps);
   g_test_add_func (
       "/npuencoder/stream/events-stay-in-order", test_events_stay_in_order);
+  g_test_add_func ("/npuencoder/stream/model-is-told-before-the-first-buffer",
+      test_model_is_told_before_the_first_buffer);
+  g_test_add_func ("/npuencoder/stream/model-is-told-anew-after-a-restart",
+      test_model_is_told_anew_after_a_restart);
   g_test_add_func (
       "/npuencoder/stream/latency-is-upstreams", test_latency_is_upstreams);
   g_test_add_func ("/npuencoder/stream/late-windows-are-not-dropped",
