@@ -81,6 +81,8 @@ main (int argc, char **argv)
       continue;
     }
     npu_kernels_init (&level->kernels, level->cpu_flags);
+    npu_few_init (&level->few, level->cpu_flags);
+    npu_logits_init (&level->logits, level->cpu_flags);
     available[n_available++] = *level;
     if (bench)
       continue;
@@ -91,6 +93,8 @@ main (int argc, char **argv)
     add_epilogue_tests (level);
     add_gemm_tests (level);
     add_plain_tests (level);
+    add_few_tests (level);
+    add_logits_tests (level);
   }
 
   if (bench) {

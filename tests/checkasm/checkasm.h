@@ -7,15 +7,19 @@
 
 #include <glib.h>
 
+#include "npu-few.h"
 #include "npu-kernels.h"
+#include "npu-logits.h"
 
 G_BEGIN_DECLS
 
-/* An instruction set, and the table of kernels for it. */
+/* An instruction set, and the tables of kernels for it. */
 typedef struct {
   const char *name;
   guint cpu_flags;
   NpuKernels kernels;
+  NpuFewKernels few;
+  NpuLogitsKernels logits;
 } Level;
 
 /* --- buffers ------------------------------------------------------------ */
@@ -62,6 +66,8 @@ void add_rows_tests (const Level *level);
 void add_epilogue_tests (const Level *level);
 void add_gemm_tests (const Level *level);
 void add_plain_tests (const Level *level);
+void add_few_tests (const Level *level);
+void add_logits_tests (const Level *level);
 
 /* Adds a test of this level: /LEVEL/NAME. */
 void add_level_test (

@@ -1,0 +1,203 @@
+/* Few rows of 16-bit integers, times weights of 8 and 16 bits, for vectors of
+ * any width. The file that includes this one includes those of the vectors of
+ * integers and of floats, and defines ROWS, how many are multiplied at once,
+ * widen (x), the next bytes as a vector of 16 bits, fold_ints (v), the sums of
+ * its halves, and floats_of (v), its 32-bit lanes as floats.
+ *
+ * Where sums of integers pass through lanes they wrap around: only the whole
+ * needs to fit.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "x86/few.h"
+
+#define STEP (2 * LANES) /* 16-bit integers of a vector */
+
+NPU_INLINE __m128i
+sum_four_ints (const NpuInts v[4])
+{
+  const __m256i t =
+      _mm256_hadd_epi32 (_mm256_hadd_epi32 (fold_ints (v[0]), fold_ints (v[1])),
+          _mm256_hadd_epi32 (fold_ints (v[2]), fold_ints (v[3])));
+
+  return _mm_add_epi32 (
+      _mm256_castsi256_si128 (t), _mm256_extracti128_si256 (t, 1));
+}
+
+NPU_INLINE NpuVector
+load_weights (const void *weight, size_t at, const int bytes)
+{
+  return bytes == 1 ? widen ((const int8_t *) weight + at)
+                    : npu_load_ints ((const int16_t *) weight + at);
+}
+
+NPU_INLINE void
+multiply_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const void *weight, int k, const int bytes,
+    const int rows, const int columns)
+{
+  NpuInts acc[ROWS][COLUMNS];
+
+  for (int i = 0; i < rows; i++)
+    for (int g = 0; g < COLUMNS; g++)
+      acc[i][g] = (NpuInts){0};
+  for (int j = 0; j < k; j += STEP)
+    for (int g = 0; g < columns; g++) {
+      const NpuVector w = load_weights (weight, (size_t) g * k + j, bytes);
+
+      for (int i = 0; i < rows; i++)
+        acc[i][g] =
+            npu_dot_s16 (acc[i][g], npu_load_ints (a + i * a_stride + j), w);
+    }
+  for (int i = 0; i < rows; i++) {
+    const __m128i sums = sum_four_ints (acc[i]);
+
+    if (columns == COLUMNS)
+      _mm_storeu_si128 ((__m128i *) (c + i * c_stride), sums);
+    else
+      c[i * c_stride] = _mm_cvtsi128_si32 (sums);
+  }
+}
+
+/* Not inlined: each loop has the registers for itself. */
+#define MULTIPLY_INTS(name, bytes, rows, columns)                              \
+  static __attribute__ ((noinline)) void multiply_##name (int32_t *c,          \
+      ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,                \
+      const void *weight, int k)                                               \
+  {                                                                            \
+    multiply_ints (c, c_stride, a, a_stride, weight, k, bytes, rows, columns); \
+  }
+
+typedef void (*MultiplyFunc) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const void *weight, int k);
+
+MULTIPLY_INTS (s8_all, 1, ROWS, COLUMNS)
+MULTIPLY_INTS (s8_two, 1, 2, COLUMNS)
+MULTIPLY_INTS (s8_one, 1, 1, COLUMNS)
+MULTIPLY_INTS (s8_last, 1, 1, 1)
+MULTIPLY_INTS (s16_all, 2, ROWS, COLUMNS)
+MULTIPLY_INTS (s16_two, 2, 2, COLUMNS)
+MULTIPLY_INTS (s16_one, 2, 1, COLUMNS)
+MULTIPLY_INTS (s16_last, 2, 1, 1)
+
+NPU_INLINE void
+dot_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
+    const char *weight, int rows, int n, size_t row_size, int k,
+    MultiplyFunc all, MultiplyFunc two, MultiplyFunc one, MultiplyFunc last)
+{
+  int column = 0;
+
+  for (; column + COLUMNS <= n; column += COLUMNS) {
+    const char *w = weight + (size_t) column * row_size;
+    int32_t *to = c + column;
+    int i = 0;
+
+    for (; i + ROWS <= rows; i += ROWS)
+      all (to + i * c_stride, c_stride, a + i * a_stride, a_stride, w, k);
+    for (; i + 2 <= rows; i += 2)
+      two (to + i * c_stride, c_stride, a + i * a_stride, a_stride, w, k);
+    for (; i < rows; i++)
+      one (to + i * c_stride, c_stride, a + i * a_stride, a_stride, w, k);
+  }
+  for (; column < n; column++)
+    for (int i = 0; i < rows; i++)
+      last (c + i * c_stride + column, c_stride, a + i * a_stride, a_stride,
+          weight + (size_t) column * row_size, k);
+}
+
+static void
+dot_s8 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
+    const int8_t *weight, int rows, int n, int k)
+{
+  dot_ints (c, c_stride, a, a_stride, (const char *) weight, rows, n,
+      (size_t) k, k, multiply_s8_all, multiply_s8_two, multiply_s8_one,
+      multiply_s8_last);
+}
+
+static void
+dot_s16 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
+    const int16_t *weight, int rows, int n, int k)
+{
+  dot_ints (c, c_stride, a, a_stride, (const char *) weight, rows, n,
+      (size_t) k * sizeof *weight, k, multiply_s16_all, multiply_s16_two,
+      multiply_s16_one, multiply_s16_last);
+}
+
+/* --- attention */
+
+/* Exact sums q k^T, in whole fours. */
+NPU_INLINE void
+dot_keys (int32_t *sums, const int16_t *q, const int8_t *k, int n_keys)
+{
+  NpuVector x[DIM / STEP];
+
+  for (int g = 0; g < DIM / STEP; g++)
+    x[g] = npu_load_ints (q + g * STEP);
+  for (int first = 0; first < n_keys; first += 4) {
+    NpuInts acc[4];
+
+    for (int i = 0; i < 4; i++) {
+      const int key = npu_min_int (first + i, n_keys - 1);
+
+      acc[i] = (NpuInts){0};
+      for (int g = 0; g < DIM / STEP; g++)
+        acc[i] = npu_dot_s16 (acc[i], x[g], widen (k + key * DIM + g * STEP));
+    }
+    _mm_storeu_si128 ((__m128i *) (sums + first), sum_four_ints (acc));
+  }
+}
+
+/* weight[n] = round (score v_scale / step), the largest of which is 2^15 - 1
+ * steps; returns the step. */
+NPU_INLINE float
+weights_s16 (int16_t *weight, float *score, const float *v_scale, int n)
+{
+  Vector max = {0}, inverse;
+  float largest;
+
+  for (int i = 0; i < n; i += LANES) {
+    const Vector t = load_vector (score + i) * load_first (v_scale + i, n - i);
+
+    store_vector (score + i, t);
+    max = max_vector (t, max);
+  }
+  largest = max_lanes (max);
+  inverse = splat (largest < NPU_S16_SMALLEST ? 0.0f : INT16_MAX / largest);
+  for (int i = 0; i < n; i += LANES)
+    store_s16 (weight + i, load_vector (score + i) * inverse);
+  return largest / INT16_MAX;
+}
+
+static void
+attend_s8 (NpuAttended *to, const int16_t *q, const int8_t *k,
+    const float *k_scale, const int8_t *v, const float *v_scale, int n_keys,
+    float scale)
+{
+  int32_t sums[KEYS];
+  float score[KEYS], step;
+  int16_t weight[KEYS + LANES];
+  NpuInts acc[2 * DIM / STEP];
+
+  dot_keys (sums, q, k, n_keys);
+  for (int i = 0; i < n_keys; i += LANES)
+    store_vector (score + i, floats_of (npu_load_ints (sums + i)) *
+                                 load_first (k_scale + i, n_keys - i) *
+                                 splat (scale * NPU_LOG2E));
+  softmax_of_run (to, score, n_keys);
+  step = weights_s16 (weight, score, v_scale, n_keys);
+  weight[n_keys] = 0;
+
+  for (int g = 0; g < 2 * DIM / STEP; g++)
+    acc[g] = (NpuInts){0};
+  for (int i = 0; i < n_keys; i += 2) {
+    const NpuVector pair = npu_broadcast_32 (weight + i);
+
+    for (int g = 0; g < 2 * DIM / STEP; g++)
+      acc[g] = npu_dot_s16 (acc[g], pair, widen (v + i * DIM + g * STEP));
+  }
+  for (int g = 0; g < 2 * DIM / STEP; g++)
+    store_vector (
+        to->o + g * LANES, floats_of ((NpuVector) acc[g]) * splat (step));
+}
