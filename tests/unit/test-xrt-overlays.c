@@ -301,14 +301,25 @@ read_stream (Folder *folder, const Stream *stream, gsize *n, GError **error)
       g_ptr_array_index (overlays->list, 0), n, error);
 }
 
+/* A stream of one operation, the write of a register, as words and as text. */
+#define STREAM_BYTES                                                           \
+  0x00, 0x01, 0x03, 0x06, 0x05, 0x01, 0, 0, 1, 0, 0, 0, 40, 0, 0, 0, 0, 0, 0,  \
+      0, 0, 0, 0, 0, 4, 2, 1, 0, 0, 0, 0, 0, 0xef, 0xbe, 0xad, 0xde, 24, 0, 0, \
+      0
+#define STREAM_TEXT                                                            \
+  "06030100\n00000105\r\n 0x1\n00000028\n\n0\n0\n00010204\n0\nDEADBEEF\n18\n"
+
+/* The file's name does not tell which it is. */
 static void
 test_instructions (Folder *folder, gconstpointer data)
 {
-  static const guint8 words[] = {0x00, 0x01, 0x03, 0x06, 0x05, 0x01, 0, 0, 1, 0,
-      0, 0, 20, 0, 0, 0, 0xef, 0xbe, 0xad, 0xde};
+  static const guint8 words[] = {STREAM_BYTES};
   static const Stream streams[] = {
       {"i.bin", NULL, words, sizeof words},
-      {"i.txt", NULL, "06030100\n00000105\r\n 0x1\n00000014\n\nDEADBEEF\n", -1},
+      {"insts.txt", NULL, words, sizeof words},
+      {"i.txt", NULL, STREAM_TEXT, -1},
+      {"insts.bin", NULL, STREAM_TEXT, -1},
+      {"insts", NULL, STREAM_TEXT, -1},
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (streams); i++) {
@@ -317,9 +328,9 @@ test_instructions (Folder *folder, gconstpointer data)
     g_autofree guint32 *read = read_stream (folder, &streams[i], &n, &error);
 
     g_assert_no_error (error);
-    g_assert_cmpuint (n, ==, 5);
+    g_assert_cmpuint (n, ==, 10);
     g_assert_cmphex (read[0], ==, 0x06030100);
-    g_assert_cmphex (read[4], ==, 0xdeadbeef);
+    g_assert_cmphex (read[8], ==, 0xdeadbeef);
   }
 }
 
@@ -327,7 +338,15 @@ static void
 test_bad_instructions (Folder *folder, gconstpointer data)
 {
   static guint8 big[(1 << 20) + 4];
+  static const guint8 xclbin[40] = "xclbin2";
+  guint8 cut[40] = {STREAM_BYTES}, more[44] = {STREAM_BYTES};
+  guint8 none[40] = {STREAM_BYTES};
   const Stream streams[] = {
+      {"i.bin", "its header tells 0", xclbin, sizeof xclbin},
+      {"i.bin", "no whole operation number 1 of 1 at byte 16", cut, 40},
+      {"i.bin", "has 4 bytes behind its 1 operations", more, 44},
+      {"i.bin", "no whole operation number 2 of 2 at byte 40", none, 40},
+      {"insts", "has '{' in line 1", "{\n \"name\": 1}\n", -1},
       {"i.bin", "is empty", "", 0},
       {"i.txt", "is empty", "\n \n", -1},
       {"i.bin", "has 18 bytes, which are not whole words", big, 18},
@@ -339,6 +358,9 @@ test_bad_instructions (Folder *folder, gconstpointer data)
       {"i.txt", "its header tells 1000", "1\n2\n3\n000003e8\n", -1},
   };
 
+  cut[36] = 32; /* bytes of the operation */
+  more[12] = 44;
+  none[8] = 2; /* operations */
   for (gsize i = 0; i < G_N_ELEMENTS (streams); i++) {
     g_autoptr (GError) error = NULL;
     gsize n = 0;
@@ -350,6 +372,41 @@ test_bad_instructions (Folder *folder, gconstpointer data)
     g_assert_nonnull (strstr (error->message, "overlay 'one'"));
     g_assert_nonnull (strstr (error->message, streams[i].name));
     g_assert_nonnull (strstr (error->message, "build the overlay again"));
+  }
+}
+
+/* --- the NPU's generation ---------------------------------------------- */
+
+static void
+test_generation (Folder *folder, gconstpointer data)
+{
+  static const struct {
+    const char *name, *pci_id;
+    XrtGeneration generation;
+  } cases[] = {
+      {"RyzenAI-npu1", "0x1502", XRT_GENERATION_NPU1},
+      {"RyzenAI-npu4", "0x17f0", XRT_GENERATION_NPU2},
+      {"RyzenAI-npu5", "0x17f0", XRT_GENERATION_NPU2},
+      {"RyzenAI-npu6", "0x17f0", XRT_GENERATION_NPU2},
+      {"RyzenAI-npu3", "0x17f1", XRT_GENERATION_OTHER},
+      {"RyzenAI-npu10-pf", "", XRT_GENERATION_OTHER},
+      {"RyzenAI-npu4", "", XRT_GENERATION_NPU2},
+      {"NPU Phoenix", "", XRT_GENERATION_NPU1},
+      {"NPU Hawk Point", "", XRT_GENERATION_NPU1},
+      {"NPU Strix Halo", "", XRT_GENERATION_NPU2},
+      {"NPU Krackan 1", "", XRT_GENERATION_NPU2},
+      {"NPU Gorgon Point 2", "", XRT_GENERATION_NPU2},
+      {"", "0x1502", XRT_GENERATION_NPU1},
+      {"NPU", "0x17f0", XRT_GENERATION_NPU2},
+      {"NPU Medusa", "0x17f2", XRT_GENERATION_OTHER},
+      {"NPU", "", XRT_GENERATION_ANY},
+      {"", "", XRT_GENERATION_ANY},
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_test_message ("%s %s", cases[i].name, cases[i].pci_id);
+    g_assert_cmpint (xrt_generation_of (cases[i].name, cases[i].pci_id), ==,
+        cases[i].generation);
   }
 }
 
@@ -370,5 +427,6 @@ main (int argc, char **argv)
   ADD ("files", test_files);
   ADD ("instructions", test_instructions);
   ADD ("bad-instructions", test_bad_instructions);
+  ADD ("generation", test_generation);
   return g_test_run ();
 }

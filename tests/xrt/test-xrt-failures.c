@@ -12,6 +12,9 @@
 #include "npu-clock.h"
 #include "xrt-rig.h"
 
+/* GLib passes no arguments on to a test's child. */
+#define OVERLAYS_OF_CHILD "NPUENC_TEST_OVERLAYS"
+
 static const char *overlays;
 
 #define N_BLOCKS 40
@@ -116,6 +119,8 @@ test_open (void)
   g_autoptr (GError) busy = open_error ("xrt", overlays, "busy-open");
   g_autoptr (GError) without = open_error ("xrt", NULL, "");
   g_autoptr (GError) name = open_error ("xrt:x", overlays, "");
+  g_autoptr (GError) iommu = open_error ("xrt", overlays, "iommu");
+  g_autoptr (GError) sva = open_error ("xrt", overlays, "sva");
 
   assert_message (none, NPU_ERROR_NOT_FOUND, PARTS ("no device xrt:1"));
   assert_message (access, NPU_ERROR_OPEN,
@@ -123,6 +128,10 @@ test_open (void)
   assert_message (busy, NPU_ERROR_BUSY, PARTS ("xrt:0 is busy", "device=cpu"));
   assert_message (without, NPU_ERROR_SETTINGS, PARTS ("'overlays'"));
   assert_message (name, NPU_ERROR_SETTINGS, PARTS ("xrt:N"));
+  assert_message (
+      iommu, NPU_ERROR_OPEN, PARTS ("the IOMMU is off", "BIOS", "amd_iommu"));
+  assert_message (
+      sva, NPU_ERROR_OPEN, PARTS ("the IOMMU is off", "SVA", "dmesg"));
 }
 
 /* The CPU steps in, and says why. */
@@ -212,6 +221,24 @@ test_no_context (void)
   }
 }
 
+/* A context that is made and then refused for its program is no want of
+ * contexts: nobody is sent to close other programs. */
+static void
+test_not_configured (void)
+{
+  Rig rig = rig_new ();
+  g_autoptr (GError) error = NULL;
+
+  rig_sim ("fail", "config");
+  g_assert_false (run_blocks (&rig, 4, 3, 0, &error));
+  assert_message (error, NPU_ERROR_FAILED,
+      PARTS ("overlay 'gelu_512'", "refuses the configuration",
+          "build the overlay again for this NPU", "dmesg"));
+  g_assert_null (strstr (error->message, "xrt-smi validate"));
+  assert_works (&rig);
+  rig_free (&rig);
+}
+
 /* --- overlays ----------------------------------------------------------- */
 
 #define GROUP "[gelu_512]\nop=gelu\nlayout=packed\nrows=1\nn=512\nargs=in;out\n"
@@ -258,6 +285,65 @@ test_overlays (void)
     }
   }
 }
+
+/* What is said of overlays that are for @generation; "" where they are taken.
+ */
+static char *
+opened_for (const char *generation)
+{
+  g_auto (RigOverlay) good = {0};
+  g_autofree char *key = g_strdup_printf ("generation=%s\n", generation);
+  char *folder, *said;
+
+  rig_overlay_load (&good, overlays, "gelu_512");
+  folder = rig_folder_new (&good, GROUP, key);
+  {
+    const NpuDeviceOptions options = {.overlays = folder};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (NpuDevice) device = npu_device_open ("xrt", &options, &error);
+
+    said = g_strdup (device ? "" : error->message);
+  }
+  rig_folder_free (folder);
+  return said;
+}
+
+/* The names that the kernel's driver has for the NPUs, and their PCI ids. XRT
+ * looks once, when it is loaded: each in a process of its own. */
+static void
+test_generation (gconstpointer data)
+{
+  const char *const *npu = data; /* generation, name, result */
+  g_autofree char *taken = NULL, *refused = NULL, *why = NULL;
+  const gboolean is_second = strcmp (npu[2], "npu2") == 0;
+
+  if (!g_test_subprocess ()) {
+    g_setenv ("NPUSIM_GENERATION", npu[0], TRUE);
+    g_setenv ("NPUSIM_NAME", npu[1], TRUE);
+    g_setenv (OVERLAYS_OF_CHILD, overlays, TRUE);
+    g_test_trap_subprocess (
+        NULL, 120 * G_USEC_PER_SEC, G_TEST_SUBPROCESS_DEFAULT);
+    g_unsetenv ("NPUSIM_GENERATION");
+    g_unsetenv ("NPUSIM_NAME");
+    g_test_trap_assert_passed ();
+    return;
+  }
+  taken = opened_for (npu[2]);
+  refused = opened_for (is_second ? "npu1" : "npu2");
+  why = g_strdup_printf (
+      "is for %s, but xrt:0 is an %s", is_second ? "npu1" : "npu2", npu[2]);
+  g_assert_cmpstr (taken, ==, "");
+  g_assert_nonnull (strstr (refused, why));
+}
+
+static const char *const npus[][3] = {
+    {"phoenix", "", "npu1"},
+    {"strix", "", "npu2"},
+    {"strix-halo", "", "npu2"},
+    {"krackan", "", "npu2"},
+    {"krackan", "NPU", "npu2"},
+    {"phoenix", "NPU Phoenix", "npu1"},
+};
 
 /* --- launches ----------------------------------------------------------- */
 
@@ -430,15 +516,22 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  if (argc != 2)
+  overlays = argc == 2 ? argv[1] : g_getenv (OVERLAYS_OF_CHILD);
+  if (!overlays)
     g_error ("usage: %s OVERLAYS", argv[0]);
-  overlays = argv[1];
   g_test_add_func ("/xrt/failures/open", test_open);
   g_test_add_func ("/xrt/failures/auto", test_auto);
   g_test_add_func ("/xrt/failures/memlock", test_memlock);
   g_test_add_func ("/xrt/failures/no-memory", test_no_memory);
   g_test_add_func ("/xrt/failures/no-context", test_no_context);
+  g_test_add_func ("/xrt/failures/not-configured", test_not_configured);
   g_test_add_func ("/xrt/failures/overlays", test_overlays);
+  for (gsize i = 0; i < G_N_ELEMENTS (npus); i++) {
+    g_autofree char *path =
+        g_strdup_printf ("/xrt/failures/generation/%" G_GSIZE_FORMAT, i);
+
+    g_test_add_data_func (path, npus[i], test_generation);
+  }
   g_test_add_func ("/xrt/failures/hang", test_hang);
   g_test_add_func ("/xrt/failures/hang-for-ever", test_hang_for_ever);
   g_test_add_func ("/xrt/failures/watchdog", test_watchdog);

@@ -88,34 +88,29 @@ open_api (XrtDevice *device, GError **error)
          xrt_error_set (error, XRT_DOING_OPEN, device->base.name, &cause);
 }
 
-/* Which generation an NPU of this name is, as XRT names them. */
-static XrtGeneration
-generation_of (const char *name)
+/* The PCI device id of what is at this address; "" where it is not told. */
+static char *
+pci_id_of (const char *bdf)
 {
-  static const struct {
-    const char *part;
-    XrtGeneration generation;
-  } names[] = {
-      {"Phoenix", XRT_GENERATION_NPU1},
-      {"Hawk", XRT_GENERATION_NPU1},
-      {"Strix", XRT_GENERATION_NPU2},
-      {"Krackan", XRT_GENERATION_NPU2},
-      {"Gorgon", XRT_GENERATION_NPU2},
-  };
+  g_autofree char *path =
+      g_strdup_printf ("/sys/bus/pci/devices/%s/device", bdf);
+  char *id = NULL;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
-    if (strstr (name, names[i].part))
-      return names[i].generation;
-  return XRT_GENERATION_ANY;
+  if (!*bdf || strchr (bdf, '/') ||
+      !g_file_get_contents (path, &id, NULL, NULL))
+    return g_strdup ("");
+  return g_strstrip (id);
 }
 
 static void
 describe (XrtDevice *device)
 {
+  g_autofree char *pci_id = NULL;
   char name[64], bdf[32];
 
   xrt_api_device_name (device->api, name, sizeof name, bdf, sizeof bdf);
-  device->generation = generation_of (name);
+  pci_id = pci_id_of (bdf);
+  device->generation = xrt_generation_of (name, pci_id);
   device->base.description = g_strdup_printf (
       "%s (%s at %s, %u overlays; what has none: %s)", device->base.name,
       *name ? name : "NPU", *bdf ? bdf : "an unknown address",

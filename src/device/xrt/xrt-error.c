@@ -37,12 +37,22 @@ memlock_limit (void)
   return MAX (limit.rlim_cur / 1024, 1);
 }
 
+/* Whether a context was made, but not for its program: the driver gives the
+ * same code to both. XRT tells which call it was. */
+static gboolean
+is_config (const XrtApiError *cause)
+{
+  return strstr (cause->message, "CONFIG_CTX") ||
+         strstr (cause->message, "CONFIG_HWCTX");
+}
+
 gboolean
 xrt_error_is_no_room (const XrtApiError *cause)
 {
   switch (cause->code) {
     case EINVAL: /* the kernel's driver, when all contexts are taken */
-      return !strstr (cause->message, "DPU kernel"); /* XRT, of an xclbin */
+      return !strstr (cause->message, "DPU kernel") && /* XRT, of an xclbin */
+             !is_config (cause);
     case ENOSPC:
     case EBUSY:
       return TRUE;
@@ -86,6 +96,32 @@ set_too_old (GError **error, const char *what, const XrtApiError *cause)
   return FALSE;
 }
 
+/* The driver binds every process that opens it to the IOMMU. */
+static gboolean
+set_no_iommu (GError **error, const char *what, const XrtApiError *cause)
+{
+  g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
+      "%s cannot be opened: the IOMMU is off, or shares no addresses with it "
+      "(SVA), without which its driver does not work: switch the IOMMU on in "
+      "the BIOS setup, take amd_iommu=off and iommu=off from the kernel's "
+      "command line, and see sudo dmesg for 'AMD-Vi' and 'SVA bind device "
+      "failed' (XRT: %s)",
+      what, cause->message);
+  return FALSE;
+}
+
+static gboolean
+set_not_configured (GError **error, const char *what, const XrtApiError *cause)
+{
+  g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
+      "%s cannot load its program: the driver refuses the configuration in the "
+      "xclbin: it was built for another NPU, or for other firmware; build the "
+      "overlay again for this NPU, and see sudo dmesg for what amdxdna says "
+      "(XRT: %s)",
+      what, cause->message);
+  return FALSE;
+}
+
 static gboolean
 set_other (
     GError **error, XrtDoing doing, const char *what, const XrtApiError *cause)
@@ -97,8 +133,8 @@ set_other (
         what, cause->message);
   else if (doing == XRT_DOING_CONTEXT)
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-        "%s cannot load its program: XRT says: %s; see whether xrt-smi "
-        "validate passes, and build the overlay again for this NPU",
+        "%s cannot load its program: XRT says: %s; see sudo dmesg for what "
+        "amdxdna says, and build the overlay again for this NPU",
         what, cause->message);
   else if (doing == XRT_DOING_BUFFER)
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
@@ -150,6 +186,8 @@ xrt_error_set (
     case ENXIO:
     case EIO:
     case ESHUTDOWN:
+      if (doing == XRT_DOING_OPEN && cause->code == ENODEV)
+        return set_no_iommu (error, what, cause);
       if (doing == XRT_DOING_OPEN)
         break;
       g_set_error (error, NPU_ERROR, NPU_ERROR_LOST,
@@ -158,12 +196,16 @@ xrt_error_set (
           what, cause->message);
       return FALSE;
     case EINVAL: /* the kernel's answer to a call that it does not know */
+      if (doing == XRT_DOING_CONTEXT && is_config (cause))
+        return set_not_configured (error, what, cause);
       if (doing != XRT_DOING_WAIT)
         break;
       return set_too_old (error, what, cause);
     case ENOTTY:
     case ENOSYS:
     case EOPNOTSUPP:
+      if (doing == XRT_DOING_OPEN && !strstr (cause->message, "IOCTL"))
+        return set_no_iommu (error, what, cause);
       return set_too_old (error, what, cause);
     default:
       break;

@@ -60,6 +60,7 @@ typedef enum {
   XRT_GENERATION_ANY, /* not told */
   XRT_GENERATION_NPU1,
   XRT_GENERATION_NPU2,
+  XRT_GENERATION_OTHER, /* of an NPU: none of these; no overlay is for it */
 } XrtGeneration;
 
 typedef struct {
@@ -104,8 +105,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (XrtOverlays, xrt_overlays_free)
  * xrt_overlay_read_instructions:
  * @n_words: (out): how many 32-bit words
  *
- * Reads a program's stream of instructions: little-endian words, or with a
- * name that ends in .txt one hexadecimal word a line.
+ * Reads a program's stream of instructions: little-endian words, or where the
+ * file is text one hexadecimal word a line, whatever its name.
  *
  * Returns: (transfer full): the words in host order, to be freed by g_free(),
  * or %NULL with @error set: NOT_FOUND, OPEN, or FORMAT for a file that is not
@@ -120,5 +121,18 @@ gboolean xrt_overlay_has_role (const XrtOverlay *overlay, XrtRole role);
 gsize xrt_type_size (XrtType type);
 const char *xrt_type_name (XrtType type);
 const char *xrt_generation_name (XrtGeneration generation);
+
+/**
+ * xrt_generation_of:
+ * @name: as the driver calls the NPU: "RyzenAI-npu4", "NPU Strix"; "" where it
+ *   does not
+ * @pci_id: its PCI device id in hexadecimal, "0x17f0"; "" where it is not known
+ *
+ * npu1 is Phoenix and Hawk Point; npu4 to npu6 of the driver's names, Strix,
+ * Strix Halo and Krackan, are npu2 to the tools (amdxdna, npu*_regs.c).
+ *
+ * Returns: the generation; ANY where nothing is known of the NPU.
+ */
+XrtGeneration xrt_generation_of (const char *name, const char *pci_id);
 
 G_END_DECLS

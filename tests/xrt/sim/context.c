@@ -52,13 +52,13 @@ sim_contexts_limit (void)
 {
   if (sim.settings.contexts)
     return sim.settings.contexts;
-  return sim.settings.generation == SIM_STRIX ? 16 : 6;
+  return sim_device ()->strix ? 16 : 6;
 }
 
 unsigned
 sim_columns (void)
 {
-  return sim.settings.generation == SIM_STRIX ? 8 : 4;
+  return sim_device ()->strix ? 8 : 4;
 }
 
 static SimContext *
@@ -345,6 +345,8 @@ sim_context_config (SimClient *client, uint32_t id, uint32_t type,
     return -EINVAL;
   if (type != DRM_AMDXDNA_HWCTX_CONFIG_CU)
     return -EOPNOTSUPP;
+  if (sim_fails (SIM_FAIL_CONFIG))
+    return -EINVAL;
   if (!value || size < sizeof *config || context->configured ||
       !config->num_cus || config->num_cus > SIM_MAX_CUS ||
       size < sizeof *config + config->num_cus * sizeof *config->cu_configs)

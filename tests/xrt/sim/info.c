@@ -22,7 +22,7 @@ answer (struct amdxdna_drm_get_info *info, const void *data, size_t size)
 static int
 get_metadata (struct amdxdna_drm_get_info *info)
 {
-  const bool strix = sim.settings.generation == SIM_STRIX;
+  const bool strix = sim_device ()->strix;
   const struct amdxdna_drm_query_aie_metadata metadata = {
       .col_size = 1 << 25,
       .cols = strix ? 8 : 5,
@@ -51,7 +51,7 @@ get_metadata (struct amdxdna_drm_get_info *info)
 static int
 get_clocks (struct amdxdna_drm_get_info *info)
 {
-  const bool strix = sim.settings.generation == SIM_STRIX;
+  const bool strix = sim_device ()->strix;
   const struct amdxdna_drm_query_clock_metadata clocks = {
       .mp_npu_clock = {.name = "MP-NPU Clock", .freq_mhz = strix ? 1267 : 600},
       .h_clock = {.name = "H Clock", .freq_mhz = strix ? 1800 : 1024},
@@ -64,8 +64,8 @@ static int
 get_resources (struct amdxdna_drm_get_info *info)
 {
   struct amdxdna_drm_get_resource_info resources = {
-      .npu_clk_max = sim.settings.generation == SIM_STRIX ? 1800 : 1024,
-      .npu_tops_max = sim.settings.generation == SIM_STRIX ? 50 : 10,
+      .npu_clk_max = sim_device ()->strix ? 1800 : 1024,
+      .npu_tops_max = sim_device ()->strix ? 50 : 10,
       .npu_task_max = sim_contexts_limit (),
   };
 

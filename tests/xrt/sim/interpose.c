@@ -74,6 +74,10 @@ open_node (int flags)
     error = EACCES;
   else if (sim_fails (SIM_FAIL_BUSY_OPEN))
     error = EBUSY;
+  else if (sim_fails (SIM_FAIL_IOMMU))
+    error = ENODEV;
+  else if (sim_fails (SIM_FAIL_SVA))
+    error = EOPNOTSUPP;
   if (!error) {
     fd = (int) syscall (SYS_memfd_create, "accel0", 1u /* MFD_CLOEXEC */);
     client = calloc (1, sizeof *client);

@@ -40,18 +40,31 @@ static const Setting settings[] = {
     SETTING (debug, FLAG),
     SETTING (report, TEXT),
     SETTING (control, TEXT),
+    SETTING (name, TEXT),
 };
+
+static const SimDevice devices[SIM_N_GENERATIONS] = {
+    [SIM_PHOENIX] = {"phoenix", "RyzenAI-npu1", "0x1502", "0x00", false},
+    [SIM_STRIX] = {"strix", "RyzenAI-npu4", "0x17f0", "0x10", true},
+    [SIM_STRIX_HALO] = {"strix-halo", "RyzenAI-npu5", "0x17f0", "0x11", true},
+    [SIM_KRACKAN] = {"krackan", "RyzenAI-npu6", "0x17f0", "0x20", true},
+};
+
+const SimDevice *
+sim_device (void)
+{
+  return &devices[sim.settings.generation];
+}
 
 static int
 set_generation (const char *value)
 {
-  if (!strcmp (value, "phoenix"))
-    sim.settings.generation = SIM_PHOENIX;
-  else if (!strcmp (value, "strix"))
-    sim.settings.generation = SIM_STRIX;
-  else
-    return -1;
-  return 0;
+  for (int i = 0; i < SIM_N_GENERATIONS; i++)
+    if (!strcmp (value, devices[i].setting)) {
+      sim.settings.generation = (SimGeneration) i;
+      return 0;
+    }
+  return -1;
 }
 
 static int

@@ -39,7 +39,23 @@
 
 /* --- settings */
 
-typedef enum { SIM_PHOENIX, SIM_STRIX } SimGeneration;
+typedef enum {
+  SIM_PHOENIX,
+  SIM_STRIX,
+  SIM_STRIX_HALO,
+  SIM_KRACKAN,
+  SIM_N_GENERATIONS
+} SimGeneration;
+
+/* What a device of a generation is. */
+typedef struct {
+  const char *setting; /* NPUSIM_GENERATION */
+  const char *name;    /* the driver's: amdxdna, npu*_regs.c, default_vbnv */
+  const char *pci_id, *revision;
+  bool strix; /* an array of 8 columns, else of 5 of which 4 have a shim DMA */
+} SimDevice;
+
+const SimDevice *sim_device (void);
 
 typedef struct {
   SimGeneration generation;
@@ -52,6 +68,7 @@ typedef struct {
   bool debug;
   char report[256];
   char control[256];
+  char name[256]; /* of the device; "": the generation's */
 } SimSettings;
 
 void sim_settings_load (void);
@@ -65,10 +82,13 @@ typedef enum {
   SIM_FAIL_NODE,
   SIM_FAIL_ACCESS,
   SIM_FAIL_BUSY_OPEN,
+  SIM_FAIL_IOMMU,
+  SIM_FAIL_SVA,
   SIM_FAIL_MEMLOCK,
   SIM_FAIL_MEMORY,
   SIM_FAIL_CONTEXT,
   SIM_FAIL_BUSY,
+  SIM_FAIL_CONFIG,
   SIM_FAIL_OLD,
   SIM_FAIL_SUBMIT,
   SIM_FAIL_HANG,

@@ -55,6 +55,15 @@ make_file (const char *name, const char *text)
 }
 
 static void
+make_line (const char *name, const char *text)
+{
+  char line[300];
+
+  snprintf (line, sizeof line, "%s\n", text);
+  make_file (name, line);
+}
+
+static void
 make_link (const char *name, const char *target)
 {
   char path[PATH_MAX];
@@ -68,7 +77,7 @@ make_link (const char *name, const char *target)
 static void
 make_tree (void)
 {
-  const bool strix = sim.settings.generation == SIM_STRIX;
+  const SimDevice *device = sim_device ();
   const char *tmp = getenv ("TMPDIR");
 
   snprintf (root, sizeof root, "%s/npusim-XXXXXX",
@@ -80,12 +89,13 @@ make_tree (void)
   }
   owner = getpid ();
   make_file (DEVICE "/vendor", "0x1022\n");
-  make_file (DEVICE "/device", strix ? "0x17f0\n" : "0x1502\n");
-  make_file (DEVICE "/revision", strix ? "0x10\n" : "0x00\n");
+  make_line (DEVICE "/device", device->pci_id);
+  make_line (DEVICE "/revision", device->revision);
   make_file (DEVICE "/subsystem_vendor", "0x1022\n");
-  make_file (DEVICE "/subsystem_device", strix ? "0x17f0\n" : "0x1502\n");
+  make_line (DEVICE "/subsystem_device", device->pci_id);
   make_file (DEVICE "/device_type", "0\n");
-  make_file (DEVICE "/vbnv", strix ? "NPU Strix\n" : "NPU Phoenix\n");
+  make_line (
+      DEVICE "/vbnv", sim.settings.name[0] ? sim.settings.name : device->name);
   make_file (DEVICE "/fw_version", "1.5.5.391\n");
   make_file (DEVICE "/accel/accel0/dev", "261:0\n");
   make_link ("/sys/bus/pci/devices/" BDF,
