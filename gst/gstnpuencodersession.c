@@ -89,7 +89,7 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
     g_clear_error (&error);
     session->encoder = npu_encoder_new (model, host, &options, &error);
   }
-  g_clear_pointer (&model, npu_model_free);
+  g_clear_pointer (&model, npu_model_unref);
 
   if (!session->encoder)
     gst_npu_encoder_post_error (element, error,
@@ -159,7 +159,7 @@ gst_npu_encoder_session_free (
         element, RESOURCE, WRITE, ("%s", error->message), (NULL));
   g_clear_pointer (&session->trace, npu_trace_free);
   g_clear_pointer (&session->device, npu_device_free);
-  g_clear_pointer (&session->model, npu_model_free);
+  g_clear_pointer (&session->model, npu_model_unref);
   g_free (session->model_name);
   g_free (session);
 }

@@ -88,7 +88,6 @@ encoder_weights_read (
       memset (bias, 0, n_out * sizeof *bias);
     else if (!npu_tensor_read (weights->bias[i], 0, n_out, bias, error))
       return FALSE;
-    npu_tensor_drop (from);
     weight += n_from;
     bias += n_out;
   }

@@ -191,7 +191,6 @@ fill_positional (PlanBuilder *builder)
   if (!npu_tensor_read (
           positional, 0, n, (float *) buffer->data, &builder->error))
     return;
-  npu_tensor_drop (positional);
   sync_constant (builder, PLAN_POSITIONAL, buffer->size);
 }
 

@@ -1,121 +1,88 @@
-/* What the files of this folder share: the table of tensors that every reader
- * fills, and the errors that name a file, a tensor and an offset.
+/* What the files of this folder share: what a model's parts are called, and
+ * how they become a model.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once
 
-#include "npu-error.h"
+#include "base/file-error.h"
 #include "npu-model.h"
+#include "tensors/tensors-private.h"
 
 G_BEGIN_DECLS
 
-#define NPU_MODEL_MAX_TENSORS 8192 /* large-v3 has 1259 */
-#define NPU_MODEL_MAX_NAME 255     /* bytes of a tensor's name */
-#define NPU_MODEL_MAX_D 4096
-#define NPU_MODEL_MAX_LAYERS 64
-#define NPU_MODEL_POSITIONS 1500
-#define NPU_BLOCK 32 /* weights in a block of ggml's block types */
+#define NPU_MODEL_TEXT_POSITIONS 448
+#define NPU_MODEL_MAX_TEXT_POSITIONS 4096
+#define NPU_MODEL_MAX_VOCAB (1 << 20)
 
-#define NPU_NO_OFFSET G_MAXUINT64
+typedef struct _NpuModelPrivate {
+  gint ref_count;
+  gboolean is_cached; /* under the cache's lock */
+  char *location;
+  NpuModelConfig config;
+  NpuTensorTable *table;
+  GArray *generators; /* of NpuGenerator, or NULL */
+  NpuGgmlHeader ggml; /* zeros where it is none */
+  GPtrArray *memory;  /* what a model made in memory points to, or NULL */
 
-/* Sets @error to "FILE: tensor 'NAME' at byte OFFSET: MESSAGE"; @tensor may be
- * NULL and @offset NPU_NO_OFFSET. Always FALSE, to be returned. */
-gboolean npu_model_fail (GError **error, NpuError code, const char *file,
-    const char *tensor, guint64 offset, const char *format, ...)
-    G_GNUC_PRINTF (6, 7);
+  NpuDecoderWeights decoder;
+  GError *decoder_error;   /* why there is none, or NULL */
+  const NpuTensor *output; /* Hugging Face's copy of the token embedding */
+  GMutex output_lock;
+  gboolean output_is_checked;
+} NpuModelPrivate;
 
-/* --- element types ---------------------------------------------------- */
+/* An empty model, called @name, with an empty table. */
+NpuModel *npu_model_new (const char *location, const char *name);
 
-const char *npu_dtype_name (NpuDtype dtype);
+/* npu_model_open() for a file's content; @file is what messages call it. */
+NpuModel *npu_model_open_bytes (
+    GBytes *bytes, const char *file, GError **error);
 
-/* Elements in one block: 1 for the float types, else 32. */
-guint npu_dtype_block (NpuDtype dtype);
+/* --- the cache ----------------------------------------------------------- */
 
-/* Bytes of @n elements, a whole number of blocks. FALSE on overflow. */
-gboolean npu_dtype_size (NpuDtype dtype, guint64 n, guint64 *size);
+/* The model that was opened at @location and still is what is there:
+ * (transfer full), or NULL. */
+NpuModel *npu_model_cache_find (const char *location);
+/* Keeps @model, without a reference, until it is freed. Returns it, or, having
+ * freed it, the one that somebody else has opened meanwhile. */
+NpuModel *npu_model_cache_add (NpuModel *model);
+/* Takes a reference away; TRUE if it was the last, whereupon the cache forgets
+ * the model. */
+gboolean npu_model_cache_release (NpuModel *model);
 
-/* The product of @shape; FALSE on overflow. */
-gboolean npu_shape_product (const guint64 *shape, guint n_dims, guint64 *n);
+/* --- names --------------------------------------------------------------- */
 
-/* "[384][80][3]"; (transfer full) */
-char *npu_shape_to_string (const guint64 *shape, guint n_dims);
-
-/* --- memory ------------------------------------------------------------ */
-
-/* The pages of [data, data + size), which belong to the mapping of a file,
- * leave this process until they are read again. */
-void npu_drop_pages (const guint8 *data, gsize size);
-
-/* --- values made, not read -------------------------------------------- */
-
-typedef struct _NpuGenerator NpuGenerator;
-
-/* Either sinusoids[..][d], or centre + k * step with k uniform in
- * [-limit, limit]: every value is exact in float and in half precision. */
-struct _NpuGenerator {
-  guint32 seed;
-  gint32 limit; /* at most 2047 */
-  float step;   /* a power of two */
-  float centre;
-  guint sinusoid_d; /* not 0: a positional embedding of this width */
-};
-
-void npu_generator_read (
-    const NpuGenerator *generator, gsize first, gsize n, float *out);
-
-/* --- the table of tensors --------------------------------------------- */
-
-/* Every tensor of a file, by name. */
+/* How a file names its tensors. */
 typedef struct {
-  char *file;         /* as messages name it */
-  gboolean is_mapped; /* its tensors' data is */
-  GHashTable *by_name;
-  GStringChunk *strings;
-} NpuTensorTable;
+  char *encoder; /* before every tensor of the encoder: "model.encoder." */
+  char *decoder; /* the same of the decoder; NULL: there can be none */
+  char *output;  /* Hugging Face's name of the output map, or NULL */
+  gboolean hugging_face;
+  const char *blocks;  /* "blocks." or "layers." */
+  GHashTable *by_name; /* plain name to NpuTableEntry */
+} NpuNames;
 
-/* What a table has of one tensor. */
-typedef struct {
-  NpuTensor tensor;
-  const char *foreign_type; /* its type's name if it is no NpuDtype */
-} NpuTableEntry;
+/* Drops what wrappers of modules add within a name: "_orig_mod." and the like;
+ * (transfer full). */
+char *npu_plain_name (const char *name);
 
-NpuTensorTable *npu_tensor_table_new (const char *file);
-void npu_tensor_table_free (NpuTensorTable *table);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTensorTable, npu_tensor_table_free)
+/* Finds the encoder among the tensors of @table, whatever stands before its
+ * names. */
+gboolean npu_names_init (
+    NpuNames *names, const NpuTensorTable *table, GError **error);
+void npu_names_clear (NpuNames *names);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (NpuNames, npu_names_clear)
 
-/* Checks @name (@length bytes, found at @offset in the file) and adds an empty
- * entry; the table owns it. NULL with @error set for a name that is bad or
- * taken, or when there are too many tensors. */
-NpuTableEntry *npu_tensor_table_add (NpuTensorTable *table, const char *name,
-    gsize length, guint64 offset, GError **error);
+NpuTableEntry *npu_names_find (
+    const NpuNames *names, const char *prefix, const char *name);
 
-/* Completes an entry from dtype and shape: checks that the size in bytes of
- * such a tensor is @size. */
-gboolean npu_tensor_table_check_size (const NpuTensorTable *table,
-    const NpuTableEntry *entry, guint64 size, GError **error);
+/* One more than the highest number in the names that begin with @prefix: a
+ * block that is missing below it is found missing later. */
+gboolean npu_names_count_blocks (const NpuNames *names,
+    const NpuTensorTable *table, const char *prefix, guint *n, GError **error);
 
-NpuTableEntry *npu_tensor_table_lookup (
-    const NpuTensorTable *table, const char *name);
-
-/* --- readers: each fills a table, and touches no tensor's data --------- */
-
-gboolean npu_safetensors_read (
-    NpuTensorTable *table, const guint8 *data, gsize size, GError **error);
-
-/* The header of a whisper.cpp file, as far as an encoder needs it. */
-typedef struct {
-  guint n_positions, d, n_heads, n_layers, n_mels;
-} NpuGgmlHeader;
-
-gboolean npu_ggml_read (NpuTensorTable *table, const guint8 *data, gsize size,
-    NpuGgmlHeader *header, GError **error);
-
-/* @size: "tiny", "base"…; the generators live as long as @strings does. */
-gboolean npu_synthetic_read (NpuTensorTable *table, const char *size,
-    GArray **generators, GError **error);
-
-/* --- from a table to a model ------------------------------------------ */
+/* --- specs --------------------------------------------------------------- */
 
 /* A dimension of a tensor's expected shape. */
 typedef enum {
@@ -125,32 +92,52 @@ typedef enum {
   NPU_DIM_POSITIONS,
   NPU_DIM_D,
   NPU_DIM_4D,
+  NPU_DIM_VOCAB,
+  NPU_DIM_TEXT_POSITIONS,
 } NpuDim;
 
-/* One tensor that an encoder has, named after the prefix of the encoder or of
- * the block. */
+/* One tensor, named after the prefix of the encoder, the decoder or the
+ * block. */
 typedef struct {
   const char *openai, *hugging_face;
-  gsize field; /* offset of its pointer in NpuModel or NpuModelBlock */
+  gsize field; /* offset of its pointer in the struct of its part */
   NpuDim shape[4];
 } NpuTensorSpec;
+
+/* Specs that belong together: a part's own, or those that blocks share, with
+ * what stands before their names and where their struct is in the block's. */
+typedef struct {
+  const NpuTensorSpec *specs;
+  guint n_specs;
+  const char *openai, *hugging_face;
+  gsize field;
+} NpuSpecGroup;
 
 #define NPU_N_MODEL_SPECS 7
 #define NPU_N_BLOCK_SPECS 15
 extern const NpuTensorSpec npu_model_specs[NPU_N_MODEL_SPECS];
 extern const NpuTensorSpec npu_block_specs[NPU_N_BLOCK_SPECS];
 
+extern const NpuSpecGroup npu_encoder_group, npu_encoder_block_group;
+extern const NpuSpecGroup npu_decoder_group;
+#define NPU_N_DECODER_BLOCK_GROUPS 3 /* self, cross, mlp */
+extern const NpuSpecGroup npu_decoder_block_groups[NPU_N_DECODER_BLOCK_GROUPS];
+
 /* The expected shape; returns its number of dimensions. */
+guint npu_dims_to_shape (
+    const NpuDim *dims, const NpuModelConfig *config, guint64 shape[4]);
+/* The same of a spec of the encoder. */
 guint npu_tensor_spec_shape (
     const NpuTensorSpec *spec, const NpuModel *model, guint64 shape[4]);
 
-/* Finds the naming scheme, the hyper-parameters and every tensor of the
- * encoder, and checks their shapes and types. */
-gboolean npu_model_resolve (
-    NpuModel *model, const NpuTensorTable *table, GError **error);
+/* --- from a table to a model ------------------------------------------ */
 
-/* npu_model_open() for a file's content; @file is what messages call it. */
-NpuModel *npu_model_open_bytes (
-    GBytes *bytes, const char *file, GError **error);
+/* Finds names, hyper-parameters and every tensor of encoder and decoder, and
+ * checks their shapes and types. A decoder that is not whole is no error but
+ * decoder_error. */
+gboolean npu_model_resolve (NpuModel *model, GError **error);
+
+/* Fills the model's table and config; @size: "tiny", "base"… */
+gboolean npu_synthetic_read (NpuModel *model, const char *size, GError **error);
 
 G_END_DECLS

@@ -1,4 +1,4 @@
-/* From named tensors to an encoder: naming schemes, hyper-parameters, shapes.
+/* From named tensors to a model's parts: hyper-parameters, shapes, types.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -6,238 +6,50 @@
 
 #include <string.h>
 
-#define MODEL(field) G_STRUCT_OFFSET (NpuModel, field)
-#define BLOCK(field) G_STRUCT_OFFSET (NpuModelBlock, field)
-#define VECTOR                                                                 \
-  {                                                                            \
-    NPU_DIM_D                                                                  \
-  }
-#define MATRIX                                                                 \
-  {                                                                            \
-    NPU_DIM_D, NPU_DIM_D                                                       \
-  }
-
-/* The names of openai/whisper (model.py, AudioEncoder), which whisper.cpp
- * keeps, and of Hugging Face transformers (modeling_whisper.py). Keys have no
- * bias; one that a file has anyway would shift every score of a row alike,
- * which softmax does not see. */
-const NpuTensorSpec npu_model_specs[NPU_N_MODEL_SPECS] = {
-    {"conv1.weight", "conv1.weight", MODEL (conv1_weight),
-        {NPU_DIM_D, NPU_DIM_MELS, NPU_DIM_3}},
-    {"conv1.bias", "conv1.bias", MODEL (conv1_bias), VECTOR},
-    {"conv2.weight", "conv2.weight", MODEL (conv2_weight),
-        {NPU_DIM_D, NPU_DIM_D, NPU_DIM_3}},
-    {"conv2.bias", "conv2.bias", MODEL (conv2_bias), VECTOR},
-    {"positional_embedding", "embed_positions.weight",
-        MODEL (positional_embedding), {NPU_DIM_POSITIONS, NPU_DIM_D}},
-    {"ln_post.weight", "layer_norm.weight", MODEL (ln_post_weight), VECTOR},
-    {"ln_post.bias", "layer_norm.bias", MODEL (ln_post_bias), VECTOR},
-};
-
-const NpuTensorSpec npu_block_specs[NPU_N_BLOCK_SPECS] = {
-    {"attn_ln.weight", "self_attn_layer_norm.weight", BLOCK (attn_ln_weight),
-        VECTOR},
-    {"attn_ln.bias", "self_attn_layer_norm.bias", BLOCK (attn_ln_bias), VECTOR},
-    {"attn.query.weight", "self_attn.q_proj.weight", BLOCK (query_weight),
-        MATRIX},
-    {"attn.query.bias", "self_attn.q_proj.bias", BLOCK (query_bias), VECTOR},
-    {"attn.key.weight", "self_attn.k_proj.weight", BLOCK (key_weight), MATRIX},
-    {"attn.value.weight", "self_attn.v_proj.weight", BLOCK (value_weight),
-        MATRIX},
-    {"attn.value.bias", "self_attn.v_proj.bias", BLOCK (value_bias), VECTOR},
-    {"attn.out.weight", "self_attn.out_proj.weight", BLOCK (out_weight),
-        MATRIX},
-    {"attn.out.bias", "self_attn.out_proj.bias", BLOCK (out_bias), VECTOR},
-    {"mlp_ln.weight", "final_layer_norm.weight", BLOCK (mlp_ln_weight), VECTOR},
-    {"mlp_ln.bias", "final_layer_norm.bias", BLOCK (mlp_ln_bias), VECTOR},
-    {"mlp.0.weight", "fc1.weight", BLOCK (fc1_weight), {NPU_DIM_4D, NPU_DIM_D}},
-    {"mlp.0.bias", "fc1.bias", BLOCK (fc1_bias), {NPU_DIM_4D}},
-    {"mlp.2.weight", "fc2.weight", BLOCK (fc2_weight), {NPU_DIM_D, NPU_DIM_4D}},
-    {"mlp.2.bias", "fc2.bias", BLOCK (fc2_bias), VECTOR},
-};
-
-/* How a file names its encoder: whole models, and the encoder saved alone by
- * either library. */
 typedef struct {
-  const char *prefix; /* of every tensor of the encoder */
-  const char *blocks; /* then, of those of a block, before its number */
-  gboolean hugging_face;
-} Scheme;
+  NpuModel *model;
+  const NpuTensorTable *table;
+  NpuNames names;
+} Resolver;
 
-static const Scheme schemes[] = {
-    {"encoder.", "blocks.", FALSE},
-    {"model.encoder.", "layers.", TRUE},
-    {"encoder.", "layers.", TRUE},
-    {"model.encoder.", "blocks.", FALSE},
-    {"", "blocks.", FALSE},
-    {"", "layers.", TRUE},
-};
-
-static const char *
-spec_name (const NpuTensorSpec *spec, const Scheme *scheme)
+static void
+resolver_clear (Resolver *resolver)
 {
-  return scheme->hugging_face ? spec->hugging_face : spec->openai;
+  npu_names_clear (&resolver->names);
 }
 
-static char *
-block_prefix (const Scheme *scheme, guint layer)
-{
-  return g_strdup_printf ("%s%s%u.", scheme->prefix, scheme->blocks, layer);
-}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Resolver, resolver_clear)
 
-guint
-npu_tensor_spec_shape (
-    const NpuTensorSpec *spec, const NpuModel *model, guint64 shape[4])
-{
-  guint n = 0;
+/* A part of the model whose tensors are looked for. */
+typedef struct {
+  const char *name;   /* "encoder" */
+  const char *prefix; /* of its tensors in this file */
+  gint layer;         /* or -1: none of a block */
+} Part;
 
-  for (; n < 4 && spec->shape[n] != NPU_DIM_END; n++) {
-    switch (spec->shape[n]) {
-      case NPU_DIM_3:
-        shape[n] = 3;
-        break;
-      case NPU_DIM_MELS:
-        shape[n] = model->n_mels;
-        break;
-      case NPU_DIM_POSITIONS:
-        shape[n] = model->n_positions;
-        break;
-      case NPU_DIM_D:
-        shape[n] = model->d;
-        break;
-      case NPU_DIM_4D:
-        shape[n] = 4 * (guint64) model->d;
-        break;
-      case NPU_DIM_END:
-        g_assert_not_reached ();
-    }
-  }
-  return n;
-}
-
-/* The first scheme for which the file has the encoder's first tensor and any
- * tensor of a block. */
-static const Scheme *
-find_scheme (const NpuTensorTable *table)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (schemes); i++) {
-    const Scheme *scheme = &schemes[i];
-    g_autofree char *first =
-        g_strconcat (scheme->prefix, npu_model_specs[0].openai, NULL);
-    g_autofree char *blocks =
-        g_strconcat (scheme->prefix, scheme->blocks, NULL);
-    GHashTableIter iter;
-    gpointer name;
-
-    if (!npu_tensor_table_lookup (table, first))
-      continue;
-    g_hash_table_iter_init (&iter, table->by_name);
-    while (g_hash_table_iter_next (&iter, &name, NULL)) {
-      if (g_str_has_prefix (name, blocks))
-        return scheme;
-    }
-  }
-  return NULL;
-}
-
-static gboolean
-fail_no_encoder (const NpuTensorTable *table, GError **error)
-{
-  return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, NULL,
-      NPU_NO_OFFSET,
-      "no Whisper encoder among its %u tensors: expected encoder.conv1.weight, "
-      "encoder.blocks.0.attn_ln.weight and so on (OpenAI's names) or "
-      "model.encoder.conv1.weight, "
-      "model.encoder.layers.0.self_attn_layer_norm.weight and so on (Hugging "
-      "Face's); use a whole Whisper model or its encoder",
-      g_hash_table_size (table->by_name));
-}
-
-/* One more than the highest block number in any name: a block that is missing
- * below it is found missing later. */
-static gboolean
-count_layers (const NpuTensorTable *table, const Scheme *scheme,
-    guint *n_layers, GError **error)
-{
-  g_autofree char *prefix = g_strconcat (scheme->prefix, scheme->blocks, NULL);
-  const gsize length = strlen (prefix);
-  GHashTableIter iter;
-  gpointer name, entry;
-
-  *n_layers = 0;
-  g_hash_table_iter_init (&iter, table->by_name);
-  while (g_hash_table_iter_next (&iter, &name, &entry)) {
-    const char *number = (const char *) name + length;
-    char *end;
-    guint64 layer;
-
-    if (!g_str_has_prefix (name, prefix))
-      continue;
-    layer = g_ascii_isdigit (*number) ? g_ascii_strtoull (number, &end, 10)
-                                      : G_MAXUINT64;
-    if (layer >= NPU_MODEL_MAX_LAYERS || *end != '.')
-      return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, name,
-          ((NpuTableEntry *) entry)->tensor.offset,
-          "expected a block number from 0 to %d after '%s'; not a Whisper "
-          "model",
-          NPU_MODEL_MAX_LAYERS - 1, prefix);
-    *n_layers = MAX (*n_layers, (guint) layer + 1);
-  }
-  return TRUE;
-}
-
-/* The width and the mel bands, from the first convolution. */
-static gboolean
-find_sizes (NpuModel *model, const NpuTensorTable *table, const Scheme *scheme,
-    GError **error)
-{
-  g_autofree char *name =
-      g_strconcat (scheme->prefix, npu_model_specs[0].openai, NULL);
-  const NpuTensor *conv1 = &npu_tensor_table_lookup (table, name)->tensor;
-  g_autofree char *shape = npu_shape_to_string (conv1->shape, conv1->n_dims);
-
-  if (conv1->n_dims != 3 || conv1->shape[2] != 3 ||
-      (conv1->shape[1] != 80 && conv1->shape[1] != 128))
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, conv1->name,
-        conv1->offset,
-        "its shape is %s, expected [width][80][3] or [width][128][3]; not a "
-        "Whisper model",
-        shape);
-  if (conv1->shape[0] < 64 || conv1->shape[0] > NPU_MODEL_MAX_D ||
-      conv1->shape[0] % 64 != 0)
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, conv1->name,
-        conv1->offset,
-        "its shape is %s, but a Whisper encoder's width is a multiple of 64 "
-        "from 64 to %d; not a Whisper model",
-        shape, NPU_MODEL_MAX_D);
-
-  model->d = conv1->shape[0];
-  model->n_mels = conv1->shape[1];
-  model->n_heads = model->d / 64;
-  model->n_positions = NPU_MODEL_POSITIONS;
-  return TRUE;
-}
+/* --- one tensor ----------------------------------------------------------- */
 
 /* Names the missing tensor as either library would. */
 static gboolean
-fail_missing (const NpuTensorTable *table, const Scheme *scheme,
-    const NpuTensorSpec *spec, gint layer, GError **error)
+fail_missing (const Resolver *resolver, const Part *part,
+    const NpuSpecGroup *group, const NpuTensorSpec *spec, GError **error)
 {
   g_autofree char *block_openai = NULL, *block_hugging_face = NULL;
 
-  if (layer >= 0) {
-    block_openai = g_strdup_printf ("blocks.%d.", layer);
-    block_hugging_face = g_strdup_printf ("layers.%d.", layer);
+  if (part->layer >= 0) {
+    block_openai = g_strdup_printf ("blocks.%d.", part->layer);
+    block_hugging_face = g_strdup_printf ("layers.%d.", part->layer);
   }
-  return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, NULL,
+  return npu_file_fail (error, NPU_ERROR_FORMAT, resolver->table->name, NULL,
       NPU_NO_OFFSET,
-      "the tensor encoder.%s%s (OpenAI's name; Hugging Face's: "
-      "model.encoder.%s%s) is missing among its %u tensors, whose encoder's "
-      "names begin with '%s'; if it is one of several shards, use a model in "
-      "one file",
-      block_openai ? block_openai : "", spec->openai,
-      block_hugging_face ? block_hugging_face : "", spec->hugging_face,
-      g_hash_table_size (table->by_name), scheme->prefix);
+      "the tensor %s.%s%s%s (OpenAI's name; Hugging Face's: model.%s.%s%s%s) "
+      "is missing among its %u tensors, whose %s's names begin with '%s'; if "
+      "it is one of several shards, give their index "
+      "(model.safetensors.index.json) or folder",
+      part->name, block_openai ? block_openai : "", group->openai, spec->openai,
+      part->name, block_hugging_face ? block_hugging_face : "",
+      group->hugging_face, spec->hugging_face,
+      g_hash_table_size (resolver->table->by_name), part->name, part->prefix);
 }
 
 /* whisper.cpp keeps the biases of convolutions as [d][1]. */
@@ -249,69 +61,297 @@ drop_trailing_ones (NpuTensor *tensor, guint n_dims)
 }
 
 static gboolean
-resolve_tensor (const NpuModel *model, const NpuTensorTable *table,
-    const Scheme *scheme, const NpuTensorSpec *spec, gint layer,
-    gpointer target, GError **error)
+check_shape (const Resolver *resolver, const Part *part, NpuTensor *tensor,
+    const NpuTensorSpec *spec, GError **error)
 {
-  g_autofree char *prefix =
-      layer < 0 ? g_strdup (scheme->prefix) : block_prefix (scheme, layer);
-  g_autofree char *name = g_strconcat (prefix, spec_name (spec, scheme), NULL);
-  NpuTableEntry *entry = npu_tensor_table_lookup (table, name);
   guint64 shape[4];
-  guint n_dims = npu_tensor_spec_shape (spec, model, shape);
-  NpuTensor *tensor;
-
-  if (!entry)
-    return fail_missing (table, scheme, spec, layer, error);
-  tensor = &entry->tensor;
-  if (entry->foreign_type)
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, name,
-        tensor->offset,
-        "its type is %s, expected F32, F16, BF16 (safetensors) or f32, f16, "
-        "q8_0, q5_0, q5_1, q4_0, q4_1 (whisper.cpp); convert the model to one "
-        "of them",
-        entry->foreign_type);
+  const NpuModelConfig *config = &resolver->model->priv->config;
+  const guint n_dims = npu_dims_to_shape (spec->shape, config, shape);
+  g_autofree char *found = NULL, *expected = NULL;
 
   drop_trailing_ones (tensor, n_dims);
-  if (tensor->n_dims != n_dims ||
-      memcmp (tensor->shape, shape, n_dims * sizeof *shape) != 0) {
-    g_autofree char *found =
-        npu_shape_to_string (tensor->shape, tensor->n_dims);
-    g_autofree char *expected = npu_shape_to_string (shape, n_dims);
+  if (tensor->n_dims == n_dims &&
+      memcmp (tensor->shape, shape, n_dims * sizeof *shape) == 0)
+    return TRUE;
+  found = npu_shape_to_string (tensor->shape, tensor->n_dims);
+  expected = npu_shape_to_string (shape, n_dims);
+  return npu_file_fail (error, NPU_ERROR_FORMAT,
+      npu_tensor_get_file_name (tensor), tensor->name, tensor->offset,
+      "its shape is %s, expected %s for an %s of width %u; not a Whisper "
+      "model, or a damaged one",
+      found, expected, part->name, config->encoder.d);
+}
 
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, name,
-        tensor->offset,
-        "its shape is %s, expected %s for an encoder of width %u; not a "
-        "Whisper model, or a damaged one",
-        found, expected, model->d);
+static char *
+part_prefix (const Resolver *resolver, const Part *part)
+{
+  return part->layer < 0 ? g_strdup (part->prefix)
+                         : g_strdup_printf ("%s%s%d.", part->prefix,
+                               resolver->names.blocks, part->layer);
+}
+
+static NpuTableEntry *
+find_tensor (const Resolver *resolver, const Part *part,
+    const NpuSpecGroup *group, const NpuTensorSpec *spec)
+{
+  const gboolean hugging_face = resolver->names.hugging_face;
+  g_autofree char *before = part_prefix (resolver, part);
+  g_autofree char *prefix = g_strconcat (
+      before, hugging_face ? group->hugging_face : group->openai, NULL);
+
+  return npu_names_find (&resolver->names, prefix,
+      hugging_face ? spec->hugging_face : spec->openai);
+}
+
+/* Every tensor of @group, into the struct @target. */
+static gboolean
+resolve_group (const Resolver *resolver, const Part *part,
+    const NpuSpecGroup *group, gpointer target, GError **error)
+{
+  for (guint i = 0; i < group->n_specs; i++) {
+    const NpuTensorSpec *spec = &group->specs[i];
+    NpuTableEntry *entry = find_tensor (resolver, part, group, spec);
+
+    if (!entry)
+      return fail_missing (resolver, part, group, spec, error);
+    if (entry->foreign_type)
+      return npu_file_fail (error, NPU_ERROR_FORMAT,
+          npu_tensor_get_file_name (&entry->tensor), entry->tensor.name,
+          entry->tensor.offset,
+          "its type is %s, expected F32, F16, BF16 (safetensors) or f32, f16, "
+          "q8_0, q5_0, q5_1, q4_0, q4_1, q2_K to q6_K (whisper.cpp); convert "
+          "the model to one of them",
+          entry->foreign_type);
+    if (!check_shape (resolver, part, &entry->tensor, spec, error))
+      return FALSE;
+    G_STRUCT_MEMBER (const NpuTensor *, target, group->field + spec->field) =
+        &entry->tensor;
   }
-  G_STRUCT_MEMBER (const NpuTensor *, target, spec->field) = tensor;
+  return TRUE;
+}
+
+/* --- the encoder ------------------------------------------------------------
+ */
+
+/* The rows of a tensor [rows][d], where it is one; else @otherwise, so that it
+ * is found wrong later. */
+static guint
+find_rows (const Resolver *resolver, const Part *part,
+    const NpuSpecGroup *group, guint spec, guint max, guint otherwise)
+{
+  const NpuTableEntry *entry =
+      find_tensor (resolver, part, group, &group->specs[spec]);
+  const NpuTensor *tensor = entry ? &entry->tensor : NULL;
+
+  if (!tensor || tensor->n_dims < 2 ||
+      tensor->shape[1] != resolver->model->priv->config.encoder.d ||
+      tensor->shape[0] < 1 || tensor->shape[0] > max)
+    return otherwise;
+  return (guint) tensor->shape[0];
+}
+
+/* The width and the mel bands, from the first convolution. */
+static gboolean
+find_sizes (Resolver *resolver, const Part *part, GError **error)
+{
+  const NpuTensor *conv1 =
+      &find_tensor (resolver, part, &npu_encoder_group, &npu_model_specs[0])
+           ->tensor;
+  g_autofree char *shape = npu_shape_to_string (conv1->shape, conv1->n_dims);
+  const char *file = npu_tensor_get_file_name (conv1);
+  NpuModelConfig *config = &resolver->model->priv->config;
+
+  if (conv1->n_dims != 3 || conv1->shape[2] != 3 ||
+      (conv1->shape[1] != 80 && conv1->shape[1] != 128))
+    return npu_file_fail (error, NPU_ERROR_FORMAT, file, conv1->name,
+        conv1->offset,
+        "its shape is %s, expected [width][80][3] or [width][128][3]; not a "
+        "Whisper model",
+        shape);
+  if (conv1->shape[0] < 64 || conv1->shape[0] > NPU_MODEL_MAX_D ||
+      conv1->shape[0] % 64 != 0)
+    return npu_file_fail (error, NPU_ERROR_FORMAT, file, conv1->name,
+        conv1->offset,
+        "its shape is %s, but a Whisper encoder's width is a multiple of 64 "
+        "from 64 to %d; not a Whisper model",
+        shape, NPU_MODEL_MAX_D);
+
+  config->n_mels = (guint) conv1->shape[1];
+  config->encoder.d = (guint) conv1->shape[0];
+  config->encoder.n_heads = config->encoder.d / 64;
+  config->encoder.n_positions = find_rows (resolver, part, &npu_encoder_group,
+      4, NPU_MODEL_POSITIONS, NPU_MODEL_POSITIONS);
+  return TRUE;
+}
+
+static gboolean
+count_blocks (
+    const Resolver *resolver, const Part *part, guint *n, GError **error)
+{
+  g_autofree char *prefix =
+      g_strconcat (part->prefix, resolver->names.blocks, NULL);
+
+  return npu_names_count_blocks (
+      &resolver->names, resolver->table, prefix, n, error);
+}
+
+static gboolean
+resolve_encoder (Resolver *resolver, GError **error)
+{
+  NpuModel *model = resolver->model;
+  NpuModelConfig *config = &model->priv->config;
+  Part part = {"encoder", resolver->names.encoder, -1};
+
+  if (!find_sizes (resolver, &part, error) ||
+      !count_blocks (resolver, &part, &config->encoder.n_layers, error))
+    return FALSE;
+  model->n_mels = config->n_mels;
+  model->d = config->encoder.d;
+  model->n_heads = config->encoder.n_heads;
+  model->n_layers = config->encoder.n_layers;
+  model->n_positions = config->encoder.n_positions;
+
+  if (!resolve_group (resolver, &part, &npu_encoder_group, model, error))
+    return FALSE;
+  model->blocks = g_new0 (NpuModelBlock, model->n_layers);
+  for (guint i = 0; i < model->n_layers; i++) {
+    part.layer = (gint) i;
+    if (!resolve_group (resolver, &part, &npu_encoder_block_group,
+            &model->blocks[i], error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* What the header of a ggml file says must be what its tensors are. */
+static gboolean
+check_ggml_encoder (const NpuModel *model, GError **error)
+{
+  const NpuGgmlHeader *header = &model->priv->ggml;
+
+  if (header->d == 0 ||
+      (header->d == model->d && header->n_heads == model->n_heads &&
+          header->n_layers == model->n_layers &&
+          header->n_mels == model->n_mels &&
+          header->n_positions == model->n_positions))
+    return TRUE;
+  return npu_file_fail (error, NPU_ERROR_FORMAT, model->priv->table->name, NULL,
+      4,
+      "the header says width %u, %u heads, %u layers, %u mel bands, %u "
+      "positions, but the tensors are of width %u, %u heads, %u layers, %u mel "
+      "bands, %u positions; the file is damaged",
+      header->d, header->n_heads, header->n_layers, header->n_mels,
+      header->n_positions, model->d, model->n_heads, model->n_layers,
+      model->n_mels, model->n_positions);
+}
+
+/* --- the decoder
+ * -------------------------------------------------------------- */
+
+static gboolean
+has_any (const Resolver *resolver, const char *prefix)
+{
+  GHashTableIter iter;
+  gpointer name;
+
+  g_hash_table_iter_init (&iter, resolver->names.by_name);
+  while (g_hash_table_iter_next (&iter, &name, NULL)) {
+    if (g_str_has_prefix (name, prefix))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+check_ggml_decoder (const NpuModel *model, GError **error)
+{
+  const NpuGgmlHeader *header = &model->priv->ggml;
+  const NpuModelConfig *config = &model->priv->config;
+  const NpuTransformerConfig *decoder = &config->decoder;
+
+  if (header->d == 0 ||
+      (header->n_vocab == (gint) config->n_vocab &&
+          header->n_text_positions == (gint) decoder->n_positions &&
+          header->text_d == (gint) decoder->d &&
+          header->n_text_heads == (gint) decoder->n_heads &&
+          header->n_text_layers == (gint) decoder->n_layers))
+    return TRUE;
+  return npu_file_fail (error, NPU_ERROR_FORMAT, model->priv->table->name, NULL,
+      4,
+      "the header says a decoder of %d tokens, %d positions, width %d, %d "
+      "heads, %d layers, but its tensors have %u tokens, %u positions, width "
+      "%u, %u heads, %u layers; the file is damaged",
+      header->n_vocab, header->n_text_positions, header->text_d,
+      header->n_text_heads, header->n_text_layers, config->n_vocab,
+      decoder->n_positions, decoder->d, decoder->n_heads, decoder->n_layers);
+}
+
+static gboolean
+resolve_decoder_blocks (Resolver *resolver, Part *part, GError **error)
+{
+  NpuModelPrivate *priv = resolver->model->priv;
+  const guint n = MAX (1, priv->config.decoder.n_layers);
+
+  priv->decoder.blocks = g_new0 (NpuDecoderBlock, n);
+  for (guint i = 0; i < n; i++) {
+    part->layer = (gint) i;
+    for (guint k = 0; k < NPU_N_DECODER_BLOCK_GROUPS; k++) {
+      if (!resolve_group (resolver, part, &npu_decoder_block_groups[k],
+              &priv->decoder.blocks[i], error))
+        return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+resolve_decoder (Resolver *resolver, GError **error)
+{
+  NpuModelPrivate *priv = resolver->model->priv;
+  NpuModelConfig *config = &priv->config;
+  Part part = {"decoder", resolver->names.decoder, -1};
+  const NpuTableEntry *output;
+
+  if (!part.prefix || !has_any (resolver, part.prefix))
+    return npu_file_fail (error, NPU_ERROR_NOT_FOUND, priv->table->name, NULL,
+        NPU_NO_OFFSET,
+        "the file has an encoder only: decoder.token_embedding.weight and so "
+        "on (OpenAI's names; Hugging Face's: "
+        "model.decoder.embed_tokens.weight) are missing; use a whole Whisper "
+        "model");
+
+  config->decoder.d = config->encoder.d;
+  config->decoder.n_heads = config->encoder.n_heads;
+  config->n_vocab = find_rows (
+      resolver, &part, &npu_decoder_group, 0, NPU_MODEL_MAX_VOCAB, 51865);
+  config->decoder.n_positions = find_rows (resolver, &part, &npu_decoder_group,
+      1, NPU_MODEL_MAX_TEXT_POSITIONS, NPU_MODEL_TEXT_POSITIONS);
+  if (!count_blocks (resolver, &part, &config->decoder.n_layers, error) ||
+      !resolve_group (
+          resolver, &part, &npu_decoder_group, &priv->decoder, error) ||
+      !resolve_decoder_blocks (resolver, &part, error) ||
+      !check_ggml_decoder (resolver->model, error))
+    return FALSE;
+  output = resolver->names.output
+               ? npu_names_find (&resolver->names, "", resolver->names.output)
+               : NULL;
+  priv->output = output && !output->foreign_type ? &output->tensor : NULL;
+  config->is_multilingual = config->n_vocab >= 51865;
   return TRUE;
 }
 
 gboolean
-npu_model_resolve (NpuModel *model, const NpuTensorTable *table, GError **error)
+npu_model_resolve (NpuModel *model, GError **error)
 {
-  const Scheme *scheme = find_scheme (table);
+  NpuModelPrivate *priv = model->priv;
+  g_auto (Resolver) resolver = {.model = model, .table = priv->table};
 
-  if (!scheme)
-    return fail_no_encoder (table, error);
-  if (!find_sizes (model, table, scheme, error) ||
-      !count_layers (table, scheme, &model->n_layers, error))
+  if (!npu_names_init (&resolver.names, priv->table, error) ||
+      !resolve_encoder (&resolver, error) || !check_ggml_encoder (model, error))
     return FALSE;
-
-  for (guint i = 0; i < NPU_N_MODEL_SPECS; i++) {
-    if (!resolve_tensor (
-            model, table, scheme, &npu_model_specs[i], -1, model, error))
-      return FALSE;
-  }
-  model->blocks = g_new0 (NpuModelBlock, model->n_layers);
-  for (guint layer = 0; layer < model->n_layers; layer++) {
-    for (guint i = 0; i < NPU_N_BLOCK_SPECS; i++) {
-      if (!resolve_tensor (model, table, scheme, &npu_block_specs[i],
-              (gint) layer, &model->blocks[layer], error))
-        return FALSE;
-    }
+  if (!resolve_decoder (&resolver, &priv->decoder_error)) {
+    priv->config.n_vocab = 0;
+    priv->config.decoder = (NpuTransformerConfig){0};
   }
   return TRUE;
 }

@@ -1,166 +1,195 @@
-/* Opens models: maps the file, tells its format by content, hands it to a
- * reader and resolves the encoder's tensors.
+/* Opens models: tells what is at the location, hands it to a reader and
+ * resolves its parts.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "model-private.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SYNTHETIC_PREFIX "synthetic:"
 
-typedef struct {
-  GBytes *bytes; /* the mapping, or NULL */
-  NpuTensorTable *table;
-  GArray *generators; /* of NpuGenerator, or NULL */
-} Private;
-
-static NpuModel *
-model_new (const char *file)
+NpuModel *
+npu_model_new (const char *location, const char *name)
 {
   NpuModel *model = g_new0 (NpuModel, 1);
-  Private *priv = g_new0 (Private, 1);
+  NpuModelPrivate *priv = g_new0 (NpuModelPrivate, 1);
 
-  priv->table = npu_tensor_table_new (file);
+  priv->ref_count = 1;
+  priv->location = g_strdup (location);
+  priv->table = npu_tensor_table_new (name);
+  g_mutex_init (&priv->output_lock);
   model->priv = priv;
+  model->name = g_path_get_basename (name);
+  return model;
+}
+
+NpuModel *
+npu_model_ref (NpuModel *model)
+{
+  g_atomic_int_inc (&model->priv->ref_count);
   return model;
 }
 
 void
-npu_model_free (NpuModel *model)
+npu_model_unref (NpuModel *model)
 {
-  Private *priv;
+  NpuModelPrivate *priv;
 
-  if (!model)
+  if (!model || !npu_model_cache_release (model))
     return;
   priv = model->priv;
   npu_tensor_table_free (priv->table);
   g_clear_pointer (&priv->generators, g_array_unref);
-  g_clear_pointer (&priv->bytes, g_bytes_unref);
+  g_clear_pointer (&priv->memory, g_ptr_array_unref);
+  g_clear_error (&priv->decoder_error);
+  npu_ggml_header_clear (&priv->ggml);
+  g_mutex_clear (&priv->output_lock);
+  g_free (priv->decoder.blocks);
+  g_free (priv->location);
   g_free (priv);
   g_free (model->blocks);
   g_free (model->name);
   g_free (model);
 }
 
-/* --- telling formats ---------------------------------------------------- */
+/* --- parts ---------------------------------------------------------------- */
 
-typedef enum {
-  FORMAT_UNKNOWN,
-  FORMAT_SAFETENSORS,
-  FORMAT_GGML,
-} Format;
-
-#define USE_SAFETENSORS                                                        \
-  "use the model.safetensors of the same model on Hugging Face"
-
-/* Files that people try, and what to do about each. */
-static const struct {
-  const char *magic;
-  gsize length;
-  const char *what, *remedy;
-} foreign_formats[] = {
-    {"PK\3\4", 4, "a zip archive, as PyTorch checkpoints (.pt, .bin) are",
-        USE_SAFETENSORS ", or convert it with whisper.cpp's "
-                        "convert-pt-to-ggml.py"},
-    {"\x80\x02", 2, "a Python pickle, as old PyTorch checkpoints are",
-        USE_SAFETENSORS},
-    {"GGUF", 4, "a GGUF file",
-        "use whisper.cpp's own ggml-SIZE.bin or " //
-        "a safetensors file"},
-    {"ggml", 4, "a big-endian ggml file", "use a little-endian one"},
-    {"version https://git-lfs", 23, "a Git LFS pointer, not the model itself",
-        "run 'git lfs pull' where it lies"},
-    {"<", 1, "a web page or XML", "download the model itself"},
-    {"\x89HDF", 4, "an HDF5 file", USE_SAFETENSORS},
-    {"RIFF", 4, "a RIFF file, such as WAV audio", "give a model here"},
-};
-
-static Format
-tell_format (const guint8 *data, gsize size)
+const char *
+npu_model_get_location (NpuModel *model)
 {
-  if (size >= 4 && memcmp (data, "lmgg", 4) == 0)
-    return FORMAT_GGML; /* 0x67676d6c, little-endian */
-  if (size >= 9 && data[8] == '{')
-    return FORMAT_SAFETENSORS;
-  return FORMAT_UNKNOWN;
+  return model->priv->location;
 }
 
-static gboolean
-fail_unknown_format (
-    const guint8 *data, gsize size, const char *file, GError **error)
+const NpuModelConfig *
+npu_model_get_config (NpuModel *model)
 {
-  const char *what = size == 0 ? "an empty file" : "not a known model file";
-  const char *remedy = size == 0 ? "download it again" : USE_SAFETENSORS;
+  return &model->priv->config;
+}
 
-  for (guint i = 0; i < G_N_ELEMENTS (foreign_formats); i++) {
-    if (size >= foreign_formats[i].length &&
-        memcmp (data, foreign_formats[i].magic, foreign_formats[i].length) ==
-            0) {
-      what = foreign_formats[i].what;
-      remedy = foreign_formats[i].remedy;
-      break;
+/* Whether two tensors hold the same floats. */
+static gboolean
+check_same (
+    const NpuTensor *a, const NpuTensor *b, gboolean *same, GError **error)
+{
+  enum { PIECE = 16384 };
+  const gsize n = npu_tensor_n_elements (a);
+  g_autofree float *x = g_new (float, PIECE), *y = g_new (float, PIECE);
+
+  *same = FALSE;
+  if (a->n_dims != b->n_dims ||
+      memcmp (a->shape, b->shape, a->n_dims * sizeof *a->shape) != 0)
+    return TRUE;
+  for (gsize first = 0; first < n; first += PIECE) {
+    const gsize length = MIN (n - first, PIECE);
+
+    if (!npu_tensor_read (a, first, length, x, error) ||
+        !npu_tensor_read (b, first, length, y, error))
+      return FALSE;
+    for (gsize i = 0; i < length; i++) {
+      if (x[i] != y[i])
+        return TRUE;
     }
   }
-  return npu_model_fail (error, NPU_ERROR_WRONG_TYPE, file, NULL, NPU_NO_OFFSET,
-      "this is %s (%" G_GSIZE_FORMAT " bytes); expected a Whisper model as "
-      "safetensors or whisper.cpp's ggml .bin: %s",
-      what, size, remedy);
+  *same = TRUE;
+  return TRUE;
 }
 
-/* --- reading ------------------------------------------------------------ */
-
-/* What the header of a ggml file says must be what its tensors are. */
+/* Whisper's output map is the token embedding; a copy of it says nothing new,
+ * another one would be another model. */
 static gboolean
-check_ggml_header (const NpuModel *model, const NpuGgmlHeader *header,
-    const char *file, GError **error)
+check_output (NpuModel *model, GError **error)
 {
-  if (header->d == model->d && header->n_heads == model->n_heads &&
-      header->n_layers == model->n_layers && header->n_mels == model->n_mels)
+  NpuModelPrivate *priv = model->priv;
+  gboolean good = TRUE, same;
+
+  if (!priv->output)
     return TRUE;
-  return npu_model_fail (error, NPU_ERROR_FORMAT, file, NULL, 4,
-      "the header says width %u, %u heads, %u layers, %u mel bands, but the "
-      "tensors are of width %u, %u heads, %u layers, %u mel bands; the file "
-      "is damaged",
-      header->d, header->n_heads, header->n_layers, header->n_mels, model->d,
-      model->n_heads, model->n_layers, model->n_mels);
+  g_mutex_lock (&priv->output_lock);
+  if (!priv->output_is_checked) {
+    good =
+        check_same (priv->decoder.token_embedding, priv->output, &same, error);
+    if (good && !same)
+      good = npu_file_fail (error, NPU_ERROR_FORMAT, priv->table->name,
+          priv->output->name, priv->output->offset,
+          "it is not the same as '%s', but Whisper's output map is its token "
+          "embedding; use a model whose embeddings are tied",
+          priv->decoder.token_embedding->name);
+    priv->output_is_checked = good;
+  }
+  g_mutex_unlock (&priv->output_lock);
+  return good;
 }
 
-static gboolean
-read_bytes (NpuModel *model, const char *file, GError **error)
+const NpuDecoderWeights *
+npu_model_get_decoder (NpuModel *model, GError **error)
 {
-  Private *priv = model->priv;
-  NpuGgmlHeader header;
-  gsize size;
-  const guint8 *data = g_bytes_get_data (priv->bytes, &size);
+  NpuModelPrivate *priv = model->priv;
 
-  switch (tell_format (data, size)) {
-    case FORMAT_SAFETENSORS:
-      return npu_safetensors_read (priv->table, data, size, error) &&
-             npu_model_resolve (model, priv->table, error);
-    case FORMAT_GGML:
-      return npu_ggml_read (priv->table, data, size, &header, error) &&
-             npu_model_resolve (model, priv->table, error) &&
-             check_ggml_header (model, &header, file, error);
+  if (priv->decoder_error) {
+    g_propagate_error (error, g_error_copy (priv->decoder_error));
+    return NULL;
+  }
+  return check_output (model, error) ? &priv->decoder : NULL;
+}
+
+const float *
+npu_model_get_mel_filters (NpuModel *model, guint *n_mels)
+{
+  const NpuGgmlHeader *ggml = &model->priv->ggml;
+
+  if (!ggml->filters || ggml->n_filters != model->n_mels)
+    return NULL;
+  if (n_mels)
+    *n_mels = ggml->n_filters;
+  return ggml->filters;
+}
+
+guint
+npu_model_get_n_words (NpuModel *model)
+{
+  return model->priv->ggml.n_words;
+}
+
+const guint8 *
+npu_model_get_word (NpuModel *model, guint i, gsize *n)
+{
+  const NpuGgmlHeader *ggml = &model->priv->ggml;
+  guint32 begin;
+
+  g_return_val_if_fail (i < ggml->n_words, NULL);
+  begin = i ? ggml->word_ends[i - 1] : 0;
+  *n = ggml->word_ends[i] - begin;
+  return ggml->words ? ggml->words + begin : (const guint8 *) "";
+}
+
+/* --- opening ---------------------------------------------------------------
+ */
+
+/* Reads @file, which the model takes, into the table. */
+static gboolean
+read_file (NpuModel *model, NpuTensorFile *file, GError **error)
+{
+  NpuModelPrivate *priv = model->priv;
+
+  g_ptr_array_add (priv->table->files, file);
+  switch (npu_tensor_file_tell_format (file, error)) {
+    case NPU_FORMAT_SAFETENSORS:
+      return npu_safetensors_read (priv->table, file, error);
+    case NPU_FORMAT_GGML:
+      return npu_ggml_read (priv->table, file, &priv->ggml, error);
     default:
-      return fail_unknown_format (data, size, file, error);
+      return FALSE;
   }
 }
 
 static NpuModel *
-open_bytes (GBytes *bytes, gboolean is_mapped, const char *file, GError **error)
+open_file (const char *location, NpuTensorFile *file, GError **error)
 {
-  g_autoptr (NpuModel) model = model_new (file);
-  Private *priv = model->priv;
+  g_autoptr (NpuModel) model =
+      npu_model_new (location, npu_tensor_file_get_name (file));
 
-  priv->bytes = g_bytes_ref (bytes);
-  priv->table->is_mapped = is_mapped;
-  model->name = g_path_get_basename (file);
-  if (!read_bytes (model, file, error))
+  if (!read_file (model, file, error) || !npu_model_resolve (model, error))
     return NULL;
   return g_steal_pointer (&model);
 }
@@ -168,91 +197,42 @@ open_bytes (GBytes *bytes, gboolean is_mapped, const char *file, GError **error)
 NpuModel *
 npu_model_open_bytes (GBytes *bytes, const char *file, GError **error)
 {
-  return open_bytes (bytes, FALSE, file, error);
+  return open_file (file, npu_tensor_file_new_for_bytes (bytes, file), error);
 }
 
 static NpuModel *
 open_synthetic (const char *location, GError **error)
 {
-  g_autofree char *file = g_utf8_make_valid (location, -1);
-  g_autoptr (NpuModel) model = model_new (file);
-  Private *priv = model->priv;
+  g_autofree char *name = g_utf8_make_valid (location, -1);
+  g_autoptr (NpuModel) model = npu_model_new (location, name);
 
   model->synthetic = TRUE;
-  model->name = g_strdup (file);
-  if (!npu_synthetic_read (priv->table, file + strlen (SYNTHETIC_PREFIX),
-          &priv->generators, error) ||
-      !npu_model_resolve (model, priv->table, error))
+  if (!npu_synthetic_read (model, name + strlen (SYNTHETIC_PREFIX), error) ||
+      !npu_model_resolve (model, error))
     return NULL;
   return g_steal_pointer (&model);
 }
 
-/* --- files -------------------------------------------------------------- */
-
-static gboolean
-fail_open (const char *file, int code, GError **error)
+static NpuModel *
+open_new (const char *location, GError **error)
 {
-  if (code == ENOENT || code == ENOTDIR)
-    return npu_model_fail (error, NPU_ERROR_NOT_FOUND, file, NULL,
-        NPU_NO_OFFSET, "there is no such file; check the path of the model");
-  return npu_model_fail (error, NPU_ERROR_OPEN, file, NULL, NPU_NO_OFFSET,
-      "the model cannot be opened: %s; check its permissions and those of its "
-      "folders",
-      g_strerror (code));
-}
+  NpuTensorFile *file;
 
-/* Only of regular files: opening a FIFO would wait for a writer, and a
- * directory or device has nothing to map. */
-static GBytes *
-map_file (const char *path, const char *file, GError **error)
-{
-  g_autoptr (GMappedFile) mapped = NULL;
-  g_autoptr (GError) map_error = NULL;
-  struct stat status;
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-  if (fd < 0) {
-    fail_open (file, errno, error);
-    return NULL;
-  }
-  if (fstat (fd, &status) != 0 || !S_ISREG (status.st_mode)) {
-    close (fd);
-    npu_model_fail (error, NPU_ERROR_OPEN, file, NULL, NPU_NO_OFFSET,
-        "this is not a regular file; give the path of the model's file itself");
-    return NULL;
-  }
-  mapped = g_mapped_file_new_from_fd (fd, FALSE, &map_error);
-  close (fd);
-  if (!mapped) {
-    npu_model_fail (error, NPU_ERROR_OPEN, file, NULL, NPU_NO_OFFSET,
-        "the model cannot be mapped into memory: %s", map_error->message);
-    return NULL;
-  }
-  return g_mapped_file_get_bytes (mapped);
+  if (g_str_has_prefix (location, SYNTHETIC_PREFIX))
+    return open_synthetic (location, error);
+  file = npu_tensor_file_open (location, error);
+  return file ? open_file (location, file, error) : NULL;
 }
 
 NpuModel *
 npu_model_open (const char *location, GError **error)
 {
-  g_autofree char *file = NULL;
-  g_autoptr (GBytes) bytes = NULL;
   NpuModel *model;
-  const guint8 *data;
-  gsize size;
 
   g_return_val_if_fail (location != NULL, NULL);
-  if (g_str_has_prefix (location, SYNTHETIC_PREFIX))
-    return open_synthetic (location, error);
-
-  file =
-      *location ? g_filename_display_name (location) : g_strdup ("(no path)");
-  bytes = map_file (location, file, error);
-  if (!bytes)
-    return NULL;
-  model = open_bytes (bytes, TRUE, file, error);
-  /* With each header of a tensor came pages of its data. */
-  data = g_bytes_get_data (bytes, &size);
-  if (model && size > 0)
-    npu_drop_pages (data, size);
-  return model;
+  model = npu_model_cache_find (location);
+  if (model)
+    return model;
+  model = open_new (location, error);
+  return model ? npu_model_cache_add (model) : NULL;
 }

@@ -50,6 +50,52 @@ static const Name block_names[] = {
     {"mlp_ln.bias", "final_layer_norm.bias", BLOCK (mlp_ln_bias)},
 };
 
+#define DECODER(field) G_STRUCT_OFFSET (NpuDecoderWeights, field)
+#define SELF(field) G_STRUCT_OFFSET (NpuDecoderBlock, self.field)
+#define CROSS(field) G_STRUCT_OFFSET (NpuDecoderBlock, cross.field)
+#define MLP(field) G_STRUCT_OFFSET (NpuDecoderBlock, mlp.field)
+
+static const Name decoder_names[] = {
+    {"decoder.token_embedding.weight", "model.decoder.embed_tokens.weight",
+        DECODER (token_embedding)},
+    {"decoder.positional_embedding", "model.decoder.embed_positions.weight",
+        DECODER (positional_embedding)},
+    {"decoder.ln.weight", "model.decoder.layer_norm.weight",
+        DECODER (ln_weight)},
+    {"decoder.ln.bias", "model.decoder.layer_norm.bias", DECODER (ln_bias)},
+};
+
+static const Name decoder_block_names[] = {
+    {"attn_ln.weight", "self_attn_layer_norm.weight", SELF (ln_weight)},
+    {"attn_ln.bias", "self_attn_layer_norm.bias", SELF (ln_bias)},
+    {"attn.query.weight", "self_attn.q_proj.weight", SELF (query_weight)},
+    {"attn.query.bias", "self_attn.q_proj.bias", SELF (query_bias)},
+    {"attn.key.weight", "self_attn.k_proj.weight", SELF (key_weight)},
+    {"attn.value.weight", "self_attn.v_proj.weight", SELF (value_weight)},
+    {"attn.value.bias", "self_attn.v_proj.bias", SELF (value_bias)},
+    {"attn.out.weight", "self_attn.out_proj.weight", SELF (out_weight)},
+    {"attn.out.bias", "self_attn.out_proj.bias", SELF (out_bias)},
+    {"cross_attn_ln.weight", "encoder_attn_layer_norm.weight",
+        CROSS (ln_weight)},
+    {"cross_attn_ln.bias", "encoder_attn_layer_norm.bias", CROSS (ln_bias)},
+    {"cross_attn.query.weight", "encoder_attn.q_proj.weight",
+        CROSS (query_weight)},
+    {"cross_attn.query.bias", "encoder_attn.q_proj.bias", CROSS (query_bias)},
+    {"cross_attn.key.weight", "encoder_attn.k_proj.weight", CROSS (key_weight)},
+    {"cross_attn.value.weight", "encoder_attn.v_proj.weight",
+        CROSS (value_weight)},
+    {"cross_attn.value.bias", "encoder_attn.v_proj.bias", CROSS (value_bias)},
+    {"cross_attn.out.weight", "encoder_attn.out_proj.weight",
+        CROSS (out_weight)},
+    {"cross_attn.out.bias", "encoder_attn.out_proj.bias", CROSS (out_bias)},
+    {"mlp_ln.weight", "final_layer_norm.weight", MLP (ln_weight)},
+    {"mlp_ln.bias", "final_layer_norm.bias", MLP (ln_bias)},
+    {"mlp.0.weight", "fc1.weight", MLP (fc1_weight)},
+    {"mlp.0.bias", "fc1.bias", MLP (fc1_bias)},
+    {"mlp.2.weight", "fc2.weight", MLP (fc2_weight)},
+    {"mlp.2.bias", "fc2.bias", MLP (fc2_bias)},
+};
+
 /* --- tensors ------------------------------------------------------------ */
 
 static void
@@ -134,52 +180,86 @@ add_tensor (GPtrArray *tensors, const NpuTensor *from, char *name,
   return TRUE;
 }
 
-/* What a whole model has besides its encoder. */
-static void
-add_decoder_tensor (GPtrArray *tensors, const NpuModel *model,
-    TestModelFormat format, NpuDtype dtype)
+/* The tensors of @names, whose fields are in @part and whose names, within a
+ * block, begin with @prefix. */
+static gboolean
+add_part (GPtrArray *tensors, const Name *names, guint n_names,
+    gconstpointer part, const char *prefix, TestModelFormat format,
+    NpuDtype dtype, GError **error)
 {
+  for (guint i = 0; i < n_names; i++) {
+    const char *name = format == TEST_MODEL_HUGGING_FACE ? names[i].hugging_face
+                                                         : names[i].openai;
+
+    if (!add_tensor (tensors,
+            G_STRUCT_MEMBER (const NpuTensor *, part, names[i].field),
+            g_strconcat (prefix, name, NULL), format, dtype, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+#define NAMES(names) names, G_N_ELEMENTS (names)
+
+static gboolean
+add_decoder (GPtrArray *tensors, const NpuDecoderWeights *decoder,
+    guint n_layers, TestModelFormat format, NpuDtype dtype, GError **error)
+{
+  if (!add_part (
+          tensors, NAMES (decoder_names), decoder, "", format, dtype, error))
+    return FALSE;
+  for (guint layer = 0; layer < n_layers; layer++) {
+    g_autofree char *prefix = g_strdup_printf (format == TEST_MODEL_HUGGING_FACE
+                                                   ? "model.decoder.layers.%u."
+                                                   : "decoder.blocks.%u.",
+        layer);
+
+    if (!add_part (tensors, NAMES (decoder_block_names),
+            &decoder->blocks[layer], prefix, format, dtype, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* What a model has besides its encoder: a tensor of a decoder at least. */
+static gboolean
+add_others (GPtrArray *tensors, NpuModel *model, TestModelFormat format,
+    NpuDtype dtype, GError **error)
+{
+  const NpuDecoderWeights *decoder = npu_model_get_decoder (model, NULL);
   const guint64 shape[] = {3, model->d};
 
+  if (decoder)
+    return add_decoder (tensors, decoder,
+        npu_model_get_config (model)->decoder.n_layers, format, dtype, error);
   g_ptr_array_add (
       tensors, test_tensor_new (format == TEST_MODEL_HUGGING_FACE
                                     ? "model.decoder.embed_tokens.weight"
                                     : "decoder.token_embedding.weight",
                    dtype, 2, shape));
+  return TRUE;
 }
 
 GPtrArray *
 test_model_tensors (const NpuModel *model, TestModelFormat format,
     NpuDtype dtype, GError **error)
 {
-  const gboolean hugging_face = format == TEST_MODEL_HUGGING_FACE;
   g_autoptr (GPtrArray) tensors =
       g_ptr_array_new_with_free_func (test_tensor_free);
 
-  for (guint i = 0; i < G_N_ELEMENTS (model_names); i++) {
-    const Name *name = &model_names[i];
-
-    if (!add_tensor (tensors,
-            G_STRUCT_MEMBER (const NpuTensor *, model, name->field),
-            g_strdup (hugging_face ? name->hugging_face : name->openai), format,
-            dtype, error))
-      return NULL;
-  }
-  add_decoder_tensor (tensors, model, format, dtype);
+  if (!add_part (
+          tensors, NAMES (model_names), model, "", format, dtype, error) ||
+      !add_others (tensors, (NpuModel *) model, format, dtype, error))
+    return NULL;
   for (guint layer = 0; layer < model->n_layers; layer++) {
-    for (guint i = 0; i < G_N_ELEMENTS (block_names); i++) {
-      const Name *name = &block_names[i];
-      char *full = hugging_face ? g_strdup_printf ("model.encoder.layers.%u.%s",
-                                      layer, name->hugging_face)
-                                : g_strdup_printf ("encoder.blocks.%u.%s",
-                                      layer, name->openai);
+    g_autofree char *prefix = g_strdup_printf (format == TEST_MODEL_HUGGING_FACE
+                                                   ? "model.encoder.layers.%u."
+                                                   : "encoder.blocks.%u.",
+        layer);
 
-      if (!add_tensor (tensors,
-              G_STRUCT_MEMBER (
-                  const NpuTensor *, &model->blocks[layer], name->field),
-              full, format, dtype, error))
-        return NULL;
-    }
+    if (!add_part (tensors, NAMES (block_names), &model->blocks[layer], prefix,
+            format, dtype, error))
+      return NULL;
   }
   return g_steal_pointer (&tensors);
 }
@@ -269,6 +349,16 @@ ggml_type (NpuDtype dtype)
       return 8;
     case NPU_DTYPE_BF16:
       return 30;
+    case NPU_DTYPE_Q2_K:
+      return 10;
+    case NPU_DTYPE_Q3_K:
+      return 11;
+    case NPU_DTYPE_Q4_K:
+      return 12;
+    case NPU_DTYPE_Q5_K:
+      return 13;
+    case NPU_DTYPE_Q6_K:
+      return 14;
   }
   g_assert_not_reached ();
 }
@@ -294,6 +384,16 @@ ggml_ftype (NpuDtype dtype)
       return 2009;
     case NPU_DTYPE_BF16:
       return 24;
+    case NPU_DTYPE_Q2_K:
+      return 2010;
+    case NPU_DTYPE_Q3_K:
+      return 2011;
+    case NPU_DTYPE_Q4_K:
+      return 2012;
+    case NPU_DTYPE_Q5_K:
+      return 2013;
+    case NPU_DTYPE_Q6_K:
+      return 2014;
   }
   g_assert_not_reached ();
 }
@@ -302,7 +402,13 @@ void
 test_model_ggml_header (
     const NpuModel *model, NpuDtype dtype, TestGgmlHeader *header)
 {
+  const NpuModelConfig *config = npu_model_get_config ((NpuModel *) model);
+
   *header = (TestGgmlHeader){
+      .n_vocab = config->n_vocab ? (gint) config->n_vocab : 51864,
+      .n_text_ctx = config->n_vocab ? (gint) config->decoder.n_positions : 448,
+      .n_text_layer =
+          (gint) (config->n_vocab ? config->decoder.n_layers : model->n_layers),
       .n_audio_ctx = model->n_positions,
       .n_audio_state = model->d,
       .n_audio_head = model->n_heads,
@@ -318,10 +424,11 @@ append_ggml_header (GByteArray *file, const TestGgmlHeader *header)
 {
   static const char *const words[] = {"speech", "", "in"};
   const guint n_fft = 201;
-  const gint32 fields[] = {0x67676d6c, 51864, header->n_audio_ctx,
-      header->n_audio_state, header->n_audio_head, header->n_audio_layer, 448,
+  const gint32 fields[] = {0x67676d6c, header->n_vocab, header->n_audio_ctx,
       header->n_audio_state, header->n_audio_head, header->n_audio_layer,
-      header->n_mels, header->ftype, header->n_mels, n_fft};
+      header->n_text_ctx, header->n_audio_state, header->n_audio_head,
+      header->n_text_layer, header->n_mels, header->ftype, header->n_mels,
+      n_fft};
   const guint filters_at = G_N_ELEMENTS (fields) * sizeof *fields;
   const guint filters_size = (guint) header->n_mels * n_fft * sizeof (float);
 

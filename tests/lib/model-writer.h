@@ -33,15 +33,17 @@ typedef struct {
   gint32 n_audio_ctx, n_audio_state, n_audio_head, n_audio_layer, n_mels;
   gint32 ftype;
   gint32 n_words; /* of the vocabulary */
+  gint32 n_vocab, n_text_ctx, n_text_layer;
 } TestGgmlHeader;
 
 /**
  * test_model_write:
  * @dtype: F32, F16 or BF16 for safetensors; any but BF16 for ggml
  *
- * Writes @model to @path as a whole model: other tensors lie between those of
- * the encoder. In a ggml file biases, norms and positions stay F32, and
- * convolutions F16, as whisper.cpp's own tools leave them.
+ * Writes @model to @path as a whole model: other tensors, those of its decoder
+ * where it has one, lie between those of the encoder. In a ggml file biases,
+ * norms and positions stay F32, and convolutions F16, as whisper.cpp's own
+ * tools leave them.
  *
  * Returns: %FALSE with @error set if the file cannot be written or a weight
  * is not finite.

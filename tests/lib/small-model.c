@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/model-private.h"
+
 #define N_POSITIONS 1500
 #define OUTLIER_EVERY 192 /* channels */
 
@@ -103,16 +105,72 @@ make_gamma (Maker *maker, gsize n, double outlier)
   return make_tensor (maker, n, 0, 0, gain, 0.3, outliers);
 }
 
+static void
+make_attention (Maker *maker, NpuAttentionWeights *weights, guint d)
+{
+  weights->ln_weight = make_gamma (maker, d, 0);
+  weights->ln_bias = make_bias (maker, d, 0);
+  weights->query_weight = make_weight (maker, d, d, 1.5);
+  weights->query_bias = make_bias (maker, d, 0);
+  weights->key_weight = make_weight (maker, d, d, 1.5);
+  weights->value_weight = make_weight (maker, d, d, 1);
+  weights->value_bias = make_bias (maker, d, 0);
+  weights->out_weight = make_weight (maker, d, d, 1);
+  weights->out_bias = make_bias (maker, d, 0);
+}
+
+static void
+make_mlp (Maker *maker, NpuMlpWeights *weights, guint d)
+{
+  weights->ln_weight = make_gamma (maker, d, 0);
+  weights->ln_bias = make_bias (maker, d, 0);
+  weights->fc1_weight = make_weight (maker, 4 * d, d, 1.5);
+  weights->fc1_bias = make_bias (maker, 4 * d, 0);
+  weights->fc2_weight = make_weight (maker, d, 4 * d, 1);
+  weights->fc2_bias = make_bias (maker, d, 0);
+}
+
+void
+small_model_add_decoder (
+    NpuModel *model, guint n_layers, guint n_vocab, guint n_positions)
+{
+  const guint d = model->d;
+  NpuModelPrivate *priv = model->priv;
+  NpuDecoderWeights *decoder = &priv->decoder;
+  Maker maker = {g_rand_new_with_seed (d * 100 + n_layers + 1), priv->memory};
+
+  priv->config.decoder = (NpuTransformerConfig){
+      .d = d,
+      .n_heads = d / 64,
+      .n_layers = n_layers,
+      .n_positions = n_positions,
+  };
+  priv->config.n_vocab = n_vocab;
+  priv->config.is_multilingual = n_vocab >= 51865;
+  /* Logits that spread by 4: there is a best one. */
+  decoder->token_embedding = make_weight (&maker, n_vocab, d, 4);
+  decoder->positional_embedding = make_weight (&maker, n_positions, d, 1);
+  decoder->ln_weight = make_gamma (&maker, d, 0);
+  decoder->ln_bias = make_bias (&maker, d, 0);
+  decoder->blocks = g_new0 (NpuDecoderBlock, n_layers);
+  for (guint i = 0; i < n_layers; i++) {
+    make_attention (&maker, &decoder->blocks[i].self, d);
+    make_attention (&maker, &decoder->blocks[i].cross, d);
+    make_mlp (&maker, &decoder->blocks[i].mlp, d);
+  }
+  g_clear_error (&priv->decoder_error);
+  g_rand_free (maker.rand);
+}
+
 NpuModel *
 small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
 {
-  NpuModel *model = g_new0 (NpuModel, 1);
+  NpuModel *model = npu_model_new ("made in memory", "made in memory");
   const double outliers[2] = {outlier, -outlier}; /* the mean stays 0 */
   Maker maker = {g_rand_new_with_seed (d * 100 + n_layers),
       g_ptr_array_new_with_free_func (g_free)};
 
   g_assert_cmpuint (d % 64, ==, 0);
-  model->name = g_strdup ("made in memory");
   model->n_mels = n_mels;
   model->d = d;
   model->n_heads = d / 64;
@@ -127,7 +185,7 @@ small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
   model->ln_post_weight = make_gamma (&maker, d, outlier);
   model->ln_post_bias = make_bias (&maker, d, 0);
 
-  model->blocks = keep (&maker, g_new0 (NpuModelBlock, n_layers));
+  model->blocks = g_new0 (NpuModelBlock, n_layers);
   for (guint i = 0; i < n_layers; i++) {
     NpuModelBlock *block = &model->blocks[i];
 
@@ -150,14 +208,18 @@ small_model_new (guint n_mels, guint d, guint n_layers, float outlier)
   }
 
   g_rand_free (maker.rand);
-  model->priv = maker.memory;
+  model->priv->memory = maker.memory;
+  model->priv->config = (NpuModelConfig){
+      .n_mels = n_mels,
+      .encoder = {d, d / 64, n_layers, N_POSITIONS},
+  };
+  g_set_error_literal (&model->priv->decoder_error, NPU_ERROR,
+      NPU_ERROR_NOT_FOUND, "made in memory: this model has an encoder only");
   return model;
 }
 
 void
 small_model_free (NpuModel *model)
 {
-  g_ptr_array_unref (model->priv);
-  g_free (model->name);
-  g_free (model);
+  npu_model_unref (model);
 }

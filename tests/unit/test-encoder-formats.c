@@ -23,7 +23,7 @@ typedef struct {
 static void
 source_clear (Source *source)
 {
-  g_clear_pointer (&source->model, npu_model_free);
+  g_clear_pointer (&source->model, npu_model_unref);
   g_clear_pointer (&source->mel, g_free);
   g_clear_pointer (&source->states, g_free);
 }

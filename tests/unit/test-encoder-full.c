@@ -22,7 +22,7 @@ typedef struct {
 static void
 clip_clear (Clip *clip)
 {
-  g_clear_pointer (&clip->model, npu_model_free);
+  g_clear_pointer (&clip->model, npu_model_unref);
   g_clear_pointer (&clip->mel, g_free);
   g_clear_pointer (&clip->states, g_free);
 }

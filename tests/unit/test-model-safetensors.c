@@ -56,6 +56,7 @@ test_header (void)
       /* metadata */
       {"{\"__metadata__\":{\"a\":1}}", 0, {"'1', expected a string"}},
       {"{\"__metadata__\":[]}", 0, {"'[', expected '{'"}},
+      {"{\"__metadata__\":nul}", 0, {"'n', expected a value"}},
       {"{\"__metadata__\":{},\"__metadata__\":{}}", 0,
           {"at byte 27:", "__metadata__ twice"}},
       /* names */
@@ -70,7 +71,7 @@ test_header (void)
       {"{\"a\":{}}", 0, {"tensor 'a' at byte 13:", "is missing"}},
       {"{" T ("a", "\"dtype\":\"F32\",\"shape\":[]") "}", 0, {"is missing"}},
       {"{" T ("a", "\"type\":\"F32\"") "}", 0,
-          {"tensor 'a' at byte 14:", "dtype, shape and data_offsets"}},
+          {"tensor 'a' at byte 13:", "dtype, shape or data_offsets"}},
       {"{" T ("a", "\"dtype\":\"F32\",\"dtype\":\"F32\"") "}", 0,
           {"tensor 'a' at byte 28:", "each once"}},
       {"{" T ("a", "\"dtype\":32") "}", 0, {"'3', expected a string"}},

@@ -199,7 +199,6 @@ test_values_are_exact_halves (void)
       const guint16 half = quantise_half (values[i]);
       guint8 data[2] = {half & 255, half >> 8};
       const NpuTensor as_half = {.name = "t",
-          .file = "f",
           .n_dims = 1,
           .shape = {1},
           .dtype = NPU_DTYPE_F16,

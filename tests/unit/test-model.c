@@ -126,7 +126,7 @@ static const RoundTrip round_trips[] = {
     {"ggml-q4_1", TEST_MODEL_GGML, NPU_DTYPE_Q4_1, -11, 4},
 };
 
-/* Through a file, mapped. */
+/* Through a file. */
 static void
 test_round_trip (gconstpointer data)
 {
@@ -223,7 +223,6 @@ test_block_types_by_hand (void)
     for (guint shift = 0; shift < 4; shift++) {
       g_autofree guint8 *memory = g_malloc (types[t].size + shift);
       const NpuTensor tensor = {.name = "t",
-          .file = "f",
           .n_dims = 1,
           .dtype = types[t].dtype,
           .shape = {32},
@@ -254,11 +253,8 @@ test_every_half (void)
 {
   g_autofree guint8 *data = g_malloc (2 * 65536);
   g_autofree float *values = NULL;
-  NpuTensor tensor = {.name = "t",
-      .file = "f",
-      .n_dims = 1,
-      .dtype = NPU_DTYPE_F16,
-      .data = data};
+  NpuTensor tensor = {
+      .name = "t", .n_dims = 1, .dtype = NPU_DTYPE_F16, .data = data};
   g_autoptr (GArray) halves = g_array_new (FALSE, FALSE, sizeof (guint16));
 
   for (guint h = 0; h < 65536; h++) {
@@ -310,38 +306,6 @@ check_parts (const NpuTensor *tensor)
         part, length * sizeof (float), whole + first, length * sizeof (float));
     g_assert_cmpfloat (part[length], ==, 12345);
   }
-}
-
-/* What was given back is read again. */
-static void
-test_dropped_tensor (void)
-{
-  NpuModel *small = small_model_new (80, SMALL_D, 1, 0);
-  g_autofree char *path = g_build_filename (folder, "dropped", NULL);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (NpuModel) model = NULL;
-
-  test_model_write (small, path, TEST_MODEL_GGML, NPU_DTYPE_F16, &error);
-  g_assert_no_error (error);
-  model = npu_model_open (path, &error);
-  g_assert_no_error (error);
-  for (guint i = 0; i < 2; i++) {
-    const NpuTensor *tensor =
-        i ? model->blocks[0].fc1_weight : model->positional_embedding;
-    g_autofree float *before = read_all (tensor);
-    g_autofree float *after = NULL;
-
-    npu_tensor_drop (tensor);
-    after = read_all (tensor);
-    g_assert_cmpmem (before, npu_tensor_n_elements (tensor) * sizeof *before,
-        after, npu_tensor_n_elements (tensor) * sizeof *after);
-    /* A model in memory has nothing to be read again. */
-    npu_tensor_drop (
-        i ? small->blocks[0].fc1_weight : small->positional_embedding);
-  }
-  check_parts (small->blocks[0].fc1_weight);
-  g_unlink (path);
-  small_model_free (small);
 }
 
 static void
@@ -505,7 +469,6 @@ main (int argc, char **argv)
   g_test_add_func ("/model/block-types-by-hand", test_block_types_by_hand);
   g_test_add_func ("/model/every-half", test_every_half);
   g_test_add_func ("/model/parts-of-a-tensor", test_parts_of_a_tensor);
-  g_test_add_func ("/model/dropped-tensor", test_dropped_tensor);
   g_test_add_func ("/model/encoder-prefixes", test_encoder_prefixes);
   g_test_add_func (
       "/model/other-tensors-are-skipped", test_other_tensors_are_skipped);

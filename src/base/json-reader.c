@@ -1,4 +1,4 @@
-/* The strict JSON reader (RFC 8259) for safetensors headers.
+/* The strict JSON reader (RFC 8259).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "model-private.h"
+#include "file-error.h"
 
 static void
 skip_space (NpuJson *json)
@@ -27,8 +27,8 @@ fail (const NpuJson *json, GError **error, const char *expected)
     found = g_strdup_printf ("'%c'", *json->at);
   else
     found = g_strdup_printf ("byte 0x%02x", (guchar) *json->at);
-  return npu_model_fail (error, NPU_ERROR_FORMAT, json->file, json->tensor,
-      json->offset + (json->at - json->start),
+  return npu_file_fail (error, NPU_ERROR_FORMAT, json->file, json->tensor,
+      json->offset + (guint64) (json->at - json->start),
       "the header's JSON has %s, expected %s; the file is damaged", found,
       expected);
 }
@@ -38,6 +38,13 @@ npu_json_offset (NpuJson *json)
 {
   skip_space (json);
   return json->offset + (json->at - json->start);
+}
+
+char
+npu_json_peek (NpuJson *json)
+{
+  skip_space (json);
+  return json->at == json->end ? '\0' : *json->at;
 }
 
 gboolean
@@ -164,6 +171,124 @@ npu_json_uint (NpuJson *json, guint64 *value, GError **error)
   if (json->at == first || (*first == '0' && json->at - first > 1) ||
       (json->at < json->end && *json->at && strchr (".eE", *json->at)))
     return fail (json, error, "an unsigned integer");
+  return TRUE;
+}
+
+/* A value whose kind is told by its first letter. */
+static gboolean
+skip_word (NpuJson *json, GError **error)
+{
+  static const char *const words[] = {"null", "true", "false"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+    const gsize length = strlen (words[i]);
+
+    if ((gsize) (json->end - json->at) >= length &&
+        memcmp (json->at, words[i], length) == 0) {
+      json->at += length;
+      return TRUE;
+    }
+  }
+  return fail (json, error, "a value");
+}
+
+static gboolean
+skip_digits (NpuJson *json, GError **error)
+{
+  if (json->at == json->end || !g_ascii_isdigit (*json->at))
+    return fail (json, error, "a digit");
+  while (json->at < json->end && g_ascii_isdigit (*json->at))
+    json->at++;
+  return TRUE;
+}
+
+static gboolean
+skip_char (NpuJson *json, const char *chars)
+{
+  if (json->at == json->end || !*json->at || !strchr (chars, *json->at))
+    return FALSE;
+  json->at++;
+  return TRUE;
+}
+
+static gboolean
+skip_number (NpuJson *json, GError **error)
+{
+  skip_char (json, "-");
+  if (!skip_char (json, "0") && !skip_digits (json, error))
+    return FALSE;
+  if (skip_char (json, ".") && !skip_digits (json, error))
+    return FALSE;
+  if (!skip_char (json, "eE"))
+    return TRUE;
+  skip_char (json, "+-");
+  return skip_digits (json, error);
+}
+
+static gboolean
+skip_scalar (NpuJson *json, GString *text, GError **error)
+{
+  const char c = npu_json_peek (json);
+
+  if (c == '"')
+    return npu_json_string (json, text, error);
+  if (c == '-' || g_ascii_isdigit (c))
+    return skip_number (json, error);
+  return skip_word (json, error);
+}
+
+/* The key before a member of an object. */
+static gboolean
+skip_key (NpuJson *json, char close, GString *text, GError **error)
+{
+  return close == ']' || (npu_json_string (json, text, error) &&
+                             npu_json_expect (json, ':', error));
+}
+
+/* Closes what ends here; *@depth is 0 once the value is whole. */
+static gboolean
+skip_ends (NpuJson *json, const char *close, guint *depth, GString *text,
+    GError **error)
+{
+  gboolean done;
+
+  while (*depth > 0) {
+    if (!npu_json_next (json, close[*depth - 1], &done, error))
+      return FALSE;
+    if (!done)
+      return skip_key (json, close[*depth - 1], text, error);
+    --*depth;
+  }
+  return TRUE;
+}
+
+gboolean
+npu_json_skip (NpuJson *json, GError **error)
+{
+  char close[NPU_JSON_MAX_DEPTH];
+  guint depth = 0;
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  do {
+    const char c = npu_json_peek (json);
+
+    if (c == '{' || c == '[') {
+      if (depth == NPU_JSON_MAX_DEPTH)
+        return fail (json, error, "values nested less deeply");
+      json->at++;
+      close[depth] = c == '{' ? '}' : ']';
+      if (!npu_json_accept (json, close[depth])) {
+        if (!skip_key (json, close[depth], text, error))
+          return FALSE;
+        depth++;
+        continue;
+      }
+    } else if (!skip_scalar (json, text, error)) {
+      return FALSE;
+    }
+    if (!skip_ends (json, close, &depth, text, error))
+      return FALSE;
+  } while (depth > 0);
   return TRUE;
 }
 

@@ -1,31 +1,8 @@
-/* The tensors of a file by name, and errors that say where in it.
+/* The tensors of a model by name.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "model-private.h"
-
-#include <stdarg.h>
-
-gboolean
-npu_model_fail (GError **error, NpuError code, const char *file,
-    const char *tensor, guint64 offset, const char *format, ...)
-{
-  g_autoptr (GString) message = g_string_new (file);
-  va_list args;
-
-  if (tensor || offset != NPU_NO_OFFSET)
-    g_string_append (message, ":");
-  if (tensor)
-    g_string_append_printf (message, " tensor '%s'", tensor);
-  if (offset != NPU_NO_OFFSET)
-    g_string_append_printf (message, " at byte %" G_GUINT64_FORMAT, offset);
-  g_string_append (message, ": ");
-  va_start (args, format);
-  g_string_append_vprintf (message, format, args);
-  va_end (args);
-  g_set_error_literal (error, NPU_ERROR, code, message->str);
-  return FALSE;
-}
+#include "tensors-private.h"
 
 gboolean
 npu_shape_product (const guint64 *shape, guint n_dims, guint64 *n)
@@ -49,11 +26,13 @@ npu_shape_to_string (const guint64 *shape, guint n_dims)
 }
 
 NpuTensorTable *
-npu_tensor_table_new (const char *file)
+npu_tensor_table_new (const char *name)
 {
   NpuTensorTable *table = g_new0 (NpuTensorTable, 1);
 
-  table->file = g_strdup (file);
+  table->name = g_strdup (name);
+  table->files =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) npu_tensor_file_free);
   table->by_name =
       g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
   table->strings = g_string_chunk_new (4096);
@@ -65,7 +44,8 @@ npu_tensor_table_free (NpuTensorTable *table)
 {
   g_hash_table_unref (table->by_name);
   g_string_chunk_free (table->strings);
-  g_free (table->file);
+  g_ptr_array_unref (table->files);
+  g_free (table->name);
   g_free (table);
 }
 
@@ -84,35 +64,35 @@ name_is_printable (const char *name, gsize length)
 }
 
 NpuTableEntry *
-npu_tensor_table_add (NpuTensorTable *table, const char *name, gsize length,
-    guint64 offset, GError **error)
+npu_tensor_table_add (NpuTensorTable *table, NpuTensorFile *file,
+    const char *name, gsize length, guint64 offset, GError **error)
 {
+  const char *file_name = file ? npu_tensor_file_get_name (file) : table->name;
   NpuTableEntry *entry;
 
   if (length < 1 || length > NPU_MODEL_MAX_NAME) {
-    npu_model_fail (error, NPU_ERROR_FORMAT, table->file, NULL, offset,
+    npu_file_fail (error, NPU_ERROR_FORMAT, file_name, NULL, offset,
         "a tensor's name has %" G_GSIZE_FORMAT " bytes, expected 1 to %d; the "
         "file is damaged",
         length, NPU_MODEL_MAX_NAME);
     return NULL;
   }
   if (!name_is_printable (name, length)) {
-    npu_model_fail (error, NPU_ERROR_FORMAT, table->file, NULL, offset,
+    npu_file_fail (error, NPU_ERROR_FORMAT, file_name, NULL, offset,
         "a tensor's name is not printable UTF-8 text; the file is damaged");
     return NULL;
   }
   if (g_hash_table_size (table->by_name) >= NPU_MODEL_MAX_TENSORS) {
-    npu_model_fail (error, NPU_ERROR_FORMAT, table->file, NULL, offset,
+    npu_file_fail (error, NPU_ERROR_FORMAT, file_name, NULL, offset,
         "more than %d tensors: not a Whisper model", NPU_MODEL_MAX_TENSORS);
     return NULL;
   }
 
   entry = g_new0 (NpuTableEntry, 1);
   entry->tensor.name = g_string_chunk_insert_len (table->strings, name, length);
-  entry->tensor.file = table->file;
-  entry->tensor.is_mapped = table->is_mapped;
+  entry->tensor.file = file;
   if (g_hash_table_contains (table->by_name, entry->tensor.name)) {
-    npu_model_fail (error, NPU_ERROR_FORMAT, table->file, entry->tensor.name,
+    npu_file_fail (error, NPU_ERROR_FORMAT, file_name, entry->tensor.name,
         offset, "the file has two tensors of this name; it is damaged");
     g_free (entry);
     return NULL;
@@ -122,30 +102,31 @@ npu_tensor_table_add (NpuTensorTable *table, const char *name, gsize length,
 }
 
 gboolean
-npu_tensor_table_check_size (const NpuTensorTable *table,
+npu_tensor_table_check_size (
     const NpuTableEntry *entry, guint64 size, GError **error)
 {
   const NpuTensor *tensor = &entry->tensor;
+  const char *file_name = npu_tensor_get_file_name (tensor);
   const guint block = npu_dtype_block (tensor->dtype);
   g_autofree char *shape = npu_shape_to_string (tensor->shape, tensor->n_dims);
   guint64 n, expected;
 
   if (!npu_shape_product (tensor->shape, tensor->n_dims, &n) ||
       !npu_dtype_size (tensor->dtype, n, &expected))
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, tensor->name,
+    return npu_file_fail (error, NPU_ERROR_FORMAT, file_name, tensor->name,
         tensor->offset,
         "its shape %s has more elements than 64 bits count; the file is "
         "damaged",
         shape);
   if (block > 1 &&
       (tensor->n_dims == 0 || tensor->shape[tensor->n_dims - 1] % block != 0))
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, tensor->name,
+    return npu_file_fail (error, NPU_ERROR_FORMAT, file_name, tensor->name,
         tensor->offset,
         "its shape is %s, but rows of type %s must be a multiple of %u long; "
         "the file is damaged",
         shape, npu_dtype_name (tensor->dtype), block);
   if (size != expected)
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, tensor->name,
+    return npu_file_fail (error, NPU_ERROR_FORMAT, file_name, tensor->name,
         tensor->offset,
         "it has %" G_GUINT64_FORMAT " bytes, but shape %s of type %s needs "
         "%" G_GUINT64_FORMAT "; the file is damaged",

@@ -4,39 +4,42 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "model-private.h"
-
 #include <string.h>
 
-#include "json-reader.h"
+#include "base/json-reader.h"
+#include "tensors-private.h"
 
 #define MAX_HEADER 100000000 /* the reference implementation's own limit */
 #define MAX_DIMS 8           /* of tensors that an encoder does not need */
 
 typedef struct {
   NpuTensorTable *table;
+  NpuTensorFile *file;
+  const char *name; /* of the file, for messages */
   NpuJson json;
   GPtrArray *entries; /* of NpuTableEntry, as the header lists them */
   GString *text;      /* the last string read */
-  const guint8 *data; /* what follows the header */
-  guint64 data_size, data_offset;
+  guint64 data_size, data_offset; /* what follows the header */
 } Reader;
 
 static gboolean
 fail_at (const Reader *reader, const NpuTableEntry *entry, guint64 offset,
     GError **error, const char *message)
 {
-  return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file,
+  return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
       entry ? entry->tensor.name : NULL, offset, "%s", message);
 }
 
-/* The optional object of strings under __metadata__; of no use to us. */
+/* The optional object of strings under __metadata__, or null; of no use to
+ * us. */
 static gboolean
 read_metadata (Reader *reader, GError **error)
 {
   NpuJson *json = &reader->json;
   gboolean done;
 
+  if (npu_json_peek (json) == 'n')
+    return npu_json_skip (json, error);
   if (!npu_json_expect (json, '{', error))
     return FALSE;
   for (done = npu_json_accept (json, '}'); !done;) {
@@ -62,7 +65,7 @@ read_uints (Reader *reader, const NpuTableEntry *entry, guint64 *values,
     return FALSE;
   for (done = npu_json_accept (json, ']'); !done;) {
     if (*n == max)
-      return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file,
+      return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
           entry->tensor.name, npu_json_offset (json),
           "more than %u numbers in an array of the header; the file is "
           "damaged",
@@ -125,20 +128,19 @@ read_data_offsets (Reader *reader, NpuTableEntry *entry, GError **error)
         "its data_offsets are not a begin and an end after it; the file is "
         "damaged");
   if (range[1] > reader->data_size)
-    return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file,
+    return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
         entry->tensor.name, offset,
         "its data end at byte %" G_GUINT64_FORMAT " of the data, but the file "
         "has only %" G_GUINT64_FORMAT " bytes of data; it is truncated, "
         "download it again",
         range[1], reader->data_size);
-  entry->tensor.data = reader->data + range[0];
   entry->tensor.size = range[1] - range[0];
   entry->tensor.offset = reader->data_offset + range[0];
   return TRUE;
 }
 
 /* {"dtype": "F16", "shape": [384, 80, 3], "data_offsets": [0, 184320]}, in
- * any order, each once. */
+ * any order, each once; the reference reader steps over further fields. */
 static gboolean
 read_fields (Reader *reader, NpuTableEntry *entry, GError **error)
 {
@@ -163,12 +165,14 @@ read_fields (Reader *reader, NpuTableEntry *entry, GError **error)
       if (g_str_equal (reader->text->str, keys[key]))
         break;
     }
-    if (key == 3 || seen & 1u << key)
+    if (key < 3 && seen & 1u << key)
       return fail_at (reader, entry, offset, error,
           "expected dtype, shape and data_offsets, each once; the file is "
           "damaged");
     seen |= 1u << key;
-    if (key == 0)
+    if (key == 3)
+      good = npu_json_skip (json, error);
+    else if (key == 0)
       good = read_dtype (reader, entry, error);
     else if (key == 1)
       good = read_uints (reader, entry, shape, MAX_DIMS, &n_dims, error);
@@ -177,7 +181,7 @@ read_fields (Reader *reader, NpuTableEntry *entry, GError **error)
     if (!good || !npu_json_next (json, '}', &done, error))
       return FALSE;
   }
-  if (seen != 7)
+  if ((seen & 7) != 7)
     return fail_at (reader, entry, begin, error,
         "dtype, shape or data_offsets is missing; the file is damaged");
 
@@ -186,8 +190,8 @@ read_fields (Reader *reader, NpuTableEntry *entry, GError **error)
     entry->foreign_type = "an array of more than 4 dimensions";
   entry->tensor.n_dims = MIN (n_dims, G_N_ELEMENTS (entry->tensor.shape));
   memcpy (entry->tensor.shape, shape, entry->tensor.n_dims * sizeof shape[0]);
-  return entry->foreign_type || npu_tensor_table_check_size (reader->table,
-                                    entry, entry->tensor.size, error);
+  return entry->foreign_type ||
+         npu_tensor_table_check_size (entry, entry->tensor.size, error);
 }
 
 static gboolean
@@ -212,8 +216,8 @@ read_header (Reader *reader, GError **error)
       if (!read_metadata (reader, error))
         return FALSE;
     } else {
-      NpuTableEntry *entry = npu_tensor_table_add (
-          reader->table, reader->text->str, reader->text->len, offset, error);
+      NpuTableEntry *entry = npu_tensor_table_add (reader->table, reader->file,
+          reader->text->str, reader->text->len, offset, error);
 
       if (!entry)
         return FALSE;
@@ -252,16 +256,15 @@ check_coverage (Reader *reader, GError **error)
         &((NpuTableEntry *) g_ptr_array_index (reader->entries, i))->tensor;
 
     if (tensor->offset != covered)
-      return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file,
-          tensor->name, tensor->offset,
+      return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, tensor->name,
+          tensor->offset,
           "its data %s the data before, which end at byte "
           "%" G_GUINT64_FORMAT "; the file is damaged",
           tensor->offset < covered ? "overlap" : "leave a hole after", covered);
     covered += tensor->size;
   }
   if (covered != reader->data_offset + reader->data_size)
-    return npu_model_fail (error, NPU_ERROR_FORMAT, reader->table->file, NULL,
-        covered,
+    return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, NULL, covered,
         "%" G_GUINT64_FORMAT " bytes follow the last tensor's data; the file "
         "is damaged",
         reader->data_offset + reader->data_size - covered);
@@ -276,39 +279,64 @@ check_utf8 (const Reader *reader, GError **error)
 
   if (g_utf8_validate_len (json->start, json->end - json->start, &bad))
     return TRUE;
-  return fail_at (reader, NULL, json->offset + (bad - json->start), error,
-      "the header is not UTF-8 text; the file is damaged");
+  return fail_at (reader, NULL, json->offset + (guint64) (bad - json->start),
+      error, "the header is not UTF-8 text; the file is damaged");
+}
+
+/* Reads what the header's JSON in @text says. */
+static gboolean
+read_text (Reader *reader, const char *text, guint64 size, GError **error)
+{
+  gboolean good;
+
+  reader->json.file = reader->name;
+  reader->json.start = reader->json.at = text;
+  reader->json.end = text + size;
+  reader->json.offset = 8;
+  reader->entries = g_ptr_array_new ();
+  reader->text = g_string_new (NULL);
+  good = check_utf8 (reader, error) && read_header (reader, error) &&
+         check_coverage (reader, error);
+  g_ptr_array_unref (reader->entries);
+  g_string_free (reader->text, TRUE);
+  return good;
 }
 
 gboolean
 npu_safetensors_read (
-    NpuTensorTable *table, const guint8 *data, gsize size, GError **error)
+    NpuTensorTable *table, NpuTensorFile *file, GError **error)
 {
-  Reader reader = {.table = table};
+  const guint64 size = npu_tensor_file_get_size (file);
+  Reader reader = {
+      .table = table,
+      .file = file,
+      .name = npu_tensor_file_get_name (file),
+  };
+  g_autofree char *text = NULL;
   guint64 header_size;
-  gboolean good;
 
-  memcpy (&header_size, data, sizeof header_size);
+  if (size < 8)
+    return npu_file_fail (error, NPU_ERROR_FORMAT, reader.name, NULL, 0,
+        "a safetensors file has at least 8 bytes; it is truncated, download "
+        "it again");
+  if (!npu_tensor_file_read (
+          file, 0, sizeof header_size, &header_size, NULL, error))
+    return FALSE;
   header_size = GUINT64_FROM_LE (header_size);
   if (header_size > MAX_HEADER || header_size > size - 8)
-    return npu_model_fail (error, NPU_ERROR_FORMAT, table->file, NULL, 0,
+    return npu_file_fail (error, NPU_ERROR_FORMAT, reader.name, NULL, 0,
         "the safetensors header has %" G_GUINT64_FORMAT " bytes, expected at "
-        "most %d and the %" G_GSIZE_FORMAT " that follow; the file is "
+        "most %d and the %" G_GUINT64_FORMAT " that follow; the file is "
         "truncated or damaged, download it again",
         header_size, MAX_HEADER, size - 8);
 
-  reader.data = data + 8 + header_size;
+  text = g_try_malloc (header_size + 1);
+  if (!text)
+    return npu_file_fail (error, NPU_ERROR_FAILED, reader.name, NULL, 0,
+        "there is no memory for its header of %" G_GUINT64_FORMAT " bytes",
+        header_size);
   reader.data_size = size - 8 - header_size;
   reader.data_offset = 8 + header_size;
-  reader.json.file = table->file;
-  reader.json.start = reader.json.at = (const char *) data + 8;
-  reader.json.end = reader.json.start + header_size;
-  reader.json.offset = 8;
-  reader.entries = g_ptr_array_new ();
-  reader.text = g_string_new (NULL);
-  good = check_utf8 (&reader, error) && read_header (&reader, error) &&
-         check_coverage (&reader, error);
-  g_ptr_array_unref (reader.entries);
-  g_string_free (reader.text, TRUE);
-  return good;
+  return npu_tensor_file_read (file, 8, header_size, text, NULL, error) &&
+         read_text (&reader, text, header_size, error);
 }

@@ -1,6 +1,6 @@
-/* A strict reader for the little JSON that a safetensors header is made of:
- * objects, arrays, strings and unsigned integers. It never recurses, copies
- * only strings, and reports byte offsets in the file.
+/* A strict reader for the JSON that comes with models: objects, arrays, strings
+ * and unsigned integers are read, what else there is can be stepped over. It
+ * never recurses, copies only strings, and reports byte offsets in the file.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,8 +17,13 @@ typedef struct {
   guint64 offset; /* of start in the file */
 } NpuJson;
 
+#define NPU_JSON_MAX_DEPTH 64 /* of what is stepped over */
+
 /* The offset in the file of what comes next, after white space. */
 guint64 npu_json_offset (NpuJson *json);
+
+/* What comes next, after white space; NUL at the end. */
+char npu_json_peek (NpuJson *json);
 
 /* Whether @c comes next; it is consumed if so. */
 gboolean npu_json_accept (NpuJson *json, char c);
@@ -37,6 +42,9 @@ gboolean npu_json_string (NpuJson *json, GString *text, GError **error);
 /* Reads an unsigned integer of at most 64 bits, without fraction or
  * exponent. */
 gboolean npu_json_uint (NpuJson *json, guint64 *value, GError **error);
+
+/* Steps over a value of any kind. */
+gboolean npu_json_skip (NpuJson *json, GError **error);
 
 /* Nothing but white space is left. */
 gboolean npu_json_finish (NpuJson *json, GError **error);
