@@ -97,6 +97,7 @@ find_model ()
   for folder in "$root/models" "$root/../shared/models" "$models_home"; do
     for file in "$folder"/*.safetensors "$folder"/*.bin; do
       [ -r "$file" ] || continue
+      case ${file##*/} in *vad*) continue ;; esac # finds speech, no more
       model=$file
       say "Model: $model"
       return 0
@@ -154,8 +155,56 @@ download ()
 # shellcheck disable=SC2034 # used by those who source this
 to_mel='audioconvert ! audioresample ! whispermel'
 
-# launch OPTIONS... PIPELINE...: gst-launch-1.0, shown before it runs.
+# launch OPTIONS... PIPELINE...: gst-launch-1.0, shown before it runs, with -m
+# among its options. What it says comes out, and is in $scratch/log too. Fails if
+# the pipeline does.
 launch ()
+{
+  show='cat'
+  play "$@"
+}
+
+# encode FUNCTION OPTIONS... PIPELINE...: launches a pipeline; FUNCTION reads and
+# shows what it says, while it does. Ends the script if the pipeline fails.
+encode ()
+{
+  show=$1
+  shift
+  play -m "$@" || die "the pipeline failed, for the reason above."
+}
+
+# It ends whatever happens: now and then gst-launch-1.0 stays after an error or
+# the end of the stream, or loses an interrupt that comes before it plays. Ctrl-C
+# it has from here, once, hence the session of its own.
+play ()
+{
+  show_command "$@"
+  said=$scratch/said
+  rm -rf "$said"
+  mkdir "$said"
+  mkfifo "$said/messages"
+  setsid gst-launch-1.0 "$@" >"$said/messages" </dev/null &
+  player=$!
+  watch_player <"$said/messages" | tee "$scratch/log" | "$show" &
+  watcher=$!
+  interrupts=0
+  trap interrupt_player INT
+  wait_for "$player"
+  player=''
+  played=$status
+  wait_for "$watcher"
+  trap 'exit 130' INT
+
+  # One that had to be ended after the end of its stream has done its work.
+  [ "$played" -lt 128 ] || [ ! -e "$said/eos" ] || played=0
+  case " $interrupts $* " in
+    ' 0 '* | *' -e '*) ;;
+    *) exit 130 ;; # what was written is not the whole
+  esac
+  [ "$played" -eq 0 ] && [ ! -e "$said/error" ]
+}
+
+show_command ()
 {
   printf '\n$ gst-launch-1.0' >&2
   for word; do
@@ -165,7 +214,75 @@ launch ()
     esac
   done
   printf '\n\n' >&2
-  gst-launch-1.0 "$@"
+}
+
+# Sets $status to that of a process in the background; interrupts are handled
+# meanwhile.
+wait_for ()
+{
+  while :; do
+    status=0
+    wait "$1" || status=$?
+    kill -0 "$1" 2>/dev/null || break
+  done
+}
+
+# Copies what gst-launch-1.0 says, and ends it where it should end and does not.
+watch_player ()
+{
+  deadline=''
+  while IFS= read -r line; do
+    printf '%s\n' "$line"
+    case $line in
+      'Got message '*' (error): '*) : >"$said/error"; end_player_in 10 ;;
+      'Got message '*' (eos): '*) : >"$said/eos"; end_player_in 10 ;;
+      'handling interrupt.'*) : >"$said/interrupt"; end_player_in 10 ;;
+      'Interrupt: '*) end_player_in 600 ;; # the last window may be long
+    esac
+  done
+  [ -z "$deadline" ] || kill "$deadline" 2>/dev/null || :
+}
+
+# Its output is not ours: whoever reads that must not wait for this.
+end_player_in ()
+{
+  [ -z "$deadline" ] || kill "$deadline" 2>/dev/null || :
+  {
+    left=$1
+    while [ "$left" -gt 0 ] && kill -0 "$player"; do
+      sleep 1
+      left=$((left - 1))
+    done
+    kill "$player" && sleep 5 && kill -KILL "$player"
+  } >/dev/null 2>&1 &
+  deadline=$!
+}
+
+# The first Ctrl-C goes on to gst-launch-1.0, until that has taken notice, which
+# it must within 10 s; the second ends it at once.
+interrupt_player ()
+{
+  interrupts=$((interrupts + 1))
+  if [ $interrupts -gt 1 ]; then
+    kill "$player" 2>/dev/null || :
+    return 0
+  fi
+  {
+    tries=10
+    while kill -INT "$player" && sleep 1 && [ ! -e "$said/interrupt" ]; do
+      [ "$tries" -gt 0 ] || { kill "$player"; sleep 5; kill -KILL "$player"; }
+      tries=$((tries - 1))
+    done
+  } >/dev/null 2>&1 &
+}
+
+# need_window ELEMENT AUDIO: an empty recording is a mistake that nothing else
+# tells of.
+need_window ()
+{
+  grep -q "from element \"$1\" (element): npuencoder-stats," "$scratch/log" ||
+    die "no window was encoded: there is no sound in '$2'. Is it empty, or cut" \
+      "off behind its header? gst-discoverer-1.0 shows its length."
 }
 
 # field NAME MESSAGE: the value of a field in a message as gst-launch-1.0 -m
@@ -193,13 +310,19 @@ seconds ()
 }
 
 # Reads what gst-launch-1.0 -m prints and shows each npuencoder-stats message
-# as a line.
+# as a line, with the element's name where there are several.
 show_windows ()
 {
   while IFS= read -r line; do
     case $line in
       'Got message '*': npuencoder-stats,'*) ;;
       *) continue ;;
+    esac
+    element=${line#*'from element "'}
+    element=${element%%'"'*}
+    case $element in
+      encoder | npuencoder[0-9]*) ;;
+      *) printf '%s: ' "$element" ;;
     esac
     start=$(field stream-time "$line")
     length=$(field duration "$line")

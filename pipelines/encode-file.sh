@@ -25,7 +25,6 @@ find_plugin
 find_model
 
 # shellcheck disable=SC2086 # a list of words
-launch -m filesrc location="$audio" ! decodebin ! $to_mel ! \
-  npuencoder model="$model" "$@" ! filesink location="$states" \
-  >"$scratch/log" || die "the pipeline failed, for the reason above."
-show_windows <"$scratch/log"
+encode show_windows filesrc location="$audio" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$model" "$@" ! filesink location="$states"
+need_window encoder "$audio"

@@ -2,25 +2,30 @@
 # Encodes what a microphone hears, window by window, until Ctrl-C.
 #
 # usage: encode-live.sh [--model MODEL] [--window SECONDS] [--windows N]
-#                       [STATES]
+#                       [--source SOURCE] [STATES]
 #
 #   --window SECONDS  length of a window, 1 to 30; default 5
 #   --windows N       stop after N windows
+#   --source SOURCE   where sound comes from, as gst-launch-1.0 has it, such as
+#                     'alsasrc device=hw:1'; default: autoaudiosrc's choice, else
+#                     any other that works
 #   STATES            written: raw little-endian float32, [positions][width],
 #                     50 positions for each second; default: nowhere
 #
 # Where there is no microphone, the ticks of a test source are encoded.
 #
 # example: encode-live.sh --window 2 states.f32
+# example: encode-live.sh --source 'audiotestsrc is-live=true wave=ticks'
 #
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
-window=5 windows=0
+window=5 windows=0 source=''
 own_option ()
 {
+  [ "$1" != --source ] || { source=$2; return 0; }
   case $2 in
     '' | *[!0-9]* | ???*) die "$1 $2: it must be a number from 1 to 99." ;;
   esac
@@ -39,13 +44,54 @@ own_option ()
 find_plugin
 find_model
 
-# autoaudiosrc puts a silent source of this name where it finds no other.
-source='autoaudiosrc'
-if timeout 10 gst-launch-1.0 -v autoaudiosrc ! fakesink num-buffers=1 2>&1 |
-  grep -q fake-auto-audio-src; then
-  say "There is no microphone here, or no sound server that lets us listen:" \
-    "a test source ticks instead."
-  source='audiotestsrc is-live=true wave=ticks'
+# opens SOURCE: true if a buffer comes from it. Sets $opened to the element that
+# it is, or $why to what was wrong.
+opens ()
+{
+  # shellcheck disable=SC2086 # a list of words
+  timeout -k 1 10 gst-launch-1.0 -v $1 ! fakesink num-buffers=1 \
+    >"$scratch/probe" 2>&1 </dev/null && came=0 || came=$?
+  opened=''
+  case $1 in
+    # It puts a silent source of this name where it finds no other.
+    autoaudiosrc)
+      ! grep -q fake-auto-audio-src "$scratch/probe" ||
+        { why='it finds no source'; return 1; }
+      opened=$(sed -n 's/.*autoaudiosrc0\/Gst\([A-Za-z0-9]*\):.*/\1/p' \
+        "$scratch/probe" | sed -n 1p | tr '[:upper:]' '[:lower:]')
+      ;;
+  esac
+  why=$(sed -n 's/^\(ERROR\|WARNING\): \(from element [^ ]*: \)*//p' \
+    "$scratch/probe" | sed -n 1p)
+  [ "$came" -ne 124 ] || why='no sound came within 10 s'
+  [ "$came" -eq 0 ]
+}
+
+if [ -z "$source" ]; then
+  tried=''
+  for source in autoaudiosrc pulsesrc pipewiresrc alsasrc; do
+    gst-inspect-1.0 --exists "$source" || continue
+    if opens "$source"; then
+      say "Source: ${opened:-$source}"
+      break
+    fi
+    tried="$tried
+  $source: ${opened:+$opened: }$why"
+    source=''
+  done
+  if [ -z "$source" ]; then
+    say "There is no microphone here, or no sound server that lets us" \
+      "listen:$tried"
+    say "A test source ticks instead. With a microphone, name its source by" \
+      "--source, such as --source 'alsasrc device=hw:1' (arecord -l lists" \
+      "the devices)."
+    source='audiotestsrc is-live=true wave=ticks'
+  fi
+elif opens "$source"; then
+  say "Source: $source"
+else
+  die "--source '$source' gives no sound: $why. gst-inspect-1.0 ${source%% *}" \
+    "lists its properties; without --source one that works is looked for."
 fi
 if [ $# -eq 1 ]; then
   set -- filesink location="$1"
@@ -53,18 +99,13 @@ else
   set -- fakesink
 fi
 eos_after=$((windows + 1)) # identity ends the stream at that buffer
-[ "$windows" -gt 0 ] || { eos_after=-1; say "Ctrl-C stops."; }
+[ "$windows" -gt 0 ] || {
+  eos_after=-1
+  say "Ctrl-C stops, after the last window; a second one at once."
+}
 
-# With -e an interrupt ends the stream, so that the last window is encoded too;
-# hence neither this shell nor show_windows may end before gst-launch-1.0.
-trap : INT
-{
-  # shellcheck disable=SC2086 # lists of words
-  launch -e -m $source ! queue ! $to_mel window="${window}000000000" ! \
-    identity eos-after="$eos_after" ! npuencoder model="$model" ! "$@" ||
-    : >"$scratch/failed"
-} | (
-  trap '' INT
-  show_windows
-)
-[ ! -e "$scratch/failed" ] || die "the pipeline failed, for the reason above."
+# With -e an interrupt ends the stream, so that the last window is encoded too.
+# shellcheck disable=SC2086 # lists of words
+encode show_windows -e $source ! queue ! $to_mel window="${window}000000000" ! \
+  identity eos-after="$eos_after" ! \
+  npuencoder name=encoder model="$model" ! "$@"

@@ -25,14 +25,10 @@ find_plugin
 find_model
 
 # shellcheck disable=SC2086 # a list of words
-launch -m \
+encode show_windows \
   filesrc location="$1" ! decodebin ! $to_mel ! \
   npuencoder name=first model="$model" ! filesink location="$2" \
   filesrc location="$3" ! decodebin ! $to_mel ! \
-  npuencoder name=second model="$model" ! filesink location="$4" \
-  >"$scratch/log" || die "the pipeline failed, for the reason above."
-
-for encoder in first second; do
-  printf '%s\n' "$encoder:"
-  grep "from element \"$encoder\"" "$scratch/log" | show_windows
-done
+  npuencoder name=second model="$model" ! filesink location="$4"
+need_window first "$1"
+need_window second "$3"

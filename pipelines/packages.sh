@@ -6,7 +6,9 @@
 
 scratch=$(mktemp -d)
 partial='' # a file being written, not yet to be seen
-trap 'rm -rf "$scratch" ${partial:+"$partial"}' EXIT
+player=''  # a process that must not outlive this one
+trap '[ -z "$player" ] || kill "$player" 2>/dev/null || :
+  rm -rf "$scratch" ${partial:+"$partial"}' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -22,16 +22,19 @@ need_file "$audio"
 find_plugin
 find_model
 
-# shellcheck disable=SC2086 # a list of words
-launch -m filesrc location="$audio" ! decodebin ! $to_mel ! \
-  npuencoder model="$model" "$@" ! fakesink \
-  >"$scratch/log" || die "the pipeline failed, for the reason above."
-
 # One field a line, without its type.
-sed -n '/: npuencoder-stats,/ {
-  s/.*: \(npuencoder-stats\), */\1\n  /
-  s/, \([a-z-]*=(\)/\n  \1/g
-  s/=([A-Za-z0-9]*)/: /g
-  s/;$//
-  p
-}' "$scratch/log"
+show_fields ()
+{
+  sed -u -n '/: npuencoder-stats,/ {
+    s/.*: \(npuencoder-stats\), */\1\n  /
+    s/, \([a-z-]*=(\)/\n  \1/g
+    s/=([A-Za-z0-9]*)/: /g
+    s/;$//
+    p
+  }'
+}
+
+# shellcheck disable=SC2086 # a list of words
+encode show_fields filesrc location="$audio" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$model" "$@" ! fakesink
+need_window encoder "$audio"

@@ -37,8 +37,11 @@ install_packages $(build_packages) $(run_packages) ca-certificates curl \
   espeak-ng
 
 say "--- Building in $build"
-[ -e "$build/build.ninja" ] ||
+if [ -e "$build/build.ninja" ]; then # it may be of before XRT was installed
+  quietly meson setup --reconfigure "$build" "$root"
+else
   quietly meson setup "$build" "$root" -Dtests=false
+fi
 quietly ninja -C "$build"
 GST_PLUGIN_PATH_1_0=$build/gst
 find_plugin
@@ -46,24 +49,31 @@ find_plugin
 say "--- Model"
 find_model
 
-say "--- Speech"
 mkdir -p "$results"
-if [ $# -eq 1 ]; then
-  audio=$1
-else
-  audio=$results/speech.wav
-  quietly espeak-ng -w "$audio" "Speech goes in, and hidden states come out:\
+# The commands of README.md work in that folder as they are.
+name=${model##*/}
+case $model in
+  synthetic:*) next="There is speech.wav. For want of a model write model=$model." ;;
+  *)
+    case $name in *tiny.en*.safetensors) name=$model_name ;; esac
+    ln -sfn "$(realpath "$model")" "$results/$name"
+    next="There are speech.wav and the model: model=$name"
+    ;;
+esac
+
+say "--- Speech"
+audio=$results/speech.wav
+quietly espeak-ng -w "$audio" "Speech goes in, and hidden states come out:\
  fifty of them for every second of sound."
-fi
+[ $# -eq 0 ] || audio=$1
 say "Audio: $audio"
 
 say "--- Encoding"
 states=$results/states.f32
 # shellcheck disable=SC2086 # a list of words
-launch -m -v filesrc location="$audio" ! decodebin ! $to_mel ! \
-  npuencoder name=encoder model="$model" ! filesink location="$states" \
-  >"$scratch/log" || die "the pipeline failed, for the reason above."
-show_windows <"$scratch/log"
+encode show_windows -v filesrc location="$audio" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$model" ! filesink location="$states"
+need_window encoder "$audio"
 
 # "384:1500:1", innermost first, in the caps of the encoder's source pad.
 width=$(sed -n 's/.*GstNpuEncoder:encoder\.GstPad:src: caps.*dimensions=(string)\([0-9]*\):.*/\1/p' \
@@ -96,9 +106,11 @@ cat <<TEXT
 
 Read them in Python:
   numpy.fromfile("$states", "<f4").reshape(-1, $width)
-Use the plugin in this shell:
+Go on as README.md does under "Use", here:
   export GST_PLUGIN_PATH=$build/gst
-  gst-inspect-1.0 npuencoder
+  cd $results
+$next
+npuenc-bench, which measures, is $build/tests/bench/npuenc-bench
 More to run: encode-file.sh, encode-live.sh, print-stats.sh and encode-two.sh
 in $here; each has --help.
 TEXT

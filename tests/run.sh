@@ -174,7 +174,7 @@ build_and_try_in_root ()
   build xrt gcc -Dwerror=$strict &&
     try xrt programs --setup quick &&
     try xrt npu --suite xrt &&
-    try xrt scripts library example docs
+    try xrt scripts library install example docs
   came=$?
   in_root=false sources=$root inside=$builds
   return $came

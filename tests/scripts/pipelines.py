@@ -2,12 +2,16 @@
 
 usage: pipelines.py [quickstart]    quickstart builds the plugin once more
 
+gst-launch-1.0 is in some tests a script that does what the real one does now and
+then: it stays after an error, or loses an interrupt.
+
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +24,7 @@ PIPELINES = tap.ROOT / "pipelines"
 SCRIPTS = ("quickstart.sh", "encode-file.sh", "encode-live.sh",
            "encode-two.sh", "print-stats.sh")
 SYNTHETIC = {"NPUENC_MODEL": "synthetic:tiny"}
+TICKS = ("--source", "audiotestsrc is-live=true wave=ticks")
 WIDTH = 384  # of tiny
 WINDOW = 1500 * WIDTH * 4
 FIELDS = (
@@ -119,15 +124,15 @@ def encode_two(folder):
     script("encode-file.sh", folder / "other.wav", folder / "2")
     text = script("encode-two.sh", folder / "speech.wav", folder / "a",
                   folder / "other.wav", folder / "b")
-    tap.expect(text, "first:\nwindow 1: 0.0 s to 3.0 s",
-               "second:\nwindow 1: 0.0 s to 2.0 s")
+    tap.expect(text, "first: window 1: 0.0 s to 3.0 s",
+               "second: window 1: 0.0 s to 2.0 s")
     assert (folder / "1").read_bytes() == (folder / "a").read_bytes()
     assert (folder / "2").read_bytes() == (folder / "b").read_bytes()
 
 
 def print_stats(folder):
     text = script("print-stats.sh", folder / "speech.wav", "depth=2")
-    start = text.index("npuencoder-stats\n")
+    start = text.index("\nnpuencoder-stats\n") + 1
     lines = text[start:].splitlines()[1:]
     found = dict(line.strip().split(": ", 1) for line in lines if line)
     missing = [field for field in FIELDS if field not in found]
@@ -137,16 +142,17 @@ def print_stats(folder):
 
 
 def live_windows(folder):
-    text = script("encode-live.sh", "--window", "1", "--windows", "2",
+    text = script("encode-live.sh", *TICKS, "--window", "1", "--windows", "2",
                   folder / "states")
-    tap.expect(text, "window 1: 0.0 s to 1.0 s", "window 2: 1.0 s to 2.0 s")
+    tap.expect(text, "Source: audiotestsrc", "window 1: 0.0 s to 1.0 s", "window 2: 1.0 s to 2.0 s")
     assert (folder / "states").stat().st_size == 2 * 50 * WIDTH * 4
 
 
 def live_interrupt(folder):
     """Ctrl-C: the terminal interrupts the whole process group."""
     live = subprocess.Popen(
-        [PIPELINES / "encode-live.sh", "--window", "1", folder / "states"],
+        [PIPELINES / "encode-live.sh", *TICKS, "--window", "1",
+         folder / "states"],
         env={**os.environ, **SYNTHETIC}, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
@@ -163,6 +169,119 @@ def live_interrupt(folder):
     assert len(windows) >= 2, seen
     positions = (folder / "states").stat().st_size // (WIDTH * 4)
     assert positions > 50, positions
+
+
+def live_source(folder):
+    """Whatever this machine has, the script says what it opened or goes on
+    without, and a source that does not open is an error that says so."""
+    text = script("encode-live.sh", "--window", "1", "--windows", "1")
+    assert re.search(r"^Source: \w+src$|^There is no microphone here", text,
+                     re.M), text
+    tap.expect(text, "window 1: 0.0 s to 1.0 s")
+    text = script("encode-live.sh", "--source", "filesrc location=/none",
+                  status=1)
+    tap.expect(text, "'filesrc location=/none' gives no sound: ", "/none",
+               "gst-inspect-1.0 filesrc")
+
+
+# --- the ends of gst-launch-1.0
+
+STATS = """Got message #1 from element "encoder" (element): npuencoder-stats, \
+window=(guint64)1, stream-time=(guint64)0, duration=(guint64)1000000000, \
+total-time=(guint64)1000000, realtime-factor=(double)1000;"""
+GOT = 'Got message #2 from element "pipeline0" '
+
+
+def with_launcher(folder, body, shell="/bin/sh"):
+    """An environment with another gst-launch-1.0."""
+    tool = folder / "bin" / "gst-launch-1.0"
+    tool.parent.mkdir()
+    tool.write_text(f"#!{shell}\n{body}\n")
+    tool.chmod(0o755)
+    return {**SYNTHETIC, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
+
+
+def ends_test(body, status, *parts):
+    def run(folder):
+        env = with_launcher(folder, body)
+        text = script("encode-file.sh", folder / "speech.wav", folder / "o",
+                      env=env, status=status, timeout=60)
+        tap.expect(text, *parts)
+    return run
+
+
+stays_after_error = ends_test(
+    f"echo '{GOT}(error): GstMessageError;'; exec sleep 1000", 1,
+    "the pipeline failed")
+stays_after_end = ends_test(
+    f"echo '{STATS}'; echo '{GOT}(eos): no message details'; exec sleep 1000", 0,
+    "window 1: 0.0 s to 1.0 s")
+ends_with_error = ends_test(f"echo '{STATS}'; exit 1", 1,
+                            "the pipeline failed")
+ends_well_after_error = ends_test(
+    f"echo '{STATS}'; echo '{GOT}(error): GstMessageError;'", 1,
+    "the pipeline failed")
+
+
+def start(name, *args, env):
+    return subprocess.Popen(
+        [PIPELINES / name, *args], env={**os.environ, **env}, text=True,
+        start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+
+def loses_interrupt(folder):
+    """One that does not hear the first interrupt, one that hears it and does
+    nothing, and one that hears none."""
+    said = "lambda *_: (print('handling interrupt.', flush=True){})"
+    hears = "signal.signal(signal.SIGINT, {})"
+    for number, body in enumerate((
+            "time.sleep(3); " + hears.format(said.format(", sys.exit(0)")),
+            hears.format(said.format(",")),
+            "")):
+        place = folder / str(number)
+        place.mkdir()
+        env = with_launcher(
+            place, "import signal, sys, time\n"
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            f"print({STATS!r}, flush=True)\n{body}\n"
+            "while True:\n    time.sleep(0.1)\n", shell=sys.executable)
+        running = start("encode-file.sh", folder / "speech.wav", folder / "o",
+                        env=env)
+        running.stdout.readline()
+        os.killpg(running.pid, signal.SIGINT)
+        try:
+            running.communicate(timeout=60)
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+        assert running.returncode == 130, running.returncode
+
+
+def shows_progress(folder):
+    """A window is shown before the next is there."""
+    go_on = folder / "go on"
+    env = with_launcher(
+        folder, f"echo '{STATS}'\nuntil [ -e '{go_on}' ]; do sleep 0.1; done")
+    running = start("encode-file.sh", folder / "speech.wav", folder / "o",
+                    env=env)
+    line = running.stdout.readline()
+    go_on.touch()
+    running.communicate(timeout=60)
+    assert line.startswith("window 1: 0.0 s to 1.0 s"), line
+    assert running.returncode == 0, running.returncode
+
+
+def empty_recording(folder):
+    empty = folder / "empty.wav"
+    tap.write_wav(empty, 0)
+    for args in (["encode-file.sh", empty, folder / "o"],
+                 ["print-stats.sh", empty],
+                 ["encode-two.sh", folder / "speech.wav", folder / "1", empty,
+                  folder / "2"]):
+        text = script(*args, status=1)
+        tap.expect(text, "no window was encoded", "empty.wav")
 
 
 # --- the model
@@ -275,6 +394,73 @@ def quickstart(folder):
     tap.expect(text, "window 1: 0.0 s to 3.0 s")
     assert states.read_bytes() == (folder / "o").read_bytes()
 
+    # No sound is an explanation and a failure, not a mean of nothing.
+    tap.write_wav(folder / "empty.wav", 0)
+    text = tap.command(tree / "pipelines/quickstart.sh", folder / "empty.wav",
+                       env=env, status=1)
+    tap.expect(text, "no window was encoded", "empty.wav")
+    assert "nan" not in text, text
+
+    readme_commands(tree, env)
+    sees_xrt(tree, folder)
+    other_prefix(tree, folder)
+
+
+def readme_commands(tree, env):
+    """What README.md says after quickstart.sh, as pasted, with a model."""
+    model = tap.test_data("models/whisper-tiny.en-encoder-f16.safetensors")
+    if model:
+        text = tap.command(tree / "pipelines/quickstart.sh", "--model", model,
+                           env=env)
+        tap.expect(text, "model=whisper-tiny.en.safetensors")
+    use = (tree / "README.md").read_text().split("\n## Use\n")[1]
+    code = "\n".join(re.findall(r"^```sh\n(.*?)^```", use.split("\n## ")[0],
+                                re.M | re.S))
+    assert "build/quickstart" in code and "autoaudiosrc" in code, code
+    code = code.replace("autoaudiosrc",
+                        "audiotestsrc is-live=true num-buffers=100")
+    if not model:
+        code = code.replace("whisper-tiny.en.safetensors", "synthetic:tiny")
+    tap.command("bash", "-euo", "pipefail", "-c", code, cwd=tree, env=env)
+    tap.expect(tap.command(tree / "build/tests/bench/npuenc-bench", "--help"),
+               "bf16")
+
+
+def sees_xrt(tree, folder):
+    """XRT that was installed after the first build is found by the next."""
+    if not shutil.which("c++"):
+        return
+    (folder / "xrt.pc").write_text(
+        "Name: xrt\nDescription: none\nVersion: 2.99\nLibs:\nCflags:\n")
+    setup = ["meson", "setup", "--reconfigure", tree / "build", tree]
+    text = tap.command(*setup, env={"PKG_CONFIG_PATH": str(folder)})
+    assert re.search(r"dependency xrt found: YES 2\.99", text), text
+    tap.command(*setup, "-Dxrt=disabled")
+
+
+def other_prefix(tree, folder):
+    """A plugin below another prefix works where the folder is told."""
+    prefix = folder / "home" / ".local"
+    tap.command("meson", "configure", tree / "build", f"-Dprefix={prefix}")
+    text = tap.command("ninja", "-C", tree / "build", "install", timeout=900)
+    plugins = prefix / "lib/gstreamer-1.0"
+    tap.expect(text, f"export GST_PLUGIN_PATH={plugins}")
+    clean = {"GST_PLUGIN_PATH_1_0": "", "LD_LIBRARY_PATH": "",
+             "GST_PLUGIN_PATH": str(plugins),
+             "GST_REGISTRY_1_0": str(folder / "registry of prefix")}
+    moved = folder / "moved"
+    for place in (prefix, moved):
+        clean["GST_PLUGIN_PATH"] = str(place / "lib/gstreamer-1.0")
+        text = tap.command("env", "-u", "GST_PLUGIN_PATH_1_0",
+                           "gst-inspect-1.0", "npuencoder", env=clean)
+        tap.expect(text, f"{place}/lib/gstreamer-1.0/libgstnpuencoder.so")
+        tap.command(prefix / "bin/npuenc-bench", "--help", env=clean)
+        if place == prefix:
+            shutil.copytree(prefix / "lib", moved / "lib")
+    tap.command("ninja", "-C", tree / "build", "uninstall")
+    left = [path for path in prefix.rglob("*") if not path.is_dir()]
+    assert not left, left
+
 
 QUICKSTART = [("quickstart builds, encodes and shows", quickstart)]
 TESTS = [(f"{name} --help", help_test(name)) for name in SCRIPTS] + [
@@ -286,6 +472,14 @@ TESTS = [(f"{name} --help", help_test(name)) for name in SCRIPTS] + [
     ("print-stats prints every field", print_stats),
     ("encode-live stops after so many windows", live_windows),
     ("encode-live encodes the last window after Ctrl-C", live_interrupt),
+    ("encode-live says where sound comes from", live_source),
+    ("an error ends a gst-launch-1.0 that stays", stays_after_error),
+    ("the end of a stream ends a gst-launch-1.0 that stays", stays_after_end),
+    ("a status of gst-launch-1.0 is the script's", ends_with_error),
+    ("an error is one whatever the status", ends_well_after_error),
+    ("Ctrl-C ends what does not hear it", loses_interrupt),
+    ("windows are shown as they come", shows_progress),
+    ("an empty recording is a mistake", empty_recording),
     ("without a network the model is synthetic, and said to be", no_network),
     ("a download with other bytes is refused and deleted", wrong_download),
     ("a download appears under its name when it is right", right_download),
