@@ -14,7 +14,7 @@ audio_window_init (AudioWindow *self, gsize size, guint64 hop)
   *self = (AudioWindow){
       .size = size,
       .hop = hop,
-      .samples = g_new (float, size),
+      .samples = g_new (float, 2 * size),
   };
 }
 
@@ -31,10 +31,23 @@ audio_window_restart (AudioWindow *self, GstClockTime time)
   self->n_samples = 0;
   self->n_seen = 0;
   self->n_to_skip = 0;
-  self->silence_end = 0;
-  self->speech_end = 0;
+  self->given = FALSE;
+  self->data_end = 0;
   self->start = time;
   self->head = time;
+}
+
+static float
+read_float_le (const guint8 *from)
+{
+  union {
+    guint32 i;
+    float f;
+  } x;
+
+  memcpy (&x.i, from, sizeof x.i);
+  x.i = GUINT32_FROM_LE (x.i);
+  return x.f;
 }
 
 /* Returns how many were replaced. */
@@ -44,7 +57,7 @@ copy_samples (float *to, const guint8 *from, gsize n)
   gsize n_invalid = 0;
 
   for (gsize i = 0; i < n; i++) {
-    float x = GST_READ_FLOAT_LE (from + i * sizeof (float));
+    float x = read_float_le (from + i * sizeof (float));
     gboolean valid = fabsf (x) <= LOG_MEL_MAX_SAMPLE; /* not so for NaN */
 
     to[i] = valid ? x : 0;
@@ -74,16 +87,20 @@ skip (AudioWindow *self, guint64 n)
   return n;
 }
 
-gsize
-audio_window_add (AudioWindow *self, const guint8 *data, gsize n,
-    AudioWindowContent content, guint64 *n_invalid)
+/* Samples that it may hold before something must happen. */
+static gsize
+get_limit (const AudioWindow *self)
+{
+  return self->given ? self->size + MIN (self->hop, self->size) : self->size;
+}
+
+/* @data: NULL for zeros. */
+static gsize
+append (AudioWindow *self, const guint8 *data, gsize n, guint64 *n_invalid)
 {
   float *to = self->samples + self->n_samples;
 
-  if (self->n_to_skip > 0)
-    return skip (self, n);
-
-  n = MIN (n, self->size - self->n_samples);
+  n = MIN (n, get_limit (self) - self->n_samples);
   if (self->n_samples == 0)
     self->start = self->head;
   if (data)
@@ -93,10 +110,18 @@ audio_window_add (AudioWindow *self, const guint8 *data, gsize n,
 
   self->n_samples += n;
   self->head += n * AUDIO_WINDOW_SAMPLE_TIME;
-  if (content >= AUDIO_WINDOW_SILENCE)
-    self->silence_end = self->n_samples;
-  if (content >= AUDIO_WINDOW_SPEECH)
-    self->speech_end = self->n_samples;
+  return n;
+}
+
+gsize
+audio_window_add (
+    AudioWindow *self, const guint8 *data, gsize n, guint64 *n_invalid)
+{
+  if (self->n_to_skip > 0)
+    return skip (self, n);
+
+  n = append (self, data, n, n_invalid);
+  self->data_end = self->n_samples;
   return n;
 }
 
@@ -117,10 +142,8 @@ audio_window_add_nothing (AudioWindow *self, guint64 n, guint64 *n_windows)
     return skip (self, n);
 
   n_total = self->n_samples + n;
-  if (audio_window_get_content (self) != AUDIO_WINDOW_NOTHING ||
-      n_total < self->size)
-    return audio_window_add (
-        self, NULL, MIN (n, self->size), AUDIO_WINDOW_NOTHING, NULL);
+  if (self->given || self->data_end > 0 || n_total < self->size)
+    return append (self, NULL, MIN (n, 2 * self->size), NULL);
 
   *n_windows = (n_total - self->size) / self->hop + 1;
   n_passed = *n_windows * self->hop;
@@ -140,7 +163,7 @@ audio_window_add_nothing (AudioWindow *self, guint64 n, guint64 *n_windows)
 gboolean
 audio_window_is_full (const AudioWindow *self)
 {
-  return self->n_samples == self->size;
+  return !self->given && self->n_samples >= self->size;
 }
 
 gboolean
@@ -149,27 +172,75 @@ audio_window_has_news (const AudioWindow *self)
   return self->n_samples > self->n_seen;
 }
 
+gsize
+audio_window_get_length (const AudioWindow *self)
+{
+  return MIN (self->n_samples, self->size);
+}
+
 AudioWindowContent
 audio_window_get_content (const AudioWindow *self)
 {
-  if (self->speech_end > 0)
-    return AUDIO_WINDOW_SPEECH;
-  if (self->silence_end > 0)
-    return AUDIO_WINDOW_SILENCE;
-  return AUDIO_WINDOW_NOTHING;
+  gsize n = audio_window_get_length (self);
+
+  if (self->data_end == 0)
+    return AUDIO_WINDOW_NOTHING;
+  for (gsize i = 0; i < n; i++) /* speech ends this at once */
+    if (self->samples[i] != 0)
+      return AUDIO_WINDOW_SOUND;
+  return AUDIO_WINDOW_SILENCE;
+}
+
+GstClockTime
+audio_window_get_end (const AudioWindow *self)
+{
+  if (self->n_samples == 0)
+    return self->head;
+  return self->start + self->n_samples * AUDIO_WINDOW_SAMPLE_TIME;
+}
+
+void
+audio_window_give (AudioWindow *self)
+{
+  self->given = TRUE;
+}
+
+gboolean
+audio_window_is_given (const AudioWindow *self)
+{
+  return self->given;
+}
+
+gboolean
+audio_window_must_advance (const AudioWindow *self)
+{
+  return self->given && self->n_samples >= get_limit (self);
+}
+
+/* Moves on by @n samples, of which some may be still to come. */
+static void
+move (AudioWindow *self, guint64 n, gsize n_seen)
+{
+  gsize gone = MIN (n, self->n_samples);
+
+  self->n_samples -= gone;
+  memmove (
+      self->samples, self->samples + gone, self->n_samples * sizeof (float));
+  self->n_to_skip = n - gone;
+  self->n_seen = n_seen;
+  self->data_end -= MIN (self->data_end, gone);
+  self->given = FALSE;
+  set_start (self);
 }
 
 void
 audio_window_advance (AudioWindow *self)
 {
-  gsize overlap = get_overlap (self);
-  gsize gone = self->size - overlap;
+  move (self, self->hop, get_overlap (self));
+}
 
-  memmove (self->samples, self->samples + gone, overlap * sizeof (float));
-  self->n_samples = overlap;
-  self->n_seen = overlap;
-  self->n_to_skip = self->hop > self->size ? self->hop - self->size : 0;
-  self->silence_end -= MIN (self->silence_end, gone);
-  self->speech_end -= MIN (self->speech_end, gone);
-  set_start (self);
+void
+audio_window_advance_by (AudioWindow *self, gsize n)
+{
+  move (self, MIN (n, audio_window_get_length (self)), 0);
 }

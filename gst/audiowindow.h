@@ -1,5 +1,5 @@
-/* Cuts a timed stream of 16 kHz mono samples into windows that start every
- * hop. Knows no pads.
+/* Cuts a timed stream of 16 kHz mono samples into windows: they start every
+ * hop, or where somebody says that the one before is used up. Knows no pads.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,25 +12,26 @@ G_BEGIN_DECLS
 #define AUDIO_WINDOW_RATE 16000
 #define AUDIO_WINDOW_SAMPLE_TIME (GST_SECOND / AUDIO_WINDOW_RATE) /* exact */
 
-/* The most that a stretch of audio, or a window, holds. */
+/* The most that a window holds. */
 typedef enum {
-  AUDIO_WINDOW_NOTHING, /* time that upstream has no data for: GAP events */
-  AUDIO_WINDOW_SILENCE, /* buffers flagged GAP */
-  AUDIO_WINDOW_SPEECH,  /* any other buffer */
+  AUDIO_WINDOW_NOTHING, /* time that upstream has no data for */
+  AUDIO_WINDOW_SILENCE, /* zeros, among them buffers flagged GAP */
+  AUDIO_WINDOW_SOUND,
 } AudioWindowContent;
 
 typedef struct {
   gsize size;         /* samples of a window */
   guint64 hop;        /* samples from one window's start to the next one's */
-  float *samples;     /* [size], the first n_samples are valid */
-  gsize n_samples;    /* so far in this window */
+  float *samples;     /* [2 * size], the first n_samples are valid */
+  gsize n_samples;    /* from the window's start on */
   gsize n_seen;       /* of these, how many were in the window before */
   guint64 n_to_skip;  /* samples before the window begins */
   GstClockTime start; /* time of samples[0] */
   GstClockTime head;  /* time of the next sample to come */
 
   /*< private >*/
-  gsize silence_end, speech_end; /* where the last of them in samples[] ends */
+  gboolean given; /* the window is gone, and the next one's start not known */
+  gsize data_end; /* where the last of upstream's data in samples[] ends */
 } AudioWindow;
 
 /* Allocates an empty window at time 0; @size and @hop are at least 1. */
@@ -47,11 +48,14 @@ void audio_window_restart (AudioWindow *self, GstClockTime time);
  * @n_invalid: (inout): counts samples that were no audio (NaN, infinite or
  *   beyond +-LOG_MEL_MAX_SAMPLE); silence stands in for them
  *
+ * To be called while neither audio_window_is_full() nor
+ * audio_window_must_advance().
+ *
  * Returns: how many of the samples it took: fewer than @n where the window
- *   became full or began; call again, after audio_window_advance() if full
+ *   became full or began; call again
  */
-gsize audio_window_add (AudioWindow *self, const guint8 *data, gsize n,
-    AudioWindowContent content, guint64 *n_invalid);
+gsize audio_window_add (
+    AudioWindow *self, const guint8 *data, gsize n, guint64 *n_invalid);
 
 /**
  * audio_window_add_nothing:
@@ -64,14 +68,31 @@ gsize audio_window_add (AudioWindow *self, const guint8 *data, gsize n,
 guint64 audio_window_add_nothing (
     AudioWindow *self, guint64 n, guint64 *n_windows);
 
+/* Whether a whole window is there that was not given away. */
 gboolean audio_window_is_full (const AudioWindow *self);
 
 /* Whether it holds samples that no window before it held. */
 gboolean audio_window_has_news (const AudioWindow *self);
 
+/* Samples of the window, at most @size. */
+gsize audio_window_get_length (const AudioWindow *self);
+
 AudioWindowContent audio_window_get_content (const AudioWindow *self);
+
+/* Time of the sample that would follow, by counting from @start. */
+GstClockTime audio_window_get_end (const AudioWindow *self);
+
+/* The window is given away, but stays until it is known where the next one
+ * starts: with a hop more of audio after it, that must be decided. */
+void audio_window_give (AudioWindow *self);
+gboolean audio_window_is_given (const AudioWindow *self);
+gboolean audio_window_must_advance (const AudioWindow *self);
 
 /* Moves on by a hop from a full window. */
 void audio_window_advance (AudioWindow *self);
+
+/* Moves on by @n samples of the window, or all of it; what was behind them has
+ * not been used and counts as new. */
+void audio_window_advance_by (AudioWindow *self, gsize n);
 
 G_END_DECLS

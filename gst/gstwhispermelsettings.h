@@ -27,10 +27,49 @@ typedef enum {
 #define GST_TYPE_WHISPER_MEL_BANDS (gst_whisper_mel_bands_get_type ())
 GType gst_whisper_mel_bands_get_type (void);
 
+/**
+ * GstWhisperMelMode:
+ * @GST_WHISPER_MEL_MODE_FIXED: a window begins every hop
+ * @GST_WHISPER_MEL_MODE_FOLLOW: a window begins where the decoder says that the
+ *   last one was used up
+ *
+ * Where windows begin.
+ *
+ * Since: 1.1
+ */
+typedef enum {
+  GST_WHISPER_MEL_MODE_FIXED,
+  GST_WHISPER_MEL_MODE_FOLLOW,
+} GstWhisperMelMode;
+
+#define GST_TYPE_WHISPER_MEL_MODE (gst_whisper_mel_mode_get_type ())
+GType gst_whisper_mel_mode_get_type (void);
+
+/**
+ * GstWhisperMelTail:
+ * @GST_WHISPER_MEL_TAIL_SILENCE: the mel of silence
+ * @GST_WHISPER_MEL_TAIL_ZERO: 0.0
+ *
+ * What is behind the audio in a window that is cut short.
+ *
+ * Since: 1.1
+ */
+typedef enum {
+  GST_WHISPER_MEL_TAIL_SILENCE,
+  GST_WHISPER_MEL_TAIL_ZERO,
+} GstWhisperMelTail;
+
+#define GST_TYPE_WHISPER_MEL_TAIL (gst_whisper_mel_tail_get_type ())
+GType gst_whisper_mel_tail_get_type (void);
+
 typedef struct {
   guint n_mels;        /* 80, 128, or 0 for what downstream asks for */
   GstClockTime window; /* ns */
   GstClockTime hop;    /* ns, 0 = window */
+  GstWhisperMelMode mode;
+  GstWhisperMelTail tail;
+  GstClockTime alignment_threshold; /* ns */
+  GstClockTime discont_wait;        /* ns */
 } GstWhisperMelSettings;
 
 /* Installs the properties; they are set to their defaults when an object is
@@ -42,8 +81,10 @@ void gst_whisper_mel_settings_set (
 void gst_whisper_mel_settings_get (
     const GstWhisperMelSettings *settings, guint id, GValue *value);
 
-/* Returns %FALSE with @error set (GST_RESOURCE_ERROR_SETTINGS), where a time
- * is not one that windows can have. */
+/* Properties take any value, because GObject replaces one out of range without
+ * a word to the user. Returns %FALSE with @error set
+ * (GST_RESOURCE_ERROR_SETTINGS), where a time is not one that windows can
+ * have. */
 gboolean gst_whisper_mel_settings_check (
     const GstWhisperMelSettings *settings, GError **error);
 
@@ -53,6 +94,10 @@ guint gst_whisper_mel_settings_get_n_frames (
 /* Samples of a window, and from one window's start to the next one's. */
 gsize gst_whisper_mel_settings_get_size (const GstWhisperMelSettings *settings);
 guint64 gst_whisper_mel_settings_get_hop (
+    const GstWhisperMelSettings *settings);
+
+/* discont-wait, as far as audio is held back: a longest window. */
+GstClockTime gst_whisper_mel_settings_get_wait (
     const GstWhisperMelSettings *settings);
 
 G_END_DECLS

@@ -1,29 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "meloutput.h"
 
+#include <string.h>
+
 #include "melcaps.h"
 #include "tensorallocation.h"
 
 void
-mel_output_init (
-    MelOutput *self, GstElement *element, GstPad *pad, guint n_frames)
+mel_output_init (MelOutput *self, GstElement *element, GstPad *pad,
+    guint n_frames, gboolean zero_tail)
 {
   *self = (MelOutput){
       .element = element,
       .pad = pad,
       .n_frames = n_frames,
+      .zero_tail = zero_tail,
   };
+  g_mutex_init (&self->lock);
 }
 
+/* A pool that comes while the pad is flushing must not make anybody wait. */
 static void
 take_pool (MelOutput *self, GstBufferPool *pool)
 {
   GstBufferPool *old;
 
-  GST_OBJECT_LOCK (self->element);
+  g_mutex_lock (&self->lock);
   old = self->pool;
   self->pool = pool;
-  GST_OBJECT_UNLOCK (self->element);
+  if (pool && (self->flushing || self->stopped))
+    gst_buffer_pool_set_flushing (pool, TRUE);
+  g_mutex_unlock (&self->lock);
 
   if (old) {
     gst_buffer_pool_set_active (old, FALSE);
@@ -34,25 +41,30 @@ take_pool (MelOutput *self, GstBufferPool *pool)
 void
 mel_output_clear (MelOutput *self)
 {
-  if (self->element)
-    take_pool (self, NULL);
+  take_pool (self, NULL);
   g_clear_pointer (&self->log_mel, log_mel_free);
-  *self = (MelOutput){0};
+  g_clear_pointer (&self->aligned, g_free);
+  g_mutex_clear (&self->lock);
 }
 
 void
 mel_output_set_flushing (MelOutput *self, gboolean flushing)
 {
-  GstBufferPool *pool;
+  g_mutex_lock (&self->lock);
+  self->flushing = flushing;
+  if (self->pool && !self->stopped)
+    gst_buffer_pool_set_flushing (self->pool, flushing);
+  g_mutex_unlock (&self->lock);
+}
 
-  GST_OBJECT_LOCK (self->element);
-  pool = self->pool ? gst_object_ref (self->pool) : NULL;
-  GST_OBJECT_UNLOCK (self->element);
-
-  if (pool) {
-    gst_buffer_pool_set_flushing (pool, flushing);
-    gst_object_unref (pool);
-  }
+void
+mel_output_stop (MelOutput *self)
+{
+  g_mutex_lock (&self->lock);
+  self->stopped = TRUE;
+  if (self->pool)
+    gst_buffer_pool_set_flushing (self->pool, TRUE);
+  g_mutex_unlock (&self->lock);
 }
 
 static gsize
@@ -153,6 +165,7 @@ mel_output_negotiate (MelOutput *self, guint n_mels)
 
   if (self->n_mels != mel_caps_get_n_mels (caps)) {
     g_clear_pointer (&self->log_mel, log_mel_free);
+    g_clear_pointer (&self->aligned, g_free);
     self->n_mels = mel_caps_get_n_mels (caps);
     self->log_mel = log_mel_new (self->n_mels);
   }
@@ -165,19 +178,66 @@ mel_output_negotiate (MelOutput *self, guint n_mels)
 static void
 set_timing (GstBuffer *buffer, const AudioWindow *audio)
 {
+  gsize length = audio_window_get_length (audio);
+
   GST_BUFFER_PTS (buffer) = audio->start;
   GST_BUFFER_DTS (buffer) = GST_CLOCK_TIME_NONE;
-  GST_BUFFER_DURATION (buffer) = audio->n_samples * AUDIO_WINDOW_SAMPLE_TIME;
+  GST_BUFFER_DURATION (buffer) = length * AUDIO_WINDOW_SAMPLE_TIME;
   GST_BUFFER_OFFSET (buffer) = audio->start / AUDIO_WINDOW_SAMPLE_TIME;
-  GST_BUFFER_OFFSET_END (buffer) =
-      GST_BUFFER_OFFSET (buffer) + audio->n_samples;
+  GST_BUFFER_OFFSET_END (buffer) = GST_BUFFER_OFFSET (buffer) + length;
+}
+
+/* As transcribe() of OpenAI's whisper has it: it takes the mel of the audio
+ * with 30 s of silence behind it, so that the last frames see that silence,
+ * keeps the frames that begin in the audio, samples / 160 rounded down, and
+ * pads them with zeros (whisper/transcribe.py, pad_or_trim of a segment). */
+static void
+clear_tail (const MelOutput *self, gsize n_samples, float *mel)
+{
+  gsize n_content = n_samples / LOG_MEL_HOP;
+
+  for (guint m = 0; m < self->n_mels; m++)
+    for (gsize f = n_content; f < self->n_frames; f++)
+      mel[m * (gsize) self->n_frames + f] = 0;
+}
+
+/* @data: of get_size() bytes, of any alignment: allocators downstream may ask
+ * for a prefix of any length. */
+static void
+compute (MelOutput *self, const AudioWindow *audio, guint8 *data)
+{
+  gboolean sound = audio_window_get_content (audio) == AUDIO_WINDOW_SOUND;
+  gsize length = audio_window_get_length (audio);
+  gboolean aligned = (guintptr) data % G_ALIGNOF (float) == 0;
+  float *mel = (float *) (gpointer) data;
+
+  if (!aligned) {
+    if (!self->aligned)
+      self->aligned = g_malloc (get_size (self));
+    mel = self->aligned;
+  }
+  log_mel_compute (
+      self->log_mel, audio->samples, sound ? length : 0, self->n_frames, mel);
+  if (self->zero_tail)
+    clear_tail (self, length, mel);
+  if (!aligned)
+    memcpy (data, mel, get_size (self));
+}
+
+static GstFlowReturn
+fail (MelOutput *self, GstBuffer **buffer, const char *why)
+{
+  gst_clear_buffer (buffer);
+  GST_ELEMENT_ERROR (self->element, RESOURCE, WRITE,
+      ("Cannot write to a buffer for a mel window."), ("%s", why));
+  return GST_FLOW_ERROR;
 }
 
 GstFlowReturn
 mel_output_make (MelOutput *self, const AudioWindow *audio, GstBuffer **buffer)
 {
-  gboolean speech = audio_window_get_content (audio) == AUDIO_WINDOW_SPEECH;
   GstFlowReturn flow;
+  gsize offset, size;
   GstMapInfo map;
 
   /* Only this thread replaces the pool. */
@@ -190,15 +250,14 @@ mel_output_make (MelOutput *self, const AudioWindow *audio, GstBuffer **buffer)
         ("pool answers %s", gst_flow_get_name (flow)));
     return flow;
   }
+  gst_buffer_get_sizes (*buffer, &offset, &size);
+  if (gst_buffer_get_size (*buffer) < get_size (self) &&
+      size - offset < get_size (self))
+    return fail (self, buffer, "it is too small");
   gst_buffer_set_size (*buffer, get_size (self));
-  if (!gst_buffer_map (*buffer, &map, GST_MAP_WRITE)) {
-    gst_clear_buffer (buffer);
-    GST_ELEMENT_ERROR (self->element, RESOURCE, WRITE,
-        ("Cannot write to a buffer for a mel window."), (NULL));
-    return GST_FLOW_ERROR;
-  }
-  log_mel_compute (self->log_mel, audio->samples, speech ? audio->n_samples : 0,
-      self->n_frames, (float *) map.data);
+  if (!gst_buffer_map (*buffer, &map, GST_MAP_WRITE))
+    return fail (self, buffer, "it cannot be mapped");
+  compute (self, audio, map.data);
   gst_buffer_unmap (*buffer, &map);
 
   set_timing (*buffer, audio);

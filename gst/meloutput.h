@@ -16,14 +16,19 @@ typedef struct {
   GstPad *pad;         /* not owned */
   guint n_frames;      /* of a window */
   guint n_mels;        /* agreed on; 0 before */
+  gboolean zero_tail;  /* 0.0 behind the last whole frame of the audio */
 
   /*< private >*/
   LogMel *log_mel;
-  GstBufferPool *pool; /* under the element's object lock */
+  float *aligned; /* [n_mels][n_frames], for memory that is not; or NULL */
+
+  GMutex lock; /* of what follows */
+  GstBufferPool *pool;
+  gboolean flushing, stopped;
 } MelOutput;
 
-void mel_output_init (
-    MelOutput *self, GstElement *element, GstPad *pad, guint n_frames);
+void mel_output_init (MelOutput *self, GstElement *element, GstPad *pad,
+    guint n_frames, gboolean zero_tail);
 void mel_output_clear (MelOutput *self);
 
 /**
@@ -39,7 +44,7 @@ gboolean mel_output_negotiate (MelOutput *self, guint n_mels);
 
 /**
  * mel_output_make:
- * @audio: full, or the short last window
+ * @audio: full, or cut short
  * @buffer: (out): the mel of @audio, with its timestamps
  *
  * From the streaming thread, after mel_output_negotiate(). What is not
@@ -49,7 +54,8 @@ GstFlowReturn mel_output_make (
     MelOutput *self, const AudioWindow *audio, GstBuffer **buffer);
 
 /* From any thread: lets mel_output_make() return, where downstream's pool has
- * no buffer left to give. */
+ * no buffer left to give; mel_output_stop() for good. */
 void mel_output_set_flushing (MelOutput *self, gboolean flushing);
+void mel_output_stop (MelOutput *self);
 
 G_END_DECLS

@@ -15,6 +15,13 @@ window_event_new_advance (
 }
 
 gboolean
+window_event_is_advance (GstEvent *event)
+{
+  return GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_UPSTREAM &&
+         gst_event_has_name (event, ADVANCE);
+}
+
+gboolean
 window_event_parse_advance (GstEvent *event, GstClockTime *until,
     GstClockTime *sentence, guint32 *seqnum)
 {
@@ -22,8 +29,7 @@ window_event_parse_advance (GstEvent *event, GstClockTime *until,
   guint64 time, end = GST_CLOCK_TIME_NONE;
   guint number;
 
-  if (GST_EVENT_TYPE (event) != GST_EVENT_CUSTOM_UPSTREAM ||
-      !gst_event_has_name (event, ADVANCE))
+  if (!window_event_is_advance (event))
     return FALSE;
 
   s = gst_event_get_structure (event);

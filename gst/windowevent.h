@@ -24,10 +24,15 @@ G_BEGIN_DECLS
  * @seqnum: gst_event_get_seqnum() of the segment event
  *
  * Returns: (transfer full): the event, to be pushed upstream before the chain
- *   function that was given the window returns
+ *   function that was given the window returns. gst_pad_push_event() answers
+ *   whether the next window will begin there: not if the windows are at fixed
+ *   hops, or the next one has begun already.
  */
 GstEvent *window_event_new_advance (
     GstClockTime until, GstClockTime sentence, guint32 seqnum);
+
+/* Whether it has the name; not whether it has all that it must have. */
+gboolean window_event_is_advance (GstEvent *event);
 
 /**
  * window_event_parse_advance:

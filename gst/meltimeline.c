@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "meltimeline.h"
+
+#include <stdlib.h>
+
+#include "audiowindow.h"
+
+/* Stamps are rounded, to milliseconds by some containers, and clocks drift. */
+#define ROUNDING (2 * (gint64) GST_MSECOND)
+#define MAX_DRIFT 128 /* a part in so many */
+
+/* Less is no hole yet: it adds up. */
+#define MIN_HOLE (5 * (gint64) GST_MSECOND)
+
+/* So many steps tell whether stamps are exact. */
+#define MIN_STEPS 8
+
+/* The median of jittering stamps is believed where it is off by more; before
+ * they were seen around the line, that may have begun at their edge. */
+#define MAX_MEDIAN (10 * (gint64) GST_MSECOND)
+#define MAX_FIRST_MEDIAN (15 * (gint64) GST_MSECOND)
+#define CENTRE (5 * (gint64) GST_MSECOND)
+
+#define NO_TIME G_MININT64
+
+typedef struct {
+  gpointer data;
+  gint64 time;   /* ns, or NO_TIME */
+  gint64 length; /* ns */
+} Entry;
+
+/* --- history --- */
+
+static void
+history_add (MelTimelineHistory *self, gint64 value)
+{
+  self->values[self->next] = value;
+  self->next = (self->next + 1) % self->size;
+  self->n = MIN (self->n + 1, self->size);
+}
+
+static void
+history_empty (MelTimelineHistory *self, guint size)
+{
+  *self = (MelTimelineHistory){.size = size};
+}
+
+static int
+compare (const void *a, const void *b)
+{
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+
+  return (x > y) - (x < y);
+}
+
+static gint64
+history_get_median (const MelTimelineHistory *self)
+{
+  gint64 sorted[MEL_TIMELINE_N_ERRORS];
+
+  for (guint i = 0; i < self->n; i++)
+    sorted[i] = self->values[i];
+  qsort (sorted, self->n, sizeof *sorted, compare);
+  return sorted[self->n / 2];
+}
+
+static void
+history_shift (MelTimelineHistory *self, gint64 by)
+{
+  for (guint i = 0; i < self->n; i++)
+    self->values[i] -= by;
+}
+
+/* Most stamps follow one another but for rounding and drift, where they are
+ * exact, whatever is lost between. */
+static void
+add_step (MelTimeline *self, gint64 step)
+{
+  guint n_small = 0, n;
+
+  history_add (&self->steps, step);
+  n = self->steps.n;
+  for (guint i = 0; i < n; i++)
+    n_small += ABS (self->steps.values[i]) <= ROUNDING;
+  if (self->exact)
+    self->exact = 2 * n_small >= n;
+  else
+    self->exact = n >= MIN_STEPS && 3 * n_small >= 2 * n;
+}
+
+/* --- pieces --- */
+
+static gint64
+get_length (guint64 n)
+{
+  /* No buffer is longer than this, and sums do not overflow. */
+  return MIN (n, G_MAXUINT32) * (gint64) AUDIO_WINDOW_SAMPLE_TIME;
+}
+
+static void
+emit (MelTimeline *self, gpointer data, gint64 length, gint64 hole,
+    gboolean cut, gboolean discont)
+{
+  MelTimelinePiece *piece = g_new (MelTimelinePiece, 1);
+
+  *piece = (MelTimelinePiece){
+      .data = data,
+      .time = MAX (self->head, 0),
+      .hole = hole,
+      .cut = cut,
+      .discont = discont,
+  };
+  g_queue_push_tail (&self->ready, piece);
+  self->head += length;
+}
+
+static gint64
+get_tolerance (const MelTimeline *self, gint64 length)
+{
+  return self->exact ? MAX (MIN_HOLE, ROUNDING + length / MAX_DRIFT)
+                     : self->threshold;
+}
+
+/* --- stamps near the line --- */
+
+/* Counts samples, and moves when most of the stamps have. */
+static gint64
+follow_most (MelTimeline *self, gint64 time)
+{
+  gint64 median;
+
+  history_add (&self->errors, time - self->head);
+  if (self->errors.n < self->errors.size)
+    return 0;
+
+  median = history_get_median (&self->errors);
+  self->centred |= ABS (median) <= CENTRE;
+  if (ABS (median) <= (self->centred ? MAX_MEDIAN : MAX_FIRST_MEDIAN))
+    return 0;
+  self->head += median;
+  history_shift (&self->errors, median);
+  self->centred = TRUE;
+  return median;
+}
+
+static void
+follow (MelTimeline *self, gpointer data, gint64 time, gint64 length)
+{
+  gint64 hole = 0;
+
+  if (self->exact) {
+    self->head = time;
+    history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
+  } else {
+    hole = follow_most (self, time);
+  }
+  emit (self, data, length, hole, FALSE, FALSE);
+}
+
+/* --- stamps off the line --- */
+
+static void
+hold (MelTimeline *self, gpointer data, gint64 time, gint64 length)
+{
+  Entry *entry = g_new (Entry, 1);
+
+  *entry = (Entry){data, time, length};
+  g_queue_push_tail (&self->held, entry);
+  self->held_time += length;
+}
+
+/* They were outliers: their audio follows what was before. */
+static void
+ignore_stamps (MelTimeline *self)
+{
+  Entry *entry;
+
+  while ((entry = g_queue_pop_head (&self->held))) {
+    emit (self, entry->data, entry->length, 0, FALSE, FALSE);
+    g_free (entry);
+  }
+  self->held_time = 0;
+}
+
+/* They were right: the line goes on where they say. */
+static void
+believe (MelTimeline *self)
+{
+  Entry *entry = g_queue_pop_head (&self->held);
+
+  self->head += self->held_off;
+  history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
+  emit (self, entry->data, entry->length, self->held_off, FALSE, FALSE);
+  g_free (entry);
+
+  while ((entry = g_queue_pop_head (&self->held))) {
+    if (entry->time != NO_TIME &&
+        ABS (entry->time - self->head) <= get_tolerance (self, entry->length))
+      follow (self, entry->data, entry->time, entry->length);
+    else
+      emit (self, entry->data, entry->length, 0, FALSE, FALSE);
+    g_free (entry);
+  }
+  self->held_time = 0;
+}
+
+/* A stamp, with nothing held. */
+static void
+judge (
+    MelTimeline *self, gpointer data, gint64 time, gint64 length, gint64 step)
+{
+  gint64 off = time - self->head;
+
+  if (ABS (off) <= self->threshold &&
+      (!self->exact || ABS (step) <= get_tolerance (self, length))) {
+    follow (self, data, time, length);
+    return;
+  }
+  hold (self, data, time, length);
+  self->held_off = off;
+  self->held_first = time;
+  if (length >= self->wait)
+    believe (self);
+}
+
+static gboolean
+is_further (gint64 off, gint64 held_off)
+{
+  return held_off > 0 ? off >= held_off : off <= held_off;
+}
+
+/* Stamped when it arrived, after a stall: it catches up. */
+static gboolean
+is_catching_up (const MelTimeline *self, gint64 time, gint64 off)
+{
+  return self->held_off > self->threshold && off > 0 && time >= self->held_last;
+}
+
+/* A stamp that is to tell what those were that are held. */
+static void
+compare_with_held (
+    MelTimeline *self, gpointer data, gint64 time, gint64 length, gint64 step)
+{
+  gint64 off = time - self->head - self->held_time;
+  gint64 tolerance = get_tolerance (self, length);
+
+  if (ABS (off) <= tolerance && ABS (off) <= ABS (step)) {
+    ignore_stamps (self);
+    follow (self, data, time, length);
+  } else if (ABS (step) <= tolerance) {
+    hold (self, data, time, length);
+    if (self->held_time >= self->wait || time - self->held_first >= self->wait)
+      believe (self);
+  } else if (is_catching_up (self, time, off) &&
+             !is_further (off, self->held_off)) {
+    hold (self, data, time, length);
+    self->held_off = off;
+    if (self->held_time >= self->wait)
+      believe (self);
+  } else if (ABS (self->held_off) <= self->threshold &&
+             !is_further (off, self->held_off)) {
+    /* Stamps that were exact begin to jitter. */
+    ignore_stamps (self);
+    judge (self, data, time, length, 0);
+  } else {
+    believe (self);
+    judge (self, data, time, length, step);
+  }
+}
+
+/* The first stamp, or one after a hole that upstream knows of: it is believed.
+ */
+static void
+resync (MelTimeline *self, gpointer data, gint64 time, gint64 length,
+    gboolean discont)
+{
+  gint64 off = time - self->head;
+
+  history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
+  self->head = time;
+  emit (self, data, length, ABS (off) <= ROUNDING ? 0 : off, self->fresh,
+      discont);
+}
+
+/* --- interface --- */
+
+void
+mel_timeline_init (MelTimeline *self, GstClockTime threshold, GstClockTime wait)
+{
+  *self = (MelTimeline){
+      .threshold = MIN (threshold, G_MAXINT64 / 4),
+      .wait = MIN (wait, G_MAXINT64 / 4),
+  };
+  g_queue_init (&self->held);
+  g_queue_init (&self->ready);
+  mel_timeline_restart (self, 0, NULL);
+}
+
+void
+mel_timeline_clear (MelTimeline *self, GDestroyNotify free_data)
+{
+  MelTimelinePiece *piece;
+
+  ignore_stamps (self);
+  while ((piece = g_queue_pop_head (&self->ready))) {
+    if (free_data)
+      free_data (piece->data);
+    g_free (piece);
+  }
+}
+
+void
+mel_timeline_restart (
+    MelTimeline *self, GstClockTime time, GDestroyNotify free_data)
+{
+  mel_timeline_clear (self, free_data);
+  history_empty (&self->steps, MEL_TIMELINE_N_STEPS);
+  history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
+  self->exact = FALSE;
+  self->centred = FALSE;
+  self->head = self->stamp_end = MIN (time, G_MAXINT64 / 2);
+  self->fresh = TRUE;
+}
+
+void
+mel_timeline_push (MelTimeline *self, gpointer data, GstClockTime time,
+    guint64 n, gboolean discont)
+{
+  gint64 length = get_length (n), step;
+
+  if (discont)
+    mel_timeline_settle (self);
+
+  if (time > G_MAXINT64 / 2) { /* none, or nonsense */
+    if (g_queue_is_empty (&self->held))
+      emit (self, data, length, 0, discont && !self->fresh, discont);
+    else
+      hold (self, data, NO_TIME, length);
+    self->stamp_end += length;
+    self->fresh = FALSE;
+    return;
+  }
+
+  step = (gint64) time - self->stamp_end;
+  if (self->fresh || discont) {
+    resync (self, data, time, length, discont);
+  } else {
+    add_step (self, step);
+    if (g_queue_is_empty (&self->held))
+      judge (self, data, time, length, step);
+    else
+      compare_with_held (self, data, time, length, step);
+  }
+  self->fresh = FALSE;
+  self->held_last = time;
+  self->stamp_end = (gint64) time + length;
+}
+
+void
+mel_timeline_settle (MelTimeline *self)
+{
+  if (!g_queue_is_empty (&self->held))
+    believe (self);
+}
+
+void
+mel_timeline_pass (MelTimeline *self, GstClockTime time)
+{
+  self->head = self->stamp_end = MIN (time, G_MAXINT64 / 2);
+  self->fresh = FALSE;
+}
+
+gboolean
+mel_timeline_is_fresh (const MelTimeline *self)
+{
+  return self->fresh;
+}
+
+gboolean
+mel_timeline_pop (MelTimeline *self, MelTimelinePiece *piece)
+{
+  MelTimelinePiece *first = g_queue_pop_head (&self->ready);
+
+  if (!first)
+    return FALSE;
+  *piece = *first;
+  g_free (first);
+  return TRUE;
+}
