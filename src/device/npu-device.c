@@ -223,3 +223,18 @@ npu_run_is_done (NpuRun *run)
 {
   return run->device->klass->is_done (run);
 }
+
+gboolean
+npu_device_run_list (NpuDevice *device, const NpuCommand *commands,
+    guint n_commands, guint64 timeout, const gint *cancelled, GError **error)
+{
+  NpuDevice *host = device->host ? device->host : device;
+
+  if (!host->klass->run_list) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+        "device '%s' runs no lists of commands", device->name);
+    return FALSE;
+  }
+  return host->klass->run_list (
+      host, commands, n_commands, timeout, cancelled, error);
+}

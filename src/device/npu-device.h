@@ -127,6 +127,15 @@ typedef struct {
   guint sync_args;
 } NpuLaunch;
 
+/* One command of a list: units of work that depend on each other in no way, so
+ * that any thread may run any of them at any time. What a unit computes does
+ * not depend on who runs it. */
+typedef struct {
+  void (*run) (gpointer data, guint unit);
+  gpointer data;
+  guint n_units; /* from 0 */
+} NpuCommand;
+
 /* When a completed launch ran: CLOCK_MONOTONIC in ns. */
 typedef struct {
   guint64 start; /* its first tile began: waiting in a queue is not in it */
@@ -209,6 +218,9 @@ struct _NpuDeviceClass {
   gboolean (*wait) (
       NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
   gboolean (*is_done) (NpuRun *run);
+  /* NULL where a device has no processors of the host. */
+  gboolean (*run_list) (NpuDevice *device, const NpuCommand *commands,
+      guint n_commands, guint64 timeout, const gint *cancelled, GError **error);
 };
 
 /**
@@ -296,5 +308,25 @@ NPU_API gboolean npu_run_wait (
 
 /* Whether the run's launch has completed; never blocks. */
 NPU_API gboolean npu_run_is_done (NpuRun *run);
+
+/**
+ * npu_device_run_list:
+ * @commands: [n_commands], each of which begins when all units of the one
+ *   before are done
+ * @timeout: ns of the calling thread's own running time
+ * @cancelled: (nullable): set to 1 from any thread, atomically, it ends the
+ *   list soon
+ *
+ * Runs commands of microseconds, too small for a launch each, on the host's
+ * processors. The calling thread runs them, and workers of the device that
+ * have nothing else to do help: with one worker there is no hand-over at all.
+ * From several threads at once, each with its list; may allocate.
+ *
+ * Returns: %FALSE with @error set, TIMEOUT or CANCELLED, when no unit is
+ *   running any more; some of the commands have run then.
+ */
+NPU_API gboolean npu_device_run_list (NpuDevice *device,
+    const NpuCommand *commands, guint n_commands, guint64 timeout,
+    const gint *cancelled, GError **error);
 
 G_END_DECLS

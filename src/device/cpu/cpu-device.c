@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 
 #include "cpu-count.h"
+#include "cpu-list.h"
 #include "npu-clock.h"
 
 #define MAX_WORKERS 256
@@ -34,13 +35,39 @@ aligned_new (gsize size)
   return data;
 }
 
+/* Helps with a list, if there is one. Lists go before the ring's tiles, as they
+ * take microseconds; but not when this worker's last tile is long ago. With the
+ * lock held, which is let go meanwhile. */
+static gboolean
+help_with_list (CpuDevice *device, guint64 *last_tile)
+{
+  CpuList *list;
+
+  if (g_queue_is_empty (&device->lists))
+    return FALSE;
+  if (g_queue_is_empty (&device->queue))
+    *last_tile = npu_clock_ns ();
+  else if (npu_clock_ns () - *last_tile >= CPU_LIST_TURN)
+    return FALSE;
+  list = cpu_device_next_list (device);
+  if (!list)
+    return FALSE;
+  g_mutex_unlock (&device->lock);
+  cpu_list_help (device, list);
+  g_mutex_lock (&device->lock);
+  return TRUE;
+}
+
 /* Waits for a run to take a tile of; NULL to quit. With the lock held. */
 static CpuRun *
-next_run (CpuDevice *device)
+next_run (CpuDevice *device, guint64 *last_tile)
 {
   for (;;) {
-    CpuRun *run = g_queue_peek_head (&device->queue);
+    CpuRun *run;
 
+    if (help_with_list (device, last_tile))
+      continue;
+    run = g_queue_peek_head (&device->queue);
     if (!run) {
       if (device->quit)
         return NULL;
@@ -123,6 +150,7 @@ worker_main (gpointer data)
 {
   CpuDevice *device = data;
   CpuWorker worker = {.gemm = cpu_gemm_thread_new ()};
+  guint64 last_tile = 0; /* when it was taken, where lists wait */
   CpuRun *run;
 
   if (device->latency)
@@ -131,7 +159,7 @@ worker_main (gpointer data)
 
   g_mutex_lock (&device->lock);
   worker.number = device->n_begun++;
-  while ((run = next_run (device))) {
+  while ((run = next_run (device, &last_tile))) {
     const guint tile = run->launch.first_tile + run->next_tile;
     const guint n = n_tiles_to_take (device, run);
 
@@ -148,6 +176,8 @@ worker_main (gpointer data)
       run_tiles (&worker, &run->launch, tile, n);
 
     g_mutex_lock (&device->lock);
+    if (!g_queue_is_empty (&device->lists))
+      last_tile = npu_clock_ns ();
     run->n_unfinished -= n;
     if (run->n_unfinished == 0)
       complete_run (device, run);
@@ -366,7 +396,14 @@ static const NpuDeviceClass cpu_device_class = {
     .submit = cpu_submit,
     .wait = cpu_wait,
     .is_done = cpu_is_done,
+    .run_list = cpu_device_run_list,
 };
+
+CpuDevice *
+cpu_device_from (NpuDevice *device)
+{
+  return device->klass == &cpu_device_class ? (CpuDevice *) device : NULL;
+}
 
 /* The instruction sets to use: all there are, or for tests and comparisons
  * those up to the one that NPUENC_CPU names. */
@@ -419,6 +456,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device = g_new0 (CpuDevice, 1);
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
+  npu_few_init (&device->few, flags);
   device->base.int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
       cpu_gemm_s8_is_exact ();
@@ -441,6 +479,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   g_cond_init (&device->work);
   g_cond_init (&device->done);
   g_queue_init (&device->queue);
+  g_queue_init (&device->lists);
 
   device->workers = g_new0 (GThread *, device->base.n_workers);
   for (guint i = 0; i < device->base.n_workers; i++) {

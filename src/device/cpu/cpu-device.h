@@ -6,13 +6,20 @@
 
 #include "cpu-gemm.h"
 #include "device/npu-device.h"
+#include "npu-few.h"
 #include "npu-kernels.h"
 
 G_BEGIN_DECLS
 
+/* How long a worker helps with lists before the ring's tiles have a turn. */
+#define CPU_LIST_TURN 2000000u /* ns */
+
+typedef struct _CpuList CpuList;
+
 typedef struct {
   NpuDevice base;
   NpuKernels kernels; /* the table for this CPU */
+  NpuFewKernels few;
   GThread **workers;
   guint64 latency; /* ns from submission until a launch may start */
   NpuTileObserver tile_observer;
@@ -22,6 +29,7 @@ typedef struct {
   GCond work;   /* the queue has changed, or quit */
   GCond done;   /* a run that a thread waits for has completed */
   GQueue queue; /* of CpuRun with tiles that no worker took, oldest first */
+  GQueue lists; /* of CpuList that run, oldest first */
   gboolean quit;
   guint n_begun;  /* workers that have begun, each by its number */
   guint n_asleep; /* workers that wait for work, less those that were called */
@@ -63,6 +71,9 @@ struct _CpuKernel {
 };
 
 NpuDevice *cpu_device_open (const NpuDeviceOptions *options, GError **error);
+
+/* The device, or NULL where it is none of the CPU's. */
+CpuDevice *cpu_device_from (NpuDevice *device);
 
 /* cpu-ops.c */
 NpuKernel *cpu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error);

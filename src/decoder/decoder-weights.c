@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "decoder-weights.h"
+
+#define UNIT_ELEMENTS 131072 /* read and packed at once */
+
+/* Rows of one tensor on their way into a linear map or, as they are, into
+ * floats. */
+typedef struct {
+  const NpuTensor *tensor;
+  gsize first, n_rows, k;
+  gint8 *s8; /* one of these three, where the first row goes */
+  gint16 *s16;
+  float *floats;
+  float *scale; /* likewise, of integers */
+} WeightsUnit;
+
+typedef struct {
+  DecoderWeights *weights;
+  CpuDevice *device;
+  GArray *units; /* of WeightsUnit */
+  gboolean no_memory;
+  GMutex lock; /* of the error: the first */
+  GError *error;
+} WeightsReader;
+
+/* --- what there is to read ---------------------------------------------- */
+
+static gpointer
+new_array (WeightsReader *reader, gsize n, gsize size)
+{
+  gpointer data = NULL;
+
+  if (n <= G_MAXSIZE / size && posix_memalign (&data, 64, MAX (n * size, 64)))
+    data = NULL;
+  if (!data)
+    reader->no_memory = TRUE;
+  else
+    g_ptr_array_add (reader->weights->arrays, data);
+  return data;
+}
+
+/* Cuts @whole into units. */
+static void
+add_units (WeightsReader *reader, const WeightsUnit *whole)
+{
+  const gsize at_once = MAX (UNIT_ELEMENTS / whole->k, 1);
+
+  if (reader->no_memory)
+    return;
+  for (gsize row = 0; row < whole->n_rows; row += at_once) {
+    const gsize offset = row * whole->k;
+    WeightsUnit unit = *whole;
+
+    unit.first = row;
+    unit.n_rows = MIN (at_once, whole->n_rows - row);
+    if (unit.s8)
+      unit.s8 += offset;
+    if (unit.s16)
+      unit.s16 += offset;
+    if (unit.floats)
+      unit.floats += offset;
+    if (unit.scale)
+      unit.scale += row;
+    g_array_append_val (reader->units, unit);
+  }
+}
+
+static float *
+add_floats (WeightsReader *reader, const NpuTensor *tensor)
+{
+  const gsize n = npu_tensor_n_elements (tensor);
+  float *floats = new_array (reader, n, sizeof *floats);
+  const gsize k = tensor->shape[tensor->n_dims - 1];
+
+  add_units (
+      reader, &(WeightsUnit){
+                  .tensor = tensor, .n_rows = n / k, .k = k, .floats = floats});
+  return floats;
+}
+
+static DecoderNorm
+add_norm (WeightsReader *reader, const NpuTensor *weight, const NpuTensor *bias)
+{
+  return (DecoderNorm){add_floats (reader, weight), add_floats (reader, bias)};
+}
+
+static gsize
+element_size (DecoderProduct product)
+{
+  return product == DECODER_S8    ? sizeof (gint8)
+         : product == DECODER_S16 ? sizeof (gint16)
+                                  : sizeof (float);
+}
+
+/* Maps of one input, one under the other. */
+static DecoderLinear
+add_linear (WeightsReader *reader, const NpuTensor *const weight[],
+    const NpuTensor *const bias[], guint n_tensors)
+{
+  const DecoderProduct product = reader->weights->product;
+  DecoderLinear linear = {.k = weight[0]->shape[1]};
+  guint row = 0;
+
+  for (guint i = 0; i < n_tensors; i++)
+    linear.n += weight[i]->shape[0];
+  linear.weight =
+      new_array (reader, (gsize) linear.n * linear.k, element_size (product));
+  linear.bias = new_array (reader, linear.n, sizeof (float));
+  if (product != DECODER_F32)
+    linear.scale = new_array (reader, linear.n, sizeof (float));
+  if (reader->no_memory)
+    return linear;
+
+  for (guint i = 0; i < n_tensors; row += weight[i++]->shape[0]) {
+    const gsize offset = (gsize) row * linear.k;
+    WeightsUnit unit = {
+        .tensor = weight[i], .n_rows = weight[i]->shape[0], .k = linear.k};
+
+    if (product == DECODER_S8)
+      unit.s8 = (gint8 *) linear.weight + offset;
+    else if (product == DECODER_S16)
+      unit.s16 = (gint16 *) linear.weight + offset;
+    else
+      unit.floats = (float *) linear.weight + offset;
+    if (linear.scale)
+      unit.scale = linear.scale + row;
+    add_units (reader, &unit);
+
+    for (guint j = 0; j < unit.n_rows; j++)
+      linear.bias[row + j] = 0;
+    if (bias && bias[i])
+      add_units (reader, &(WeightsUnit){.tensor = bias[i],
+                             .n_rows = 1,
+                             .k = unit.n_rows,
+                             .floats = linear.bias + row});
+  }
+  return linear;
+}
+
+static DecoderLinear
+add_one (WeightsReader *reader, const NpuTensor *weight, const NpuTensor *bias)
+{
+  return add_linear (reader, &weight, &bias, 1);
+}
+
+static void
+add_layer (
+    WeightsReader *reader, DecoderLayer *layer, const NpuDecoderBlock *block)
+{
+  const NpuAttentionWeights *self = &block->self, *cross = &block->cross;
+  const NpuMlpWeights *mlp = &block->mlp;
+  const NpuTensor *weights[] = {
+      self->query_weight, self->key_weight, self->value_weight};
+  const NpuTensor *biases[] = {self->query_bias, NULL, self->value_bias};
+
+  layer->self_ln = add_norm (reader, self->ln_weight, self->ln_bias);
+  layer->qkv = add_linear (reader, weights, biases, G_N_ELEMENTS (weights));
+  layer->self_out = add_one (reader, self->out_weight, self->out_bias);
+  layer->cross_ln = add_norm (reader, cross->ln_weight, cross->ln_bias);
+  layer->cross_query = add_one (reader, cross->query_weight, cross->query_bias);
+  layer->cross_out = add_one (reader, cross->out_weight, cross->out_bias);
+  layer->mlp_ln = add_norm (reader, mlp->ln_weight, mlp->ln_bias);
+  layer->fc1 = add_one (reader, mlp->fc1_weight, mlp->fc1_bias);
+  layer->fc2 = add_one (reader, mlp->fc2_weight, mlp->fc2_bias);
+}
+
+static void
+add_all (WeightsReader *reader, const NpuDecoderWeights *from)
+{
+  DecoderWeights *weights = reader->weights;
+
+  for (guint i = 0; i < weights->n_layers; i++)
+    add_layer (reader, &weights->layers[i], &from->blocks[i]);
+  weights->ln = add_norm (reader, from->ln_weight, from->ln_bias);
+  weights->positions = add_floats (reader, from->positional_embedding);
+  weights->vocabulary = add_one (reader, from->token_embedding, NULL);
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+static void
+keep_first_error (WeightsReader *reader, GError *error)
+{
+  g_mutex_lock (&reader->lock);
+  if (!reader->error)
+    reader->error = g_steal_pointer (&error);
+  g_mutex_unlock (&reader->lock);
+  g_clear_error (&error);
+}
+
+static void
+read_unit (gpointer data, guint i)
+{
+  WeightsReader *reader = data;
+  const WeightsUnit *unit = &g_array_index (reader->units, WeightsUnit, i);
+  const gsize n = unit->n_rows * unit->k;
+  g_autofree float *read = unit->floats ? NULL : g_new (float, n);
+  float *x = unit->floats ? unit->floats : read;
+  GError *error = NULL;
+
+  if (!npu_tensor_read (unit->tensor, unit->first * unit->k, n, x, &error)) {
+    keep_first_error (reader, error);
+    return;
+  }
+  if (unit->s16)
+    reader->device->kernels.quantize_s16 (
+        unit->s16, unit->scale, x, unit->k, unit->n_rows, unit->k);
+  for (gsize row = 0; unit->s8 && row < unit->n_rows; row++)
+    unit->scale[row] = npu_few_quantize_s8 (
+        unit->s8 + row * unit->k, x + row * unit->k, unit->k);
+}
+
+static gboolean
+read_all (WeightsReader *reader, GError **error)
+{
+  const NpuCommand command = {read_unit, reader, reader->units->len};
+
+  if (reader->no_memory) {
+    g_set_error_literal (error, NPU_ERROR, NPU_ERROR_FAILED,
+        "no memory for the decoder's weights");
+    return FALSE;
+  }
+  if (!npu_device_run_list (
+          &reader->device->base, &command, 1, G_MAXUINT64, NULL, error))
+    return FALSE;
+  if (!reader->error)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&reader->error));
+  return FALSE;
+}
+
+DecoderWeights *
+decoder_weights_new (
+    NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error)
+{
+  const NpuModelConfig *config = npu_model_get_config (model);
+  const NpuDecoderWeights *from = npu_model_get_decoder (model, error);
+  g_autoptr (DecoderWeights) weights = NULL;
+  WeightsReader reader = {.device = device};
+  gboolean done;
+
+  if (!from)
+    return NULL;
+  weights = g_new0 (DecoderWeights, 1);
+  weights->d = config->decoder.d;
+  weights->n_heads = config->decoder.n_heads;
+  weights->n_layers = config->decoder.n_layers;
+  weights->n_positions = config->decoder.n_positions;
+  weights->n_vocab = config->n_vocab;
+  weights->product = product;
+  weights->layers = g_new0 (DecoderLayer, weights->n_layers);
+  weights->arrays = g_ptr_array_new_with_free_func (free);
+
+  reader.weights = weights;
+  reader.units = g_array_new (FALSE, FALSE, sizeof (WeightsUnit));
+  g_mutex_init (&reader.lock);
+  add_all (&reader, from);
+  done = read_all (&reader, error);
+  g_mutex_clear (&reader.lock);
+  g_array_unref (reader.units);
+  return done ? g_steal_pointer (&weights) : NULL;
+}
+
+void
+decoder_weights_free (DecoderWeights *weights)
+{
+  if (!weights)
+    return;
+  g_ptr_array_unref (weights->arrays);
+  g_free (weights->layers);
+  g_free (weights);
+}

@@ -1,0 +1,58 @@
+/* The decoder's weights in the form that its step multiplies.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "device/cpu/cpu-device.h"
+#include "model/npu-model.h"
+
+G_BEGIN_DECLS
+
+/* What is multiplied with a row. */
+typedef enum {
+  DECODER_F32, /* floats with floats */
+  DECODER_S16, /* 16-bit rows with weights of 16 bits */
+  DECODER_S8,  /* 16-bit rows with weights of 8 bits */
+} DecoderProduct;
+
+/* y[n] = weight[n][k] x[k] + bias[n]. */
+typedef struct {
+  guint n, k;
+  gpointer weight; /* [n][k] floats, gint16 or gint8 */
+  float *scale;    /* [n] of integers, else NULL */
+  float *bias;     /* [n] or NULL */
+} DecoderLinear;
+
+typedef struct {
+  float *gamma, *beta; /* [d] */
+} DecoderNorm;
+
+typedef struct {
+  DecoderNorm self_ln, cross_ln, mlp_ln;
+  DecoderLinear qkv; /* n = 3 d: queries, keys, values */
+  DecoderLinear self_out;
+  DecoderLinear cross_query, cross_out;
+  DecoderLinear fc1, fc2; /* n = 4 d; k = 4 d */
+} DecoderLayer;
+
+typedef struct {
+  guint d, n_heads, n_layers, n_positions, n_vocab;
+  DecoderProduct product;
+  DecoderLayer *layers; /* [n_layers] */
+  DecoderNorm ln;
+  DecoderLinear vocabulary; /* n = n_vocab */
+  float *positions;         /* [n_positions][d] */
+
+  /*< private >*/
+  GPtrArray *arrays; /* of all memory */
+} DecoderWeights;
+
+/* Reads the weights and packs them, with the device's workers. NULL with @error
+ * set: what reading a tensor says, or FAILED without memory. */
+DecoderWeights *decoder_weights_new (
+    NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error);
+void decoder_weights_free (DecoderWeights *weights);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DecoderWeights, decoder_weights_free)
+
+G_END_DECLS
