@@ -69,7 +69,7 @@ install_packages ()
 build_packages ()
 {
   printf '%s\n' gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev \
-    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libdnnl-dev
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libdnnl-dev zlib1g-dev
 }
 
 run_packages ()

@@ -51,14 +51,22 @@ typedef struct {
   guint64 seed;                /* of this window */
 } NpuDecodingOptions;
 
+/* As OpenAI's transcribe() has them: timestamps, greedy, fallback from 0 in
+ * steps of 0.2, 5 samples, thresholds 2.4, -1 and 0.6, the first timestamp at
+ * most 1 s; nothing in suppress: see npu_tokenizer_get_suppressed(). */
+NPU_API void npu_decoding_options_init (NpuDecodingOptions *options);
+
 /* A window's answer. */
 typedef struct {
-  GArray *tokens;       /* of guint32: sampled, with timestamps, without eot */
-  char *text;           /* of the text tokens, stripped */
-  float avg_logprob;    /* with eot, by tokens + 1 */
-  float no_speech_prob; /* softmax at sot */
+  GArray *tokens;          /* of guint32: the prefix, and what was sampled, with
+                            * timestamps, without eot */
+  char *text;              /* of the text tokens, stripped */
+  float avg_logprob;       /* of what was sampled, with eot, by tokens + 1 */
+  float no_speech_prob;    /* softmax at sot */
   float compression_ratio; /* bytes of text by bytes of zlib */
   float temperature;       /* of the attempt that was kept */
+  gboolean has_failed;     /* no attempt passed: the best of them was kept */
+  gboolean is_cut;         /* at the greatest number of tokens, without eot */
   guint n_tries;           /* attempts, from 1 */
   guint n_steps;           /* tokens sampled in all attempts */
   int language;            /* index, -1: an English-only model */
@@ -66,17 +74,24 @@ typedef struct {
   gboolean is_silence;     /* no-speech: nothing is to be emitted */
 } NpuDecodedWindow;
 
-void npu_decoded_window_clear (NpuDecodedWindow *window);
+NPU_API void npu_decoded_window_clear (NpuDecodedWindow *window);
 
 /**
  * npu_decode_window:
  * @window: number of the window in @source, set before
  * @prompt: [n_prompt] tokens before sot, the newest last; at most the newest
  *   223 are taken
- * @prefix: [n_prefix] first tokens of the answer, forced
+ * @prefix: [n_prefix] first tokens of the answer, forced; at most a quarter as
+ *   many as there are positions. The rules see them as if they had been
+ * sampled.
+ * @decoded: (out): to be cleared, where %TRUE is returned
  *
  * Detects the language where none is given, decodes with fallback by
- * temperature, keeps the best of failed attempts.
+ * temperature, keeps the best of failed attempts. Uses the sequences from 0 to
+ * the greater of beam_size and best_of.
+ *
+ * Returns: %FALSE with @error set: SETTINGS for options that do not go with the
+ *   model; FAILED for logits that are not numbers; what the source says
  */
 gboolean npu_decode_window (const NpuLogitsSource *source,
     NpuTokenizer *tokenizer, guint window, const NpuDecodingOptions *options,
