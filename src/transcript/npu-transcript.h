@@ -31,10 +31,16 @@ typedef struct {
   NpuDecodingOptions decoding; /* seed: of the stream; each window's is made
                                 * of it and the window's time */
   gboolean condition_on_previous_text;
-  const char *initial_prompt; /* or NULL */
+  const char *initial_prompt;    /* or NULL */
+  gboolean carry_initial_prompt; /* to all windows, not only until the history
+                                  * has pushed it out */
 } NpuTranscriptOptions;
 
-/* @source and @tokenizer are kept, by reference the latter. */
+/* A window with less audio has no text. */
+#define NPU_MIN_WINDOW_NS 100000000
+
+/* @source, @tokenizer and @options are kept, by reference the second, by copy
+ * the others; what @source calls must outlive the transcript. */
 NPU_API NpuTranscript *npu_transcript_new (const NpuLogitsSource *source,
     NpuTokenizer *tokenizer, const NpuTranscriptOptions *options);
 NPU_API void npu_transcript_free (NpuTranscript *transcript);
@@ -49,12 +55,18 @@ NPU_API void npu_transcript_reset (NpuTranscript *transcript);
  * @window: number of the window in the source, set before
  * @start: of the window in the stream, ns
  * @duration: of its real audio, ns
- * @decoded: (out) (optional): what was decoded; clear it
+ * @func: called for each segment, before this returns
+ * @decoded: (out) (optional): what was decoded; clear it. Without tokens and
+ *   text where the window is shorter than NPU_MIN_WINDOW_NS
  * @used_until: (out): the stream's time up to which the window is used up:
  *   at least 10 ms after @start, at most start + duration
  *
  * Decodes a window and gives its segments, in order, none before the end of
- * the last, none past the window's audio.
+ * the last, none past the window's audio. The language of the first window with
+ * speech is that of all that follow.
+ *
+ * Returns: %FALSE with @error set as npu_decode_window() says; the transcript
+ *   is as it was before
  */
 NPU_API gboolean npu_transcript_add_window (NpuTranscript *transcript,
     guint window, guint64 start, guint64 duration, NpuSegmentFunc func,
