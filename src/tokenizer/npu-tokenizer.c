@@ -81,6 +81,72 @@ npu_tokenizer_new_of_file (guint n_vocab, const char *location, GError **error)
   return vocabulary ? npu_tokenizer_new_of_vocabulary (vocabulary) : NULL;
 }
 
+/* A ggml file's own words; there are some. */
+static NpuVocabulary *
+read_words (NpuModel *model, const NpuSpecialTokens *special, GError **error)
+{
+  g_autoptr (NpuVocabulary) vocabulary =
+      npu_vocabulary_new (special, npu_model_get_location (model));
+  const guint n_words = npu_model_get_n_words (model);
+
+  for (guint id = 0; id < n_words; id++) {
+    gsize n;
+    const guint8 *bytes = npu_model_get_word (model, id, &n);
+
+    if (!npu_vocabulary_add (vocabulary, id, bytes, n, error))
+      return NULL;
+  }
+  if (!npu_vocabulary_finish (vocabulary, error))
+    return NULL;
+  return g_steal_pointer (&vocabulary);
+}
+
+/* Of a ggml file that is not the model's. */
+static NpuVocabulary *
+read_words_of (
+    const char *location, const NpuSpecialTokens *special, GError **error)
+{
+  g_autoptr (NpuModel) model = npu_model_open (location, error);
+
+  return model ? read_words (model, special, error) : NULL;
+}
+
+static NpuVocabulary *
+find_vocabulary (NpuModel *model, const char *location,
+    const NpuSpecialTokens *special, GError **error)
+{
+  if (location && npu_vocabulary_is_ggml (location))
+    return read_words_of (location, special, error);
+  if (location)
+    return npu_vocabulary_open (special, location, error);
+  if (npu_model_get_n_words (model) > 0)
+    return read_words (model, special, error);
+  if (model->synthetic)
+    return npu_vocabulary_new_synthetic (
+        special, npu_model_get_location (model));
+  return npu_vocabulary_open_beside (
+      special, npu_model_get_location (model), error);
+}
+
+NpuTokenizer *
+npu_tokenizer_new (NpuModel *model, const char *location, GError **error)
+{
+  const guint n_vocab = npu_model_get_config (model)->n_vocab;
+  NpuSpecialTokens special;
+  NpuVocabulary *vocabulary;
+
+  if (n_vocab == 0) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
+        "the model '%s' has an encoder only: for text take a whole one",
+        npu_model_get_location (model));
+    return NULL;
+  }
+  if (!npu_special_tokens_init_or_fail (&special, n_vocab, error))
+    return NULL;
+  vocabulary = find_vocabulary (model, location, &special, error);
+  return vocabulary ? npu_tokenizer_new_of_vocabulary (vocabulary) : NULL;
+}
+
 NpuTokenizer *
 npu_tokenizer_ref (NpuTokenizer *tokenizer)
 {

@@ -35,14 +35,16 @@ NPU_API gboolean npu_special_tokens_init (
 
 /**
  * npu_tokenizer_new:
- * @model: its decoder's n_vocab decides about the special tokens; a ggml
- *   file's own vocabulary is used where @location is %NULL
+ * @model: its decoder's n_vocab decides about the special tokens
  * @location: (nullable): tokenizer.json, vocab.json, vocabulary.txt or .json,
- *   *.tiktoken or a ggml file; %NULL looks inside the model and beside it
+ *   *.tiktoken, a ggml file, or a folder that has one of the first five; %NULL
+ *   looks inside the model and beside it, there for NAME-tokenizer.json too,
+ *   where the model's name begins with NAME. Told by content, not by name
  *
  * Returns: (transfer full): a tokenizer, or %NULL with @error set: NOT_FOUND
  *   names all that was looked for; FORMAT where the file and the model differ
- *   in count.
+ *   in count
+ *   or in where special tokens are, or where n_vocab is none of Whisper's.
  */
 NPU_API NpuTokenizer *npu_tokenizer_new (
     NpuModel *model, const char *location, GError **error);

@@ -42,6 +42,21 @@ fail_errno (const char *path, const char *what, int code, GError **error)
   return FALSE;
 }
 
+gboolean
+npu_vocabulary_is_ggml (const char *location)
+{
+  const int fd = open (location, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  char magic[4];
+  gboolean is_ggml;
+
+  if (fd < 0)
+    return FALSE;
+  is_ggml = read (fd, magic, sizeof magic) == sizeof magic &&
+            memcmp (magic, "lmgg", sizeof magic) == 0;
+  close (fd);
+  return is_ggml;
+}
+
 static gboolean
 read_all (int fd, const char *path, char *bytes, gsize n, GError **error)
 {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "model/json-reader.h"
+#include "base/json-reader.h"
 #include "npu-error.h"
 
 typedef struct {
@@ -18,56 +18,6 @@ typedef struct {
 
 /* Called at the value of reader->key; reads it. */
 typedef gboolean (*MemberFunc) (Reader *reader, gpointer data, GError **error);
-
-static char
-peek (Reader *reader)
-{
-  NpuJson *json = &reader->json;
-
-  npu_json_offset (json); /* steps over white space */
-  return json->at < json->end ? *json->at : '\0';
-}
-
-/* Steps over what is no string, object or array. */
-static gboolean
-skip_plain (Reader *reader, GError **error)
-{
-  NpuJson *json = &reader->json;
-  const char *first = json->at;
-
-  while (json->at < json->end &&
-         (g_ascii_isalnum (*json->at) || memchr ("+-.", *json->at, 3)))
-    json->at++;
-  return json->at > first || npu_json_expect (json, '"', error);
-}
-
-/* Steps over a value of any kind, without recursion: brackets need only be
- * counted, since what is inside does not matter. */
-static gboolean
-skip_value (Reader *reader, GError **error)
-{
-  guint depth = 0;
-
-  do {
-    const char c = peek (reader);
-
-    if (c == '{' || c == '[') {
-      depth++;
-      reader->json.at++;
-    } else if (depth > 0 && (c == '}' || c == ']')) {
-      depth--;
-      reader->json.at++;
-    } else if (depth > 0 && (c == ',' || c == ':')) {
-      reader->json.at++;
-    } else if (c == '"') {
-      if (!npu_json_string (&reader->json, reader->text, error))
-        return FALSE;
-    } else if (!skip_plain (reader, error)) {
-      return FALSE;
-    }
-  } while (depth > 0);
-  return TRUE;
-}
 
 static gboolean
 read_object (Reader *reader, MemberFunc func, gpointer data, GError **error)
@@ -102,7 +52,7 @@ read_model_member (Reader *reader, gpointer data, GError **error)
 {
   if (strcmp (reader->key->str, "vocab") == 0)
     return read_object (reader, read_entry, NULL, error);
-  return skip_value (reader, error);
+  return npu_json_skip (&reader->json, error);
 }
 
 typedef struct {
@@ -119,7 +69,7 @@ read_added_member (Reader *reader, gpointer data, GError **error)
     return npu_json_uint (&reader->json, &added->id, error);
   if (strcmp (reader->key->str, "content") == 0)
     return npu_json_string (&reader->json, added->content, error);
-  return skip_value (reader, error);
+  return npu_json_skip (&reader->json, error);
 }
 
 /* Special tokens by name: they only have to be where the model has them. */
@@ -151,7 +101,7 @@ read_added_tokens (Reader *reader, GError **error)
 static gboolean
 read_top_member (Reader *reader, gpointer data, GError **error)
 {
-  const char next = peek (reader);
+  const char next = npu_json_peek (&reader->json);
 
   if (g_ascii_isdigit (next))
     return read_entry (reader, data, error);
@@ -159,7 +109,7 @@ read_top_member (Reader *reader, gpointer data, GError **error)
     return read_object (reader, read_model_member, NULL, error);
   if (next == '[' && strcmp (reader->key->str, "added_tokens") == 0)
     return read_added_tokens (reader, error);
-  return skip_value (reader, error);
+  return npu_json_skip (&reader->json, error);
 }
 
 static gboolean
@@ -191,7 +141,7 @@ npu_vocabulary_read_json (
       {.file = vocabulary->file, .start = text, .at = text, .end = text + n},
       key, scratch};
 
-  return (peek (&reader) == '['
+  return (npu_json_peek (&reader.json) == '['
                  ? read_list (&reader, error)
                  : read_object (&reader, read_top_member, NULL, error)) &&
          npu_json_finish (&reader.json, error);

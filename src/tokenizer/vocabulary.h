@@ -64,11 +64,18 @@ gboolean npu_vocabulary_is_tiktoken (const char *text, gsize n);
 gboolean npu_vocabulary_read (
     NpuVocabulary *vocabulary, const char *text, gsize n, GError **error);
 
+/* A ggml file, which begins with "lmgg": it is read as a model. */
+gboolean npu_vocabulary_is_ggml (const char *location);
+
 /* A file, or a folder that holds one. */
 NpuVocabulary *npu_vocabulary_open (
     const NpuSpecialTokens *special, const char *location, GError **error);
-/* In the model's file, or beside it. */
+/* Beside the model's file, or in its folder. */
 NpuVocabulary *npu_vocabulary_open_beside (const NpuSpecialTokens *special,
     const char *model_location, GError **error);
+
+/* Whole: all bytes, then made-up words. */
+NpuVocabulary *npu_vocabulary_new_synthetic (
+    const NpuSpecialTokens *special, const char *name);
 
 G_END_DECLS

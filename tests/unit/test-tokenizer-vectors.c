@@ -11,14 +11,20 @@
 #include "test-vectors.h"
 #include "tokenizer/tokenizer-private.h"
 
+/* Files, or a model and the vocabulary that belongs to it. */
 static const struct {
   const char *name, *path;
   guint n_vocab;
+  gboolean is_model;
 } sources[] = {
-    {"gpt2.tiktoken", "models/assets/gpt2.tiktoken", 51864},
-    {"tokenizer.json", "models/whisper-tiny.en-tokenizer.json", 51864},
-    {"multilingual.tiktoken", "models/assets/multilingual.tiktoken", 51865},
-    {"multilingual.tiktoken-v3", "models/assets/multilingual.tiktoken", 51866},
+    {"gpt2.tiktoken", "models/assets/gpt2.tiktoken", 51864, FALSE},
+    {"tokenizer.json", "models/whisper-tiny.en-tokenizer.json", 51864, FALSE},
+    {"multilingual.tiktoken", "models/assets/multilingual.tiktoken", 51865,
+        FALSE},
+    {"multilingual.tiktoken-v3", "models/assets/multilingual.tiktoken", 51866,
+        FALSE},
+    {"ggml", "models/ggml-base-q8_0.bin", 51865, TRUE},
+    {"beside", "models/whisper-tiny.en-f16.safetensors", 51864, TRUE},
 };
 
 static NpuTokenizer *
@@ -30,7 +36,14 @@ open_source (guint i)
 
   if (!path)
     return NULL;
-  tokenizer = npu_tokenizer_new_of_file (sources[i].n_vocab, path, &error);
+  if (sources[i].is_model) {
+    g_autoptr (NpuModel) model = npu_model_open (path, &error);
+
+    g_assert_no_error (error);
+    tokenizer = npu_tokenizer_new (model, NULL, &error);
+  } else {
+    tokenizer = npu_tokenizer_new_of_file (sources[i].n_vocab, path, &error);
+  }
   g_assert_no_error (error);
   return tokenizer;
 }

@@ -413,6 +413,25 @@ test_no_files (void)
   g_unlink (fifo);
 }
 
+static void
+test_synthetic (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuModel) model = npu_model_open ("synthetic:tiny", &error);
+  g_autoptr (NpuTokenizer) tokenizer = NULL;
+  g_autoptr (GArray) tokens = g_array_new (FALSE, FALSE, sizeof (guint32));
+  g_autofree char *text = NULL;
+  gsize n;
+
+  g_assert_no_error (error);
+  tokenizer = npu_tokenizer_new (model, NULL, &error);
+  g_assert_no_error (error);
+  npu_tokenizer_encode (tokenizer, " bakedo, x", -1, tokens);
+  text = npu_tokenizer_decode (
+      tokenizer, (guint32 *) tokens->data, tokens->len, &n);
+  g_assert_cmpstr (text, ==, " bakedo, x");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -442,6 +461,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/places", test_places);
   g_test_add_func ("/tokenizer/named-place", test_named_place);
   g_test_add_func ("/tokenizer/no-files", test_no_files);
+  g_test_add_func ("/tokenizer/synthetic", test_synthetic);
 
   failed = g_test_run ();
   g_rmdir (folder);
