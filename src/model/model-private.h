@@ -137,6 +137,11 @@ guint npu_tensor_spec_shape (
  * decoder_error. */
 gboolean npu_model_resolve (NpuModel *model, GError **error);
 
+/* What config.json in @folder says, if it is there and about this model, must
+ * be what can be computed; in a checkout of Hugging Face it is about it. */
+gboolean npu_model_check_config (
+    NpuModel *model, const char *folder, gboolean is_checkout, GError **error);
+
 /* Fills the model's table and config; @size: "tiny", "base"… */
 gboolean npu_synthetic_read (NpuModel *model, const char *size, GError **error);
 

@@ -1,13 +1,10 @@
-/* Opens models: tells what is at the location, hands it to a reader and
- * resolves its parts.
+/* Models in memory: references, and parts as others see them.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "model-private.h"
 
 #include <string.h>
-
-#define SYNTHETIC_PREFIX "synthetic:"
 
 NpuModel *
 npu_model_new (const char *location, const char *name)
@@ -161,78 +158,4 @@ npu_model_get_word (NpuModel *model, guint i, gsize *n)
   begin = i ? ggml->word_ends[i - 1] : 0;
   *n = ggml->word_ends[i] - begin;
   return ggml->words ? ggml->words + begin : (const guint8 *) "";
-}
-
-/* --- opening ---------------------------------------------------------------
- */
-
-/* Reads @file, which the model takes, into the table. */
-static gboolean
-read_file (NpuModel *model, NpuTensorFile *file, GError **error)
-{
-  NpuModelPrivate *priv = model->priv;
-
-  g_ptr_array_add (priv->table->files, file);
-  switch (npu_tensor_file_tell_format (file, error)) {
-    case NPU_FORMAT_SAFETENSORS:
-      return npu_safetensors_read (priv->table, file, error);
-    case NPU_FORMAT_GGML:
-      return npu_ggml_read (priv->table, file, &priv->ggml, error);
-    default:
-      return FALSE;
-  }
-}
-
-static NpuModel *
-open_file (const char *location, NpuTensorFile *file, GError **error)
-{
-  g_autoptr (NpuModel) model =
-      npu_model_new (location, npu_tensor_file_get_name (file));
-
-  if (!read_file (model, file, error) || !npu_model_resolve (model, error))
-    return NULL;
-  return g_steal_pointer (&model);
-}
-
-NpuModel *
-npu_model_open_bytes (GBytes *bytes, const char *file, GError **error)
-{
-  return open_file (file, npu_tensor_file_new_for_bytes (bytes, file), error);
-}
-
-static NpuModel *
-open_synthetic (const char *location, GError **error)
-{
-  g_autofree char *name = g_utf8_make_valid (location, -1);
-  g_autoptr (NpuModel) model = npu_model_new (location, name);
-
-  model->synthetic = TRUE;
-  if (!npu_synthetic_read (model, name + strlen (SYNTHETIC_PREFIX), error) ||
-      !npu_model_resolve (model, error))
-    return NULL;
-  return g_steal_pointer (&model);
-}
-
-static NpuModel *
-open_new (const char *location, GError **error)
-{
-  NpuTensorFile *file;
-
-  if (g_str_has_prefix (location, SYNTHETIC_PREFIX))
-    return open_synthetic (location, error);
-  file = npu_tensor_file_open (location, error);
-  return file ? open_file (location, file, error) : NULL;
-}
-
-NpuModel *
-npu_model_open (const char *location, GError **error)
-{
-  NpuModel *model;
-
-  g_return_val_if_fail (location != NULL, NULL);
-  model = npu_model_cache_find (location);
-  if (model)
-    return model;
-  model = open_new (location, error);
-  return model ? npu_model_cache_add (model) : NULL;
 }

@@ -80,10 +80,12 @@ npu_tensor_file_tell_format (NpuTensorFile *file, GError **error)
     return NPU_FORMAT_UNKNOWN;
   if (n >= 4 && memcmp (head, "lmgg", 4) == 0)
     return NPU_FORMAT_GGML; /* 0x67676d6c, little-endian */
+  /* First: as the length of a safetensors header these would be far too
+   * much. */
+  if (n >= 2 && head[0] == '{' && head[1] && strchr (" \t\r\n\"", head[1]))
+    return NPU_FORMAT_JSON;
   if (n >= 9 && head[8] == '{')
     return NPU_FORMAT_SAFETENSORS;
-  if (n >= 2 && head[0] == '{' && strchr (" \t\r\n\"", head[1]) && head[1])
-    return NPU_FORMAT_JSON;
   fail_unknown (head, n, file, error);
   return NPU_FORMAT_UNKNOWN;
 }

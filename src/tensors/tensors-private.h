@@ -123,6 +123,16 @@ void npu_ggml_header_clear (NpuGgmlHeader *header);
 gboolean npu_ggml_read (NpuTensorTable *table, NpuTensorFile *file,
     NpuGgmlHeader *header, GError **error);
 
+/* An index of shards, which are in @folder, and the shards: their files are
+ * added to the table's. NULL is no folder, and fails. */
+gboolean npu_shards_read (NpuTensorTable *table, NpuTensorFile *file,
+    const char *folder, GError **error);
+
+/* The whole of a file of at most @max bytes of UTF-8, with a NUL after it:
+ * (transfer full), or NULL. */
+char *npu_tensor_file_read_text (
+    NpuTensorFile *file, gsize max, GError **error);
+
 /* What a file is, told by its first bytes. */
 typedef enum {
   NPU_FORMAT_UNKNOWN,

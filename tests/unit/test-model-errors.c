@@ -47,7 +47,7 @@ test_not_a_regular_file (void)
   g_autofree char *fifo = g_build_filename (folder, "fifo", NULL);
 
   g_assert_cmpint (mkfifo (fifo, 0600), ==, 0);
-  expect_location (folder, NPU_ERROR_OPEN, "not a regular file");
+  expect_location (folder, NPU_ERROR_NOT_FOUND, "no model.safetensors");
   expect_location (fifo, NPU_ERROR_OPEN, "not a regular file");
   expect_location ("/dev/zero", NPU_ERROR_OPEN, "not a regular file");
   g_unlink (fifo);
