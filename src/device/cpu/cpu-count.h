@@ -8,8 +8,11 @@
 
 G_BEGIN_DECLS
 
-/* CPUs of this process's affinity mask, less where a cgroup (v2) limits its
- * CPU time to fewer; at least 1. */
+/* CPUs of this process's affinity mask, which taskset and cpusets narrow, less
+ * where a cgroup (v1 or v2) limits its CPU time to fewer; at least 1. */
 guint cpu_count (void);
+
+/* The same of @n_allowed CPUs, with /proc and /sys below the folder @root. */
+guint cpu_count_with_quotas (guint n_allowed, const char *root);
 
 G_END_DECLS
