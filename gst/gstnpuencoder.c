@@ -330,6 +330,12 @@ gst_npu_encoder_sink_event (GstBaseTransform *base, GstEvent *event)
     case GST_EVENT_STREAM_START:
       self->model_is_told = FALSE;
       break;
+    case GST_EVENT_EOS:
+      /* While somebody still reads the bus. */
+      if (self->session)
+        gst_npu_encoder_session_check_trace (
+            self->session, GST_ELEMENT (self), TRUE);
+      break;
     case GST_EVENT_CAPS:
       return gst_npu_encoder_sink_caps (self, event);
     default:
@@ -446,6 +452,8 @@ gst_npu_encoder_transform (
   encoder = encode_window (self, inbuf, outbuf, &stats.npu, &report, &error);
   if (encoder) {
     publish_window (self, encoder, &stats, &report);
+    gst_npu_encoder_session_check_trace (
+        self->session, GST_ELEMENT (self), FALSE);
   } else if (g_error_matches (error, NPU_ERROR, NPU_ERROR_CANCELLED)) {
     result = GST_FLOW_FLUSHING;
   } else {

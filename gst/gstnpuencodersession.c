@@ -4,6 +4,7 @@
 #include "gstnpuencoder.h"
 #include "gstnpuencodererror.h"
 #include "gstnpuencoderfallback.h"
+#include "base/npu-output-file.h"
 
 #include <string.h>
 
@@ -102,11 +103,14 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
 }
 
 static NpuTrace *
-open_trace (GstElement *element, const char *location)
+open_trace (GstElement *element, const GstNpuEncoderSettings *settings)
 {
+  const char *location = settings->trace_location;
   g_autoptr (GError) error = NULL;
-  NpuTrace *trace = npu_trace_new (location, &error);
+  NpuTrace *trace = NULL;
 
+  if (npu_output_file_differs (location, settings->model, &error))
+    trace = npu_trace_new (location, &error);
   if (!trace)
     gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_WRITE,
         "property trace-location");
@@ -132,7 +136,7 @@ gst_npu_encoder_session_new (
     goto fail;
 
   if (settings->trace_location && *settings->trace_location) {
-    session->trace = open_trace (element, settings->trace_location);
+    session->trace = open_trace (element, settings);
     if (!session->trace)
       goto fail;
     npu_executor_set_trace (
@@ -145,6 +149,27 @@ fail:
   return NULL;
 }
 
+static void
+warn_of_trace (
+    GstNpuEncoderSession *session, GstElement *element, const GError *error)
+{
+  if (!session->trace_failed)
+    GST_ELEMENT_WARNING (element, RESOURCE, WRITE,
+        ("%s (property trace-location)", error->message), (NULL));
+  session->trace_failed = TRUE;
+}
+
+void
+gst_npu_encoder_session_check_trace (
+    GstNpuEncoderSession *session, GstElement *element, gboolean flush)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (session->trace && !(flush ? npu_trace_flush (session->trace, &error)
+                                : npu_trace_check (session->trace, &error)))
+    warn_of_trace (session, element, error);
+}
+
 void
 gst_npu_encoder_session_free (
     GstNpuEncoderSession *session, GstElement *element)
@@ -155,8 +180,7 @@ gst_npu_encoder_session_free (
   g_clear_pointer (&session->encoder, npu_encoder_free);
   g_clear_pointer (&session->cpu_encoder, npu_encoder_free);
   if (session->trace && !npu_trace_close (session->trace, &error))
-    GST_ELEMENT_WARNING (
-        element, RESOURCE, WRITE, ("%s", error->message), (NULL));
+    warn_of_trace (session, element, error);
   g_clear_pointer (&session->trace, npu_trace_free);
   g_clear_pointer (&session->device, npu_device_free);
   g_clear_pointer (&session->model, npu_model_unref);

@@ -14,8 +14,9 @@ G_BEGIN_DECLS
 typedef struct {
   NpuDevice *device;
   NpuEncoder *encoder;
-  NpuTrace *trace;  /* or NULL */
-  char *model_name; /* for people */
+  NpuTrace *trace;       /* or NULL */
+  gboolean trace_failed; /* and @element has said so; streaming thread */
+  char *model_name;      /* for people */
 
   /* Where the device may be replaced, see gstnpuencoderfallback.h: the model,
    * still open, and what its encoder on the CPU will be. Else NULL. */
@@ -38,6 +39,11 @@ GstNpuEncoderSession *gst_npu_encoder_session_new (
  * written. */
 void gst_npu_encoder_session_free (
     GstNpuEncoderSession *session, GstElement *element);
+
+/* In the streaming thread: has @element post a warning, once, where the trace
+ * could not be written; @flush: after all that there is of it was tried. */
+void gst_npu_encoder_session_check_trace (
+    GstNpuEncoderSession *session, GstElement *element, gboolean flush);
 
 /* From any thread, with the element's object lock: the window that is being
  * encoded, if any, ends with the launches in flight, and so does every one

@@ -4,46 +4,44 @@
  */
 #include "npu-trace.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "npu-clock.h"
-#include "npu-error.h"
+#include "base/npu-output-file.h"
 
 /* Events are written to the file in pieces of about this many bytes. */
 #define BUFFER_SIZE 65536
 
 struct _NpuTrace {
-  char *location;
   guint64 origin; /* ns of the clock that are 0 in the file */
   /* Guards all below. Not a GMutex: ThreadSanitizer does not know those. */
   pthread_mutex_t lock;
-  int fd;     /* -1 once closed */
-  int failed; /* errno of the first write that failed, or 0 */
+  NpuOutputFile *file; /* NULL once it is closed, or writing failed */
+  GError *failure;     /* of the first write that failed, or NULL */
   GString *buffer;
   GHashTable *lanes; /* name to thread id, from 1 */
 };
 
+/* With the lock. After a failure nothing is kept of the file. */
 static void
 flush (NpuTrace *trace)
 {
-  const char *data = trace->buffer->str;
-  gsize left = trace->buffer->len;
-
-  while (left > 0 && trace->failed == 0) {
-    gssize written = write (trace->fd, data, left);
-
-    if (written >= 0) {
-      data += written;
-      left -= (gsize) written;
-    } else if (errno != EINTR) {
-      trace->failed = errno;
-    }
-  }
+  if (trace->file && !npu_output_file_write (trace->file, trace->buffer->str,
+                         trace->buffer->len, &trace->failure))
+    g_clear_pointer (&trace->file, npu_output_file_abandon);
   g_string_truncate (trace->buffer, 0);
+}
+
+/* With the lock. */
+static gboolean
+report (NpuTrace *trace, GError **error)
+{
+  if (!trace->failure)
+    return TRUE;
+  g_propagate_prefixed_error (
+      error, g_error_copy (trace->failure), "there is no trace: ");
+  return FALSE;
 }
 
 static void
@@ -119,7 +117,7 @@ add_event (NpuTrace *trace, const char *lane, const char *stage,
   end = MAX (end, trace->origin) - trace->origin;
 
   pthread_mutex_lock (&trace->lock);
-  if (trace->fd >= 0 && trace->failed == 0) {
+  if (trace->file) {
     id = find_lane (trace, lane);
     g_string_append (buffer, ",\n{\"name\":");
     append_string (buffer, is_compute ? stage : category);
@@ -145,20 +143,17 @@ add_event (NpuTrace *trace, const char *lane, const char *stage,
 NpuTrace *
 npu_trace_new (const char *location, GError **error)
 {
-  int fd = open (location, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  NpuOutputFile *file = npu_output_file_open (location, error);
   NpuTrace *trace;
 
-  if (fd < 0) {
-    g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
-        "cannot write the trace '%s': %s", location, g_strerror (errno));
+  if (!file) {
+    g_prefix_error (error, "there can be no trace: ");
     return NULL;
   }
-
   trace = g_new0 (NpuTrace, 1);
-  trace->location = g_strdup (location);
   trace->origin = npu_clock_ns ();
   pthread_mutex_init (&trace->lock, NULL);
-  trace->fd = fd;
+  trace->file = file;
   trace->buffer = g_string_sized_new (BUFFER_SIZE + 1024);
   trace->lanes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   /* Every later event begins with the comma after the one before. */
@@ -169,26 +164,44 @@ npu_trace_new (const char *location, GError **error)
 }
 
 gboolean
-npu_trace_close (NpuTrace *trace, GError **error)
+npu_trace_flush (NpuTrace *trace, GError **error)
 {
-  int failed = 0;
+  gboolean done;
 
   pthread_mutex_lock (&trace->lock);
-  if (trace->fd >= 0) {
-    g_string_append (trace->buffer, "\n]\n");
-    flush (trace);
-    if (close (trace->fd) < 0 && trace->failed == 0)
-      trace->failed = errno;
-    trace->fd = -1;
-    failed = trace->failed;
-  }
+  flush (trace);
+  done = report (trace, error);
   pthread_mutex_unlock (&trace->lock);
+  return done;
+}
 
-  if (failed == 0)
-    return TRUE;
-  g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-      "the trace '%s' is incomplete: %s", trace->location, g_strerror (failed));
-  return FALSE;
+gboolean
+npu_trace_check (NpuTrace *trace, GError **error)
+{
+  gboolean done;
+
+  pthread_mutex_lock (&trace->lock);
+  done = report (trace, error);
+  pthread_mutex_unlock (&trace->lock);
+  return done;
+}
+
+gboolean
+npu_trace_close (NpuTrace *trace, GError **error)
+{
+  gboolean done;
+
+  pthread_mutex_lock (&trace->lock);
+  g_string_append (trace->buffer, "\n]\n");
+  flush (trace);
+  if (trace->file) {
+    npu_output_file_close (trace->file, &trace->failure);
+    trace->file = NULL;
+  }
+  done = report (trace, error);
+  g_clear_error (&trace->failure);
+  pthread_mutex_unlock (&trace->lock);
+  return done;
 }
 
 void
@@ -200,7 +213,6 @@ npu_trace_free (NpuTrace *trace)
   pthread_mutex_destroy (&trace->lock);
   g_string_free (trace->buffer, TRUE);
   g_hash_table_unref (trace->lanes);
-  g_free (trace->location);
   g_free (trace);
 }
 
@@ -208,7 +220,7 @@ void
 npu_trace_add_lane (NpuTrace *trace, const char *lane)
 {
   pthread_mutex_lock (&trace->lock);
-  if (trace->fd >= 0)
+  if (trace->file)
     find_lane (trace, lane);
   pthread_mutex_unlock (&trace->lock);
 }

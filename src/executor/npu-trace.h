@@ -25,17 +25,23 @@ typedef struct _NpuTrace NpuTrace;
  * npu_trace_new:
  * @location: file to write, replaced if it exists
  *
- * The file is valid JSON after npu_trace_close(). Before, whole events reach
- * it from time to time, so that all it lacks is the end of the array, which
- * Perfetto does without.
+ * The file is in its place, and valid JSON, after npu_trace_close(); before,
+ * what was there stays. What is no regular file is written to as it is: whole
+ * events reach a FIFO from time to time, and one that nobody reads is an error.
  *
  * Returns: (transfer full): a trace, or %NULL with @error set (OPEN).
  */
 NPU_API NpuTrace *npu_trace_new (const char *location, GError **error);
 
-/* Ends the file and closes it; what is added later is dropped. Returns %FALSE
- * with @error set (FAILED) where not everything could be written (disk full);
- * closing again has nothing to report. */
+/* %FALSE with @error set (FAILED) once something could not be written (disk
+ * full): then there will be no trace. flush writes what there is first.
+ * Thread-safe. */
+NPU_API gboolean npu_trace_check (NpuTrace *trace, GError **error);
+NPU_API gboolean npu_trace_flush (NpuTrace *trace, GError **error);
+
+/* Ends the file and puts it into its place; what is added later is dropped.
+ * Returns %FALSE with @error set as npu_trace_check() does; closing again has
+ * nothing to report. */
 NPU_API gboolean npu_trace_close (NpuTrace *trace, GError **error);
 /* Closes without looking at errors, if not closed, and frees. */
 NPU_API void npu_trace_free (NpuTrace *trace);

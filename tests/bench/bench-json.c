@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "base/npu-output-file.h"
 
 char *
 bench_cpu_name (void)
@@ -155,8 +156,7 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   add_text (out, "device", bench->device->name);
   add_text (out, "precision", result->precision);
   if (is_cpu)
-    add_count (out, "threads",
-        options->threads ? options->threads : g_get_num_processors ());
+    add_count (out, "threads", bench_n_workers (bench->device));
   add_count (out, "depth", result->depth);
   add_count (out, "batch_size", result->batch);
   add_count (out, "latency_us", options->latency_us);
@@ -197,6 +197,6 @@ bench_write_json (const Bench *bench, GError **error)
   for (guint i = 0; i < bench->results->len; i++)
     add_result (out, bench, &g_array_index (bench->results, BenchResult, i));
   g_string_append (out, "\n]}\n");
-  return g_file_set_contents (
-      bench->options.json, out->str, (gssize) out->len, error);
+  return npu_output_file_write_all (
+      bench->options.json, out->str, out->len, error);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "base/npu-output-file.h"
 
 static int
 compare_guint (gconstpointer a, gconstpointer b)
@@ -63,6 +64,46 @@ check_range (const char *name, int value, int min, int max, GError **error)
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
       "--%s is %d; it must be from %d to %d", name, value, min, max);
   return FALSE;
+}
+
+/* Before anything is measured: a file that can be written, and is none of the
+ * others. To open a FIFO and close it would end its reader. */
+static gboolean
+check_output (const char *path, const char *const *others, GError **error)
+{
+  NpuOutputFile *file;
+
+  for (; *others; others++)
+    if (strcmp (path, *others) == 0) {
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+          "'%s' is asked for twice; every output needs a file of its own",
+          path);
+      return FALSE;
+    } else if (!npu_output_file_differs (path, *others, error)) {
+      return FALSE;
+    }
+  if (g_file_test (path, G_FILE_TEST_EXISTS) &&
+      !g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    return TRUE;
+  file = npu_output_file_open (path, error);
+  npu_output_file_abandon (file);
+  return file != NULL;
+}
+
+static gboolean
+check_outputs (const BenchOptions *options, GError **error)
+{
+  const char *const outputs[] = {options->json, options->trace, options->svg};
+  const char *others[G_N_ELEMENTS (outputs) + 2] = {options->model};
+  guint n_others = 1;
+
+  for (guint i = 0; i < G_N_ELEMENTS (outputs); i++)
+    if (outputs[i]) {
+      if (!check_output (outputs[i], others, error))
+        return FALSE;
+      others[n_others++] = outputs[i];
+    }
+  return TRUE;
 }
 
 static const char summary[] =
@@ -162,7 +203,7 @@ bench_options_parse (
         npu_precision_to_string (options->precision));
     return FALSE;
   }
-  return TRUE;
+  return check_outputs (options, error);
 }
 
 void

@@ -205,8 +205,7 @@ sequential_of (const Bench *bench, guint first, const BenchResult *best)
 static void
 print_limit (const Bench *bench, const BenchResult *sequential)
 {
-  const guint n_workers =
-      bench->options.threads ? bench->options.threads : g_get_num_processors ();
+  const guint n_workers = bench_n_workers (bench->device);
   const double host = sequential->dma_write_ms + sequential->dma_read_ms;
   const double compute = sequential->compute_ms;
 

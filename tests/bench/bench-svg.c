@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "npu-error.h"
+#include "base/npu-output-file.h"
 
 #define LEFT 84
 #define RIGHT 24
@@ -356,7 +357,7 @@ bench_svg_draw (
     drawing.shades = g_hash_table_new (g_str_hash, g_str_equal);
     draw_all (&drawing, title);
     g_hash_table_unref (drawing.shades);
-    done = g_file_set_contents (svg, out->str, (gssize) out->len, error);
+    done = npu_output_file_write_all (svg, out->str, out->len, error);
   }
   timeline_clear (&timeline);
   return done;

@@ -9,6 +9,7 @@
 
 #include "bench-svg.h"
 #include "bench.h"
+#include "base/npu-output-file.h"
 
 #define MAX_WORKERS 64
 
@@ -92,17 +93,25 @@ choose (const Bench *bench)
   return chosen;
 }
 
+/* From the file @from, and that file to where it was asked for. */
 static gboolean
-draw (const Bench *bench, const BenchResult *chosen, const char *location,
+draw (const Bench *bench, const BenchResult *chosen, const char *from,
     GError **error)
 {
+  g_autofree char *text = NULL;
+  gsize size;
   const gboolean is_window = chosen->model != NULL;
   g_autofree char *title = g_strdup_printf (
       "%s, depth %u, %u tiles a launch, %s on %s",
       is_window ? bench->model_name : "blocks of loose tiles", chosen->depth,
       chosen->batch, chosen->precision, bench->device->description);
 
-  return bench_svg_draw (location, bench->options.svg, title, error);
+  if (!bench_svg_draw (from, bench->options.svg, title, error))
+    return FALSE;
+  return bench->options.trace == NULL ||
+         (g_file_get_contents (from, &text, &size, error) &&
+             npu_output_file_write_all (
+                 bench->options.trace, text, size, error));
 }
 
 gboolean
@@ -117,15 +126,13 @@ bench_trace (Bench *bench, GError **error)
       .tile_observer = note_tile,
       .tile_observer_data = &sink,
   };
-  const guint n_workers =
-      bench->options.threads ? bench->options.threads : g_get_num_processors ();
   g_autofree char *temporary = NULL;
   const char *location = bench->options.trace;
   BenchTraced traced = {0};
   NpuDevice *device;
   gboolean done = FALSE;
 
-  if (location == NULL) {
+  if (bench->options.svg != NULL) {
     int fd = g_file_open_tmp ("npuenc-bench-XXXXXX.json", &temporary, error);
 
     if (fd < 0)
@@ -141,7 +148,8 @@ bench_trace (Bench *bench, GError **error)
                      chosen->batch, &traced, error)
                : bench_tiles_traced (bench, device, chosen->depth,
                      chosen->batch, &traced, error);
-    done = done && run_traced (&traced, &sink, location, n_workers, error);
+    done = done && run_traced (&traced, &sink, location,
+                       bench_n_workers (device), error);
     if (traced.free != NULL)
       traced.free (traced.object);
   }
@@ -150,7 +158,7 @@ bench_trace (Bench *bench, GError **error)
   g_hash_table_unref (sink.names);
 
   if (done && bench->options.svg != NULL)
-    done = draw (bench, chosen, location, error);
+    done = draw (bench, chosen, temporary, error);
   if (temporary != NULL)
     g_unlink (temporary);
   return done;

@@ -86,6 +86,9 @@ struct _BenchConfig {
   guint n_lists;
 };
 
+/* Threads that compute on the CPU, for the device or beside it. */
+guint bench_n_workers (const NpuDevice *device);
+
 /* --- bench-options.c */
 gboolean bench_options_parse (
     BenchOptions *options, int *argc, char ***argv, GError **error);

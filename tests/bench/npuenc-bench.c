@@ -12,6 +12,12 @@
 /* The loose tiles of an NPU. */
 #define PROGRAM "attention_64x64"
 
+guint
+bench_n_workers (const NpuDevice *device)
+{
+  return device->host ? device->host->n_workers : device->n_workers;
+}
+
 static gboolean
 open_device (Bench *bench, GError **error)
 {
@@ -77,9 +83,7 @@ run_encoder (Bench *bench, GError **error)
   g_autofree char *title = NULL;
 
   if (bench->options.roofline) {
-    bench_peaks_measure (bench->options.threads ? bench->options.threads
-                                                : g_get_num_processors (),
-        &bench->peaks);
+    bench_peaks_measure (bench_n_workers (bench->device), &bench->peaks);
     bench->has_peaks = TRUE;
     bench_print_peaks (bench);
   }

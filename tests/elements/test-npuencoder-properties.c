@@ -4,6 +4,7 @@
  */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "encoder-rig.h"
@@ -339,6 +340,72 @@ test_trace_cannot_be_written (void)
       "/nonexistent/folder/trace.json", "property trace-location");
 }
 
+/* Not a hang. */
+static void
+test_trace_to_a_fifo_that_nobody_reads (void)
+{
+  g_autofree char *name = encoder_temp_file ();
+  g_autofree char *text =
+      g_strdup_printf ("model=" TINY " trace-location=%s", name);
+
+  g_unlink (name);
+  g_assert_cmpint (mkfifo (name, 0600), ==, 0);
+  check_start_fails (text, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_WRITE,
+      "nobody reads", "property trace-location");
+  g_unlink (name);
+}
+
+static void
+test_trace_is_not_the_model (void)
+{
+  NpuModel *model = small_model_new (TINY_N_MELS, 64, 1, 0);
+  g_autofree char *name = encoder_temp_file ();
+  g_autofree char *link_name = g_strconcat (name, "-link", NULL);
+  g_autofree char *text =
+      g_strdup_printf ("model=%s trace-location=%s", name, link_name);
+  g_autofree char *before = NULL;
+  g_autofree char *after = NULL;
+  gsize size, size_after;
+
+  test_model_write (model, name, TEST_MODEL_OPENAI, NPU_DTYPE_F16, NULL);
+  small_model_free (model);
+  g_assert_true (g_file_get_contents (name, &before, &size, NULL));
+  g_assert_cmpint (link (name, link_name), ==, 0);
+  check_start_fails (text, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+      "itself", "property trace-location");
+  g_assert_true (g_file_get_contents (name, &after, &size_after, NULL));
+  g_assert_cmpmem (before, size, after, size_after);
+  g_unlink (name);
+  g_unlink (link_name);
+}
+
+/* What cannot be written is told while somebody reads the bus, and once. */
+static void
+test_trace_on_a_full_disk (void)
+{
+  g_autoptr (EncoderRig) rig = NULL;
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!g_file_test ("/dev/full", G_FILE_TEST_EXISTS)) {
+    g_test_skip ("no /dev/full here to write to");
+    return;
+  }
+  rig = encoder_rig_new ("trace-location", "/dev/full", NULL);
+  gst_message_unref (encoder_pop_message (rig->bus, GST_MESSAGE_WARNING, 0));
+  encoder_rig_set_frames (rig, 20);
+  g_bytes_unref (encoder_rig_encode (rig, 20, 1));
+  gst_harness_push_event (rig->harness, gst_event_new_eos ());
+  message = encoder_pop_message (rig->bus, GST_MESSAGE_WARNING, 0);
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE);
+  g_assert_nonnull (strstr (error->message, "'/dev/full'"));
+  g_assert_nonnull (strstr (error->message, "property trace-location"));
+  gst_element_set_state (rig->element, GST_STATE_READY);
+  g_assert_null (encoder_pop_message (rig->bus, GST_MESSAGE_WARNING, 0));
+}
+
 static void
 test_synthetic_model_warns (void)
 {
@@ -429,6 +496,12 @@ main (int argc, char **argv)
   g_test_add_func ("/npuencoder/start/too-many-threads", test_too_many_threads);
   g_test_add_func ("/npuencoder/start/trace-cannot-be-written",
       test_trace_cannot_be_written);
+  g_test_add_func ("/npuencoder/start/trace-to-a-fifo-that-nobody-reads",
+      test_trace_to_a_fifo_that_nobody_reads);
+  g_test_add_func (
+      "/npuencoder/start/trace-is-not-the-model", test_trace_is_not_the_model);
+  g_test_add_func (
+      "/npuencoder/start/trace-on-a-full-disk", test_trace_on_a_full_disk);
   g_test_add_func (
       "/npuencoder/start/synthetic-model-warns", test_synthetic_model_warns);
   g_test_add_func ("/npuencoder/start/model-file-with-128-bands",

@@ -7,6 +7,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -182,6 +183,44 @@ def errors(folder):
         tap.expect(text, "npuenc-bench: ", answer)
 
 
+def outputs(folder):
+    fifo, path = folder / "fifo", folder / "out"
+    os.mkfifo(fifo)
+    for option in ("--json", "--trace", "--svg"):
+        text = tap.command(BENCH, "--tiles", "1", "--repeat", "1", option,
+                           fifo, status=1)
+        tap.expect(text, "npuenc-bench: ", "nobody reads it")
+    assert fifo.is_fifo(), "the FIFO was replaced"
+    text = tap.command(BENCH, "--json", path, "--svg", path, status=1)
+    tap.expect(text, "asked for twice")
+    path.write_text("a model")
+    (folder / "link").hardlink_to(path)
+    text = tap.command(BENCH, "--model", folder / "link", "--json", path,
+                       status=1)
+    tap.expect(text, str(path), "itself")
+    assert path.read_text() == "a model"
+
+    # A limit that is reached is an error, no signal, and leaves nothing.
+    text = tap.command("sh", "-c", 'ulimit -f 1; exec "$@"', "sh", BENCH,
+                       "--tiles", "9", "--repeat", "1", "--depths", "1,2,3,4",
+                       "--json", folder / "large", status=1)
+    tap.expect(text, "npuenc-bench: ", "File too large")
+    found = sorted(p.name for p in folder.iterdir())
+    assert found == ["fifo", "link", "out"], found
+
+
+def workers(folder):
+    """The workers that the device has, be they one a core or fewer."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        _, found = bench(folder, "--tiles", "2", "--depths", "1")
+    finally:
+        os.sched_setaffinity(0, cpus)
+    for r in found["results"]:
+        assert r["threads"] == 1, r
+
+
 def documented(folder):
     """--help names each option, and so does the page."""
     page = (tap.ROOT / "docs/npuenc-bench.md").read_text()
@@ -205,5 +244,7 @@ tap.run([
     ("a window can be drawn", in_folder(window_picture)),
     ("verbose: lines for each launch", in_folder(verbose)),
     ("wrong options are refused by name", in_folder(errors)),
+    ("outputs are whole or not at all", in_folder(outputs)),
+    ("threads are the device's workers", in_folder(workers)),
     ("its page names every option", in_folder(documented)),
 ])
