@@ -47,4 +47,9 @@ typedef enum {
 
 NPU_API GQuark npu_error_quark (void);
 
+/* Replaces what is not UTF-8 in the message of an error that was set: names of
+ * files, and words of them, go into messages as they are. @error may be NULL.
+ */
+void npu_error_make_valid (GError **error);
+
 G_END_DECLS

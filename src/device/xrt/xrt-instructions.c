@@ -189,9 +189,8 @@ check_stream (const XrtOverlay *overlay, const GArray *words, GError **error)
   return check_operations (overlay, words, error);
 }
 
-guint32 *
-xrt_overlay_read_instructions (
-    const XrtOverlay *overlay, gsize *n_words, GError **error)
+static guint32 *
+read_instructions (const XrtOverlay *overlay, gsize *n_words, GError **error)
 {
   g_autoptr (GArray) words = g_array_new (FALSE, FALSE, sizeof (guint32));
   g_autoptr (GError) cause = NULL;
@@ -215,4 +214,15 @@ xrt_overlay_read_instructions (
     return NULL;
   *n_words = words->len;
   return (guint32 *) g_array_free (g_steal_pointer (&words), FALSE);
+}
+
+guint32 *
+xrt_overlay_read_instructions (
+    const XrtOverlay *overlay, gsize *n_words, GError **error)
+{
+  guint32 *words = read_instructions (overlay, n_words, error);
+
+  if (!words)
+    npu_error_make_valid (error);
+  return words;
 }

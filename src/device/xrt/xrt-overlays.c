@@ -496,8 +496,8 @@ load_keys (const char *directory, const char *path, GError **error)
   return NULL;
 }
 
-XrtOverlays *
-xrt_overlays_read (const char *directory, GError **error)
+static XrtOverlays *
+read_directory (const char *directory, GError **error)
 {
   g_autoptr (XrtOverlays) overlays = NULL;
   g_autofree char *path = g_build_filename (directory, XRT_OVERLAYS_FILE, NULL);
@@ -526,6 +526,16 @@ xrt_overlays_read (const char *directory, GError **error)
     return NULL;
   }
   return g_steal_pointer (&overlays);
+}
+
+XrtOverlays *
+xrt_overlays_read (const char *directory, GError **error)
+{
+  XrtOverlays *overlays = read_directory (directory, error);
+
+  if (!overlays)
+    npu_error_make_valid (error);
+  return overlays;
 }
 
 void
