@@ -61,8 +61,9 @@ typedef struct {
 /* o[64] = the softmax's result of n_runs runs of keys, in their order. */
 void npu_attended_join (float *o, const NpuAttended *runs, int n_runs);
 
-/* y[k] = round (x / scale), returns the scale: the largest magnitude is 127
- * steps. Zeros where x is; NaN where x has one or an infinity. */
+/* y[k] = round (x / scale), k a multiple of NPU_FEW_DEPTH; returns the scale:
+ * the largest magnitude is 127 steps. Zeros where x is; NaN where x has one or
+ * an infinity. */
 float npu_few_quantize_s8 (int8_t *y, const float *x, int k);
 
 /* Fills the table for a CPU with exactly these flags. */

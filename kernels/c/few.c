@@ -163,19 +163,26 @@ npu_attended_join (float *o, const NpuAttended *runs, int n_runs)
     o[j] *= inverse;
 }
 
+/* 0, or a NaN where x[k] has one, or an infinity. */
+static float
+zero_of (const float *x, int k)
+{
+  float lanes[LANES] = {0};
+
+  for (int j = 0; j < k; j += LANES)
+    for (int i = 0; i < LANES; i++)
+      lanes[i] += x[j + i] * 0.0f;
+  for (int i = 1; i < LANES; i++)
+    lanes[0] += lanes[i];
+  return lanes[0];
+}
+
 float
 npu_few_quantize_s8 (int8_t *y, const float *x, int k)
 {
-  float largest = 0.0f, zero = 0.0f, inverse;
+  const float largest = npu_largest_magnitude (x, k), zero = zero_of (x, k);
+  float inverse;
 
-  for (int j = 0; j < k; j++) {
-    const float magnitude = fabsf (x[j]);
-
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  /* A NaN where x has one, or an infinity. */
-  for (int j = 0; j < k; j++)
-    zero += x[j] * 0.0f;
   if (largest < NPU_Q8_SMALLEST || zero != 0.0f) {
     memset (y, 0, (size_t) k);
     return zero;

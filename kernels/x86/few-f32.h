@@ -24,7 +24,9 @@ multiply_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
 {
   Vector acc[ROWS][COLUMNS] = {{{0}}};
 
-  for (int j = 0; j < k; j += LANES)
+  for (int j = 0; j < k; j += LANES) {
+    prefetch_ahead (weight, sizeof (float) * columns * (size_t) j,
+        (int) sizeof (float) * columns * LANES);
     for (int g = 0; g < columns; g++) {
       const Vector w = load_vector (weight + (size_t) g * k + j);
 
@@ -32,6 +34,7 @@ multiply_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
         acc[i][g] =
             fma_vector (load_vector (a + i * a_stride + j), w, acc[i][g]);
     }
+  }
   for (int i = 0; i < rows; i++) {
     const __m128 sums = sum_four_floats (acc[i]);
 

@@ -43,7 +43,9 @@ multiply_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
   for (int i = 0; i < rows; i++)
     for (int g = 0; g < COLUMNS; g++)
       acc[i][g] = (NpuInts){0};
-  for (int j = 0; j < k; j += STEP)
+  for (int j = 0; j < k; j += STEP) {
+    prefetch_ahead (
+        weight, (size_t) bytes * columns * j, bytes * columns * STEP);
     for (int g = 0; g < columns; g++) {
       const NpuVector w = load_weights (weight, (size_t) g * k + j, bytes);
 
@@ -51,6 +53,7 @@ multiply_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
         acc[i][g] =
             npu_dot_s16 (acc[i][g], npu_load_ints (a + i * a_stride + j), w);
     }
+  }
   for (int i = 0; i < rows; i++) {
     const __m128i sums = sum_four_ints (acc[i]);
 
@@ -138,6 +141,7 @@ dot_keys (int32_t *sums, const int16_t *q, const int8_t *k, int n_keys)
   for (int first = 0; first < n_keys; first += 4) {
     NpuInts acc[4];
 
+    prefetch_ahead (k, (size_t) first * DIM, 4 * DIM);
     for (int i = 0; i < 4; i++) {
       const int key = npu_min_int (first + i, n_keys - 1);
 
@@ -194,6 +198,7 @@ attend_s8 (NpuAttended *to, const int16_t *q, const int8_t *k,
   for (int i = 0; i < n_keys; i += 2) {
     const NpuVector pair = npu_broadcast_32 (weight + i);
 
+    prefetch_ahead (v, (size_t) i * DIM, 2 * DIM);
     for (int g = 0; g < 2 * DIM / STEP; g++)
       acc[g] = npu_dot_s16 (acc[g], pair, widen (v + i * DIM + g * STEP));
   }

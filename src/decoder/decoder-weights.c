@@ -28,14 +28,10 @@ typedef struct {
 static gpointer
 new_array (WeightsReader *reader, gsize n, gsize size)
 {
-  gpointer data = NULL;
+  gpointer data = decoder_arena_new (&reader->weights->arena, n, size);
 
-  if (n <= G_MAXSIZE / size && posix_memalign (&data, 64, MAX (n * size, 64)))
-    data = NULL;
   if (!data)
     reader->no_memory = TRUE;
-  else
-    g_ptr_array_add (reader->weights->arrays, data);
   return data;
 }
 
@@ -249,7 +245,7 @@ decoder_weights_new (
   weights->n_vocab = config->n_vocab;
   weights->product = product;
   weights->layers = g_new0 (DecoderLayer, weights->n_layers);
-  weights->arrays = g_ptr_array_new_with_free_func (free);
+  decoder_arena_init (&weights->arena);
 
   reader.weights = weights;
   reader.units = g_array_new (FALSE, FALSE, sizeof (WeightsUnit));
@@ -266,7 +262,7 @@ decoder_weights_free (DecoderWeights *weights)
 {
   if (!weights)
     return;
-  g_ptr_array_unref (weights->arrays);
+  decoder_arena_clear (&weights->arena);
   g_free (weights->layers);
   g_free (weights);
 }

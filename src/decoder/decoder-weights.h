@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "decoder-memory.h"
 #include "device/cpu/cpu-device.h"
 #include "model/npu-model.h"
 
@@ -45,7 +46,7 @@ typedef struct {
   float *positions;         /* [n_positions][d] */
 
   /*< private >*/
-  GPtrArray *arrays; /* of all memory */
+  DecoderArena arena;
 } DecoderWeights;
 
 /* Reads the weights and packs them, with the device's workers. NULL with @error

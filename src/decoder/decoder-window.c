@@ -41,8 +41,8 @@ allocate (DecoderWindows *windows, DecoderWindow *window, GError **error)
 
   if (window->memory)
     return TRUE;
-  if (posix_memalign (&window->memory, 64, size)) {
-    window->memory = NULL;
+  window->memory = decoder_memory_new (size);
+  if (!window->memory) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
         "no memory for the %" G_GSIZE_FORMAT
         " bytes of a window's keys and values",
