@@ -59,6 +59,31 @@ floats_to_half (guint16 *y, const float *x, gsize n)
     y[i] = to_half (x[i]);
 }
 
+/* Subnormals are whole numbers of 2^-24; a float's subnormals are not met, so
+ * that processors may be set to take them for zeros. */
+static inline float
+from_half (guint16 half)
+{
+  const guint32 sign = (guint32) (half & 0x8000u) << 16;
+  const guint32 magnitude = half & 0x7fffu;
+  guint32 bits = (magnitude << 13) + ((127u - 15u) << 23);
+
+  bits = magnitude >= F16_INFINITY ? magnitude << 13 | F32_INFINITY : bits;
+  bits = magnitude < 0x400u ? bits_of ((float) magnitude * 0x1p-24f) : bits;
+  return float_of (sign | bits);
+}
+
+void
+floats_from_half (float *y, const void *x, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    guint16 half;
+
+    memcpy (&half, (const guint8 *) x + i * sizeof half, sizeof half);
+    y[i] = from_half (half);
+  }
+}
+
 gsize
 floats_find_non_finite (const float *x, gsize n)
 {

@@ -13,6 +13,9 @@ G_BEGIN_DECLS
  * is too large becomes an infinity. */
 void floats_to_half (guint16 *y, const float *x, gsize n);
 
+/* y[n] = x[n], which is in IEEE half precision and need not be aligned. */
+void floats_from_half (float *y, const void *x, gsize n);
+
 /* Returns: the index of the first NaN or infinity in x[n]; n where all are
  * finite. */
 gsize floats_find_non_finite (const float *x, gsize n);

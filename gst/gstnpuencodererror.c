@@ -4,7 +4,17 @@
 #include "gstnpuencoder.h"
 #include "npu-error.h"
 
-#define GST_CAT_DEFAULT gst_npu_encoder_debug
+/* The element's own category, which has its factory's name. */
+static GstDebugCategory *
+category_of (GstElement *element)
+{
+  GstElementFactory *factory = gst_element_get_factory (element);
+  GstDebugCategory *category = NULL;
+
+  if (factory)
+    GST_DEBUG_CATEGORY_GET (category, GST_OBJECT_NAME (factory));
+  return category ? category : GST_CAT_DEFAULT;
+}
 
 static void
 translate (
@@ -66,7 +76,7 @@ gst_npu_encoder_post_error (GstElement *element, const GError *error,
   else
     text = g_strdup (error->message);
 
-  GST_ERROR_OBJECT (element, "%s", text);
+  GST_CAT_ERROR_OBJECT (category_of (element), element, "%s", text);
   gst_element_message_full (element, GST_MESSAGE_ERROR, domain, code, text,
       NULL, __FILE__, G_STRFUNC, __LINE__);
 }
@@ -81,7 +91,7 @@ gst_npu_encoder_post_warning (GstElement *element, const GError *error,
 
   translate (error, open_code, &domain, &code);
   text = g_strdup_printf ("%s. %s.", error->message, consequence);
-  GST_WARNING_OBJECT (element, "%s", text);
+  GST_CAT_WARNING_OBJECT (category_of (element), element, "%s", text);
   gst_element_message_full (element, GST_MESSAGE_WARNING, domain, code, text,
       NULL, __FILE__, G_STRFUNC, __LINE__);
 }

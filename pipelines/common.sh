@@ -43,12 +43,19 @@ need_file ()
 }
 
 # The options of every script; a script with others has a function own_option
-# that takes an option and its value.
+# that takes an option and its value, and own_flag for those without one.
 choice=''
 while [ $# -gt 0 ]; do
   case $1 in
     --help) usage; exit 0 ;;
-    -*) [ $# -ge 2 ] || die "$1 wants a value, or is no option; see --help." ;;
+    --) shift; break ;;
+    -*)
+      if command -v own_flag >/dev/null && own_flag "$1"; then
+        shift
+        continue
+      fi
+      [ $# -ge 2 ] || die "$1 wants a value, or is no option; see --help."
+      ;;
     *) break ;;
   esac
   case $1 in

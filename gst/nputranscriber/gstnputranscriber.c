@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:element-nputranscriber
+ * @title: nputranscriber
+ * @short_description: Speech to text by Whisper, in one element
+ *
+ * A bin of audioconvert, audioresample, whispermel, npuencoder and
+ * whisperdecoder: audio of any kind goes in, and text comes out, as
+ * whisperdecoder gives it. Recordings are its business: whispermel is in mode
+ * `follow` with `tail` `zero`, and there is no queue inside, so the windows are
+ * those of Whisper's own long form.
+ *
+ * It has the properties of the three elements under their names; those that
+ * several have, `model`, `device`, `threads`, `precision` and such, are set in
+ * all of them, and read from the last. `stats` are whisperdecoder's. The
+ * messages of the elements inside come through.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 filesrc location=talk.m4a ! decodebin !
+ * nputranscriber model=ggml-base.bin ! webvttenc ! filesink location=talk.vtt
+ * ]| Subtitles of a recording.
+ * |[
+ * gst-launch-1.0 -q filesrc location=talk.m4a ! decodebin !
+ * nputranscriber model=ggml-base.bin task=translate ! fdsink
+ * ]| Its text in English, on the terminal.
+ *
+ * Since: 1.0
+ */
+
+#include "gstnputranscriber.h"
+
+#include "gstnpuencoder.h"
+#include "gstwhispermel.h"
+#include "parentproperties.h"
+#include "whisperdecoder/gstwhisperdecoder.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_npu_transcriber_debug);
+#define GST_CAT_DEFAULT gst_npu_transcriber_debug
+
+enum { CONVERT, RESAMPLE, MEL, ENCODER, DECODER, N_CHILDREN };
+
+static const char *const factories[N_CHILDREN] = {"audioconvert",
+    "audioresample", "whispermel", "npuencoder", "whisperdecoder"};
+
+/* Of the elements that are ours. */
+#define OWN_CHILDREN(self) (&(self)->children[MEL])
+#define N_OWN_CHILDREN (N_CHILDREN - MEL)
+
+enum {
+  SIGNAL_RESET_STATS,
+  N_SIGNALS,
+};
+
+static guint signals[N_SIGNALS];
+
+struct _GstNpuTranscriber {
+  GstBin parent;
+
+  /* Owned by the bin; NULL from the first that could not be made. */
+  GstElement *children[N_CHILDREN];
+  const char *missing; /* name of that one, or NULL */
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("audio/x-raw"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("text/x-raw, format = (string) utf8; application/x-json"));
+
+#define gst_npu_transcriber_parent_class parent_class
+G_DEFINE_FINAL_TYPE (GstNpuTranscriber, gst_npu_transcriber, GST_TYPE_BIN)
+GST_ELEMENT_REGISTER_DEFINE (
+    nputranscriber, "nputranscriber", GST_RANK_NONE, GST_TYPE_NPU_TRANSCRIBER)
+
+/* --- properties --------------------------------------------------------- */
+
+static void
+gst_npu_transcriber_set_property (
+    GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (object);
+
+  if (!self->missing)
+    parent_properties_set (OWN_CHILDREN (self), N_OWN_CHILDREN, value, pspec);
+}
+
+static void
+gst_npu_transcriber_get_property (
+    GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (object);
+
+  if (!self->missing)
+    parent_properties_get (OWN_CHILDREN (self), N_OWN_CHILDREN, value, pspec);
+}
+
+static void
+gst_npu_transcriber_reset_stats (GstNpuTranscriber *self)
+{
+  if (self->missing)
+    return;
+  g_signal_emit_by_name (self->children[ENCODER], "reset-stats");
+  g_signal_emit_by_name (self->children[DECODER], "reset-stats");
+}
+
+/* --- states ------------------------------------------------------------- */
+
+static GstStateChangeReturn
+gst_npu_transcriber_change_state (
+    GstElement *element, GstStateChange transition)
+{
+  GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (element);
+
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY && self->missing) {
+    GST_ELEMENT_ERROR (self, CORE, MISSING_PLUGIN,
+        ("There is no element %s: install gstreamer1.0-plugins-base.",
+            self->missing),
+        (NULL));
+    return GST_STATE_CHANGE_FAILURE;
+  }
+  return GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+}
+
+/* --- the class ---------------------------------------------------------- */
+
+static void
+gst_npu_transcriber_class_init (GstNpuTranscriberClass *klass)
+{
+  /* What links the elements to each other is settled. */
+  static const char *const left_out[] = {"output-type", NULL};
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  guint id = 1;
+
+  GST_DEBUG_CATEGORY_INIT (
+      gst_npu_transcriber_debug, "nputranscriber", 0, "Speech to text");
+
+  object_class->set_property = gst_npu_transcriber_set_property;
+  object_class->get_property = gst_npu_transcriber_get_property;
+  /* The last child's first: its blurbs are those that a reader wants. */
+  id = parent_properties_install (
+      object_class, id, GST_TYPE_WHISPER_DECODER, left_out);
+  id = parent_properties_install (
+      object_class, id, GST_TYPE_NPU_ENCODER, left_out);
+  parent_properties_install (object_class, id, GST_TYPE_WHISPER_MEL, left_out);
+
+  /**
+   * GstNpuTranscriber::reset-stats:
+   *
+   * Starts the statistics of npuencoder and whisperdecoder anew.
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_RESET_STATS] = g_signal_new_class_handler ("reset-stats",
+      G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
+      G_CALLBACK (gst_npu_transcriber_reset_stats), NULL, NULL, NULL,
+      G_TYPE_NONE, 0);
+
+  element_class->change_state = gst_npu_transcriber_change_state;
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Speech to text",
+      "Filter/Converter/Audio/Text",
+      "Transcribes audio of any kind by a Whisper model, on an NPU or the CPU",
+      "gst-npuencoder maintainers");
+}
+
+/* A ghost of @child's pad; without a child, a pad that leads nowhere, so that
+ * the bin can be linked until its start says what is missing. */
+static void
+add_pad (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
+    GstElement *child, const char *name)
+{
+  g_autoptr (GstPadTemplate) made = gst_static_pad_template_get (pad_template);
+  GstPad *ghost;
+
+  if (child) {
+    g_autoptr (GstPad) target = gst_element_get_static_pad (child, name);
+
+    ghost = gst_ghost_pad_new_from_template (name, target, made);
+  } else {
+    ghost = gst_ghost_pad_new_no_target_from_template (name, made);
+  }
+  gst_element_add_pad (GST_ELEMENT (self), ghost);
+}
+
+static void
+gst_npu_transcriber_init (GstNpuTranscriber *self)
+{
+  GstElement **children = self->children;
+
+  for (guint i = 0; i < N_CHILDREN && !self->missing; i++) {
+    children[i] = gst_element_factory_make (factories[i], factories[i]);
+    if (children[i])
+      gst_bin_add (GST_BIN (self), children[i]);
+    else
+      self->missing = factories[i];
+  }
+  if (self->missing) {
+    add_pad (self, &sink_template, NULL, "sink");
+    add_pad (self, &src_template, NULL, "src");
+    return;
+  }
+
+  gst_element_link_many (children[CONVERT], children[RESAMPLE], children[MEL],
+      children[ENCODER], children[DECODER], NULL);
+  add_pad (self, &sink_template, children[CONVERT], "sink");
+  add_pad (self, &src_template, children[DECODER], "src");
+  gst_util_set_object_arg (G_OBJECT (children[MEL]), "mode", "follow");
+  gst_util_set_object_arg (G_OBJECT (children[MEL]), "tail", "zero");
+}

@@ -1,0 +1,62 @@
+/* The element's structure, for the files that it is made of.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "gstwhisperdecoder.h"
+#include "gstwhisperdecodersession.h"
+#include "gstwhisperdecoderstats.h"
+#include "statescaps.h"
+#include "textoutput.h"
+
+G_BEGIN_DECLS
+
+struct _GstWhisperDecoder {
+  GstBaseTransform parent;
+
+  GstPadActivateModeFunction activate_mode; /* the base class's */
+
+  /* Object lock. While `open` is set, from start() to stop(), only what is
+   * mutable in PLAYING changes, and the rest needs no lock. */
+  GstWhisperDecoderSettings settings;
+  gboolean open;
+  gboolean active;    /* the sink pad is, or is about to be */
+  gboolean cancelled; /* by a flush, or because the pad is not */
+
+  /* Object lock to change it, or to use it outside the streaming thread. */
+  GstWhisperDecoderSession *session;
+
+  /* Streaming thread. */
+  StatesFormat format; /* of the windows, as caps have it */
+  gboolean has_failed; /* to open a session, and has said so */
+  float *states;       /* the window's, where its buffer's will not do */
+  TextOutput output;
+  GstClockTime last_start; /* of the window before, or NONE */
+  GstClockTime next_start; /* of a window without a time */
+  GstSegment no_segment;   /* of time, where none has come */
+  guint32 segment_seqnum;
+  GstTagList *upstream_tags; /* of the stream, or NULL */
+  const char *language;      /* that the tags say, or NULL; static */
+
+  /* Object lock. Kept after stop(). */
+  GstWhisperDecoderStats totals;
+};
+
+/* --- gstwhisperdecodercaps.c */
+void gst_whisper_decoder_caps_install (GstBaseTransformClass *base_class);
+
+/* --- gstwhisperdecoderwindow.c */
+/* Takes the window of @inbuf: text goes to `output`, the message to the bus,
+ * and upstream is told how far the window is used up. */
+GstFlowReturn gst_whisper_decoder_take_window (
+    GstWhisperDecoder *self, GstBuffer *inbuf);
+
+/* Sends the stream's tags with the language, where that is another one. */
+void gst_whisper_decoder_tell_language (
+    GstWhisperDecoder *self, const char *language);
+/* (transfer full): @event, or one with the language in its place. */
+GstEvent *gst_whisper_decoder_keep_tags (
+    GstWhisperDecoder *self, GstEvent *event);
+
+G_END_DECLS

@@ -1,0 +1,47 @@
+/* What leaves whisperdecoder, in order: a buffer for each segment of text, and
+ * gaps that keep time moving between them.
+ *
+ * One thread at a time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "transcript/npu-transcript.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  GQueue items;          /* of GstBuffer and GstEvent */
+  GstClockTime position; /* up to which all is said; NONE before a window */
+  gboolean json;         /* buffers hold JSON objects, not plain text */
+} TextOutput;
+
+void text_output_init (TextOutput *output);
+
+/* Forgets what waits, and the time: after a flush or in a new stream. */
+void text_output_reset (TextOutput *output);
+
+/* A window begins at @start. Time that it jumps over is a gap; where it begins
+ * before the one before it, time begins anew. */
+void text_output_begin_window (
+    TextOutput *output, GstClockTime start, gboolean is_before);
+
+/* Appends a segment, clipped to @time; one that is outside of it is none.
+ * @language: (nullable): for JSON */
+void text_output_add (TextOutput *output, const NpuSegment *segment,
+    const GstSegment *time, const char *language);
+
+/* No text comes before @until any more. */
+void text_output_advance (TextOutput *output, GstClockTime until);
+
+/* Appends @event (transfer full). */
+void text_output_add_event (TextOutput *output, GstEvent *event);
+
+/* Pushes the events that are first on @pad, and returns (transfer full) the
+ * buffer behind them, or %NULL where nothing is left. */
+GstBuffer *text_output_pop (TextOutput *output, GstPad *pad);
+
+G_END_DECLS

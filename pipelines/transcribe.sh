@@ -1,0 +1,64 @@
+#!/bin/sh
+# Writes down what is said in recordings.
+#
+# usage: transcribe.sh [--model MODEL] [--format FORMAT] [--language CODE]
+#                      [--translate] [--out DIR] FILE...
+#
+#   FILE             any file that GStreamer decodes (wav, flac, mp3, m4a, mp4,
+#                    ...); its transcript is DIR/NAME.FORMAT, NAME without the
+#                    file's extension, and NAME-2 where that is taken by another
+#                    of the files
+#   --format FORMAT  txt, srt, vtt or json; default txt
+#   --language CODE  that is spoken, such as de; default: found out
+#   --translate      write English
+#   --words          times of words: not there yet
+#   --out DIR        folder to write to, made where it is missing; default .
+#
+# The model is loaded once, whatever the number of files. A file that fails does
+# not stop the others; the exit status is 1 then.
+#
+# example: transcribe.sh --format srt --out subtitles talk.m4a interview.mp3
+#
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+format=txt language='' out=. task='' words=''
+own_option ()
+{
+  case $1 in
+    --format) format=$2 ;;
+    --language) language=$2 ;;
+    --out) out=$2 ;;
+    *) return 1 ;;
+  esac
+}
+own_flag ()
+{
+  case $1 in
+    --translate) task=--translate ;;
+    --words) words=--words ;;
+    *) return 1 ;;
+  esac
+}
+. "$here/common.sh"
+
+[ -z "$words" ] || die "--words: times of words are not there yet; the times" \
+  "of segments are."
+[ $# -ge 1 ] || die "it takes recordings; see --help."
+case $format in
+  txt | srt | vtt | json) ;;
+  *) die "--format $format: it must be txt, srt, vtt or json." ;;
+esac
+
+find_plugin
+tool=$root/build/pipelines/transcribe/npuenc-transcribe
+[ -x "$tool" ] || tool=$(command -v npuenc-transcribe) ||
+  die "there is no npuenc-transcribe; build it first:" \
+    "$root/pipelines/quickstart.sh"
+find_model
+
+# shellcheck disable=SC2086 # $task is one word or none
+"$tool" --model "$model" --format "$format" --out "$out" $task \
+  ${language:+--language "$language"} -- "$@"

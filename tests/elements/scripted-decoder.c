@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scripted-decoder.h"
+
+#include <string.h>
+
+#include "device/npu-device.h"
+#include "npu-error.h"
+
+/* Models: "en:NAME" knows English only; "none" does not exist. Vocabularies:
+ * "none" does not exist. */
+
+static GMutex lock;
+static GCond cond;
+static ScriptedWindow script;
+static ScriptSeen seen;
+
+void
+script_set_window (const ScriptedWindow *window)
+{
+  g_mutex_lock (&lock);
+  script = window ? *window : (ScriptedWindow){0};
+  g_mutex_unlock (&lock);
+}
+
+void
+script_get_seen (ScriptSeen *copy)
+{
+  g_mutex_lock (&lock);
+  *copy = seen;
+  g_mutex_unlock (&lock);
+}
+
+void
+script_forget (void)
+{
+  g_mutex_lock (&lock);
+  memset (&seen, 0, sizeof seen);
+  g_mutex_unlock (&lock);
+  script_set_window (NULL);
+}
+
+G_DEFINE_QUARK (npu - error - quark, npu_error)
+
+/* --- model and device --------------------------------------------------- */
+
+NpuModel *
+npu_model_open (const char *location, GError **error)
+{
+  NpuModel *model;
+
+  if (strcmp (location, "none") == 0) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND, "there is no file '%s'",
+        location);
+    return NULL;
+  }
+  model = g_new0 (NpuModel, 1);
+  model->name = g_strdup (location);
+  g_mutex_lock (&lock);
+  seen.n_opened++;
+  g_strlcpy (seen.location, location, sizeof seen.location);
+  g_mutex_unlock (&lock);
+  return model;
+}
+
+void
+npu_model_unref (NpuModel *model)
+{
+  g_mutex_lock (&lock);
+  seen.n_closed++;
+  g_mutex_unlock (&lock);
+  g_free (model->name);
+  g_free (model);
+}
+
+NpuDevice *
+npu_device_open (
+    const char *name, const NpuDeviceOptions *options, GError **error)
+{
+  NpuDevice *device;
+
+  if (strcmp (name, "auto") != 0 && strcmp (name, "cpu") != 0) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS, "no device '%s'", name);
+    return NULL;
+  }
+  device = g_new0 (NpuDevice, 1);
+  device->name = (char *) "cpu";
+  return device;
+}
+
+void
+npu_device_free (NpuDevice *device)
+{
+  g_free (device);
+}
+
+/* --- tokenizer ---------------------------------------------------------- */
+
+struct _NpuTokenizer {
+  NpuSpecialTokens special;
+};
+
+NpuTokenizer *
+npu_tokenizer_new (NpuModel *model, const char *location, GError **error)
+{
+  NpuTokenizer *tokenizer;
+
+  if (g_strcmp0 (location, "none") == 0) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
+        "there is no vocabulary '%s'", location);
+    return NULL;
+  }
+  tokenizer = g_new0 (NpuTokenizer, 1);
+  tokenizer->special.is_multilingual = !g_str_has_prefix (model->name, "en:");
+  tokenizer->special.n_vocab = 51865;
+  tokenizer->special.n_languages = 99;
+  return tokenizer;
+}
+
+void
+npu_tokenizer_unref (NpuTokenizer *tokenizer)
+{
+  g_free (tokenizer);
+}
+
+const NpuSpecialTokens *
+npu_tokenizer_get_special (NpuTokenizer *tokenizer)
+{
+  return &tokenizer->special;
+}
+
+static const char *const codes[] = {"en", "zh", "de"};
+
+const char *
+npu_language_get_code (guint index)
+{
+  return index < G_N_ELEMENTS (codes) ? codes[index] : NULL;
+}
+
+int
+npu_tokenizer_find_language (NpuTokenizer *tokenizer, const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
+    if (g_ascii_strncasecmp (name, codes[i], 2) == 0)
+      return i;
+  }
+  return -1;
+}
+
+const guint32 *
+npu_tokenizer_get_suppressed (NpuTokenizer *tokenizer, guint *n)
+{
+  static const guint32 usual[] = {1, 2, 7};
+
+  *n = G_N_ELEMENTS (usual);
+  return usual;
+}
+
+/* --- decoder ------------------------------------------------------------ */
+
+struct _NpuDecoder {
+  NpuDevice *device;
+  gboolean cancelled;
+};
+
+NpuDecoder *
+npu_decoder_new (NpuModel *model, NpuDevice *device,
+    const NpuDecoderOptions *options, GError **error)
+{
+  NpuDecoder *decoder = g_new0 (NpuDecoder, 1);
+
+  decoder->device = device;
+  return decoder;
+}
+
+void
+npu_decoder_free (NpuDecoder *decoder)
+{
+  g_free (decoder);
+}
+
+guint
+npu_decoder_get_d (NpuDecoder *decoder)
+{
+  return SCRIPT_D;
+}
+
+NpuPrecision
+npu_decoder_get_precision (NpuDecoder *decoder)
+{
+  return NPU_PRECISION_F32;
+}
+
+const char *
+npu_precision_to_string (NpuPrecision precision)
+{
+  return "f32";
+}
+
+NpuDevice *
+npu_decoder_get_device (NpuDecoder *decoder)
+{
+  return decoder->device;
+}
+
+gboolean
+npu_decoder_set_window (NpuDecoder *decoder, guint window, const float *states,
+    guint n_positions, GError **error)
+{
+  g_mutex_lock (&lock);
+  seen.first_state = states[0];
+  seen.last_state = states[n_positions * SCRIPT_D - 1];
+  seen.n_positions = n_positions;
+  g_mutex_unlock (&lock);
+  return TRUE;
+}
+
+static void
+set_cancelled (NpuDecoder *decoder, gboolean cancelled)
+{
+  g_mutex_lock (&lock);
+  decoder->cancelled = cancelled;
+  g_cond_broadcast (&cond);
+  g_mutex_unlock (&lock);
+}
+
+void
+npu_decoder_cancel (NpuDecoder *decoder)
+{
+  set_cancelled (decoder, TRUE);
+}
+
+void
+npu_decoder_resume (NpuDecoder *decoder)
+{
+  set_cancelled (decoder, FALSE);
+}
+
+void
+npu_logits_source_init (NpuLogitsSource *source, NpuDecoder *decoder)
+{
+  *source = (NpuLogitsSource){.self = decoder};
+}
+
+void
+npu_decoded_window_clear (NpuDecodedWindow *window)
+{
+}
+
+/* --- transcript --------------------------------------------------------- */
+
+struct _NpuTranscript {
+  NpuDecoder *decoder;
+  int language;
+};
+
+NpuTranscript *
+npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
+    const NpuTranscriptOptions *options)
+{
+  NpuTranscript *transcript = g_new0 (NpuTranscript, 1);
+
+  transcript->decoder = source->self;
+  transcript->language = options->decoding.language;
+  g_mutex_lock (&lock);
+  seen.options = options->decoding;
+  seen.n_suppress = options->decoding.n_suppress;
+  if (seen.n_suppress > 0)
+    seen.last_suppressed = options->decoding.suppress[seen.n_suppress - 1];
+  seen.options.suppress = NULL;
+  g_strlcpy (seen.prompt,
+      options->initial_prompt ? options->initial_prompt : "",
+      sizeof seen.prompt);
+  g_mutex_unlock (&lock);
+  return transcript;
+}
+
+void
+npu_transcript_free (NpuTranscript *transcript)
+{
+  g_free (transcript);
+}
+
+void
+npu_transcript_reset (NpuTranscript *transcript)
+{
+  g_mutex_lock (&lock);
+  seen.n_resets++;
+  g_mutex_unlock (&lock);
+}
+
+/* With the lock. */
+static gboolean
+wait_or_cancel (const NpuDecoder *decoder, guint64 wait)
+{
+  const gint64 end = g_get_monotonic_time () + wait;
+
+  while (!decoder->cancelled && g_get_monotonic_time () < end)
+    g_cond_wait_until (&cond, &lock, end);
+  return !decoder->cancelled;
+}
+
+static void
+fill_decoded (NpuDecodedWindow *decoded, int language, const char *code)
+{
+  *decoded = (NpuDecodedWindow){
+      .avg_logprob = -0.25f,
+      .no_speech_prob = 0.125f,
+      .compression_ratio = 1.5f,
+      .temperature = 0.2f,
+      .n_tries = 2,
+      .n_steps = 10,
+      .language = language,
+      .language_prob = 0.75f,
+  };
+  for (guint i = 0; code && i < G_N_ELEMENTS (codes); i++) {
+    if (strcmp (codes[i], code) == 0)
+      decoded->language = i;
+  }
+}
+
+gboolean
+npu_transcript_add_window (NpuTranscript *transcript, guint window,
+    guint64 start, guint64 duration, NpuSegmentFunc func, gpointer user_data,
+    NpuDecodedWindow *decoded, guint64 *used_until, GError **error)
+{
+  static const guint32 tokens[] = {50364, 440, 50414};
+  ScriptedWindow now;
+  gboolean done;
+
+  g_mutex_lock (&lock);
+  seen.n_windows++;
+  seen.start = start;
+  seen.duration = duration;
+  now = script;
+  done = wait_or_cancel (transcript->decoder, now.wait);
+  g_mutex_unlock (&lock);
+  if (!done) {
+    g_set_error_literal (error, NPU_ERROR, NPU_ERROR_CANCELLED, "cancelled");
+    return FALSE;
+  }
+  if (now.domain) {
+    g_set_error_literal (error, now.domain, now.error, "as scripted");
+    return FALSE;
+  }
+
+  fill_decoded (decoded, transcript->language, now.code);
+  for (guint i = 0; i < now.n_segments; i++) {
+    const ScriptedSegment *of = &now.segments[i];
+    const NpuSegment segment = {start + of->start, start + of->end, of->text,
+        tokens, G_N_ELEMENTS (tokens), decoded};
+
+    func (&segment, user_data);
+  }
+  *used_until = start + (now.used ? now.used : duration);
+  return TRUE;
+}

@@ -1,0 +1,50 @@
+/* A script in the place of the library's decoder: what whisperdecoder does with
+ * segments, time and errors is tested without a model.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "transcript/npu-transcript.h"
+
+G_BEGIN_DECLS
+
+#define SCRIPT_D 64
+#define SCRIPT_N_POSITIONS 1500
+
+/* Segments of a window; times are from its start. */
+typedef struct {
+  guint64 start, end; /* ns */
+  const char *text;
+} ScriptedSegment;
+
+typedef struct {
+  const ScriptedSegment *segments; /* [n_segments] */
+  guint n_segments;
+  guint64 used;     /* ns of the window; 0: all of it */
+  const char *code; /* of the language, "de" */
+  GQuark domain;    /* of an error, or 0 */
+  int error;
+  guint64 wait; /* us that decoding takes, unless cancelled; 0: none */
+} ScriptedWindow;
+
+/* What every window from now on is: copied. NULL: no segments. */
+void script_set_window (const ScriptedWindow *window);
+
+/* What the element has asked for. */
+typedef struct {
+  guint n_windows, n_resets, n_opened, n_closed;
+  guint64 start, duration;       /* of the last window */
+  float first_state, last_state; /* likewise */
+  guint n_positions;             /* likewise */
+  char location[256];            /* of the last model */
+  NpuDecodingOptions options;    /* without its ids */
+  guint n_suppress;
+  guint32 last_suppressed;
+  char prompt[64];
+} ScriptSeen;
+
+void script_get_seen (ScriptSeen *seen);
+void script_forget (void);
+
+G_END_DECLS
