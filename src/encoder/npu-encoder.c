@@ -318,9 +318,11 @@ npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
 
   if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "a window of %u frames cannot be encoded; it must have an even "
-        "number from 2 to %u",
-        n_frames, encoder->max_frames);
+        "a window of %u frames cannot be encoded; this model's %u positions "
+        "are for an even number from 2 to %u, %u.%02u s: set whispermel's "
+        "window to that or less",
+        n_frames, encoder->max_frames / 2, encoder->max_frames,
+        encoder->max_frames / 100, encoder->max_frames % 100);
     return FALSE;
   }
 

@@ -228,8 +228,8 @@ read_word (
         "damaged or not a Whisper model",
         MAX_WORDS_SIZE);
   g_byte_array_set_size (words, n + (guint) length);
-  if (!take (reader, (gsize) length, words->data + n,
-          "a word in the vocabulary", error))
+  if (length > 0 && !take (reader, (gsize) length, words->data + n,
+                        "a word in the vocabulary", error))
     return FALSE;
   header->word_ends[header->n_words++] = words->len;
   return TRUE;
