@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/json-reader.h"
-#include "model/model-private.h"
+#include "read-model.h"
 
 int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
 
@@ -16,16 +16,6 @@ check_error (const GError *error)
 {
   if (!error || !g_utf8_validate (error->message, -1, NULL))
     abort ();
-}
-
-static void
-open_bytes (GBytes *bytes)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (NpuModel) model = npu_model_open_bytes (bytes, "input", &error);
-
-  if (!model)
-    check_error (error);
 }
 
 /* @text after its length, and some data. */
@@ -39,7 +29,7 @@ open_header (const guint8 *text, gsize size)
 
   memcpy (file, &length, 8);
   memcpy (file + 8, text, size);
-  open_bytes (bytes);
+  read_model_bytes (bytes);
 }
 
 static gboolean
@@ -102,7 +92,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
       break;
     case 1:
       bytes = g_bytes_new (data + 1, size - 1);
-      open_bytes (bytes);
+      read_model_bytes (bytes);
       break;
     default:
       read_verbs (data + 1, size - 1);

@@ -76,6 +76,35 @@ test_wrong_n_frames (void)
   small_model_free (model);
 }
 
+/* A model with fewer positions encodes what is not longer than they are, to
+ * the same bytes, and refuses the rest in words. */
+static void
+test_fewer_positions (void)
+{
+  const guint n_positions = 50, n_frames = 2 * n_positions;
+  const EncoderSetup setup = {0};
+  g_autofree float *mel = test_data_new_mel (N_MELS, n_frames + 2, 1);
+  NpuModel *model = small_model_new (N_MELS, 64, 1, 0);
+  g_autofree float *whole =
+      encoder_fixture_encode_once (model, &setup, mel, n_frames);
+  g_autofree float *states = NULL;
+  g_autoptr (EncoderFixture) fixture = NULL;
+  g_autoptr (GError) error = NULL;
+
+  model->n_positions = n_positions;
+  ((NpuTensor *) model->positional_embedding)->shape[0] = n_positions;
+  fixture = encoder_fixture_new (model, &setup);
+  states = encoder_fixture_encode (fixture, mel, n_frames);
+  g_assert_cmpmem (states, n_positions * 64 * sizeof *states, whole,
+      n_positions * 64 * sizeof *whole);
+  g_assert_false (npu_encoder_encode (
+      fixture->encoder, mel, n_frames + 2, states, NULL, &error));
+  g_assert_error (error, NPU_ERROR, NPU_ERROR_SETTINGS);
+  g_assert_nonnull (strstr (error->message, "50 positions"));
+  g_assert_nonnull (strstr (error->message, "1.00 s"));
+  small_model_free (model);
+}
+
 /* --- what it is made of ------------------------------------------------- */
 
 static void
@@ -297,6 +326,7 @@ main (int argc, char **argv)
       "/encoder-interface/refuses-wrong-options", test_wrong_options);
   g_test_add_func (
       "/encoder-interface/refuses-wrong-frame-counts", test_wrong_n_frames);
+  g_test_add_func ("/encoder-interface/fewer-positions", test_fewer_positions);
   g_test_add_func (
       "/encoder-interface/tells-what-it-was-made-of", test_properties);
   g_test_add_func (
