@@ -7,6 +7,8 @@
 #
 # NOT YET RUN: neither mlir-aie's Python package nor Peano was at hand when this
 # was written. The designs themselves have passed mlir-aie's pipeline (README.md).
+# It knows the options of mlir-aie before June 2026 and of those since (1.4):
+# which it has to do with is seen from what --help says.
 #
 # Wants, as mlir-aie's own instructions install them:
 #   aiecc and python3 with the package `aie` (its environment activated)
@@ -63,6 +65,16 @@ whole_array=programming_examples/basic/matrix_multiplication/whole_array
 [ -f "$mlir_aie/$whole_array/whole_array.py" ] ||
   die "--mlir-aie '$mlir_aie' is not mlir-aie's source tree."
 
+new_aiecc=false
+! aiecc --help 2>&1 < /dev/null | grep -q -e --get-xclbin || new_aiecc=true
+help=$(python3 "$mlir_aie/$whole_array/whole_array.py" --help 2>&1 \
+  < /dev/null) || die "$whole_array/whole_array.py --help says: $help"
+product_is=mlir emit_mlir=''
+case $help in
+  *--xclbin-path*) product_is=overlay ;;
+  *--emit-mlir*) emit_mlir=--emit-mlir ;;
+esac
+
 mkdir -p "$out/work"
 out=$(cd "$out" && pwd)
 
@@ -80,11 +92,16 @@ compile ()
 # link_design NAME SCHEME: NAME/aie.mlir and its objects to an overlay.
 link_design ()
 {
+  if "$new_aiecc"; then
+    wanted='--get-xclbin --get-npu-insts'
+  else
+    wanted='--no-compile-host --no-xchesscc --no-xbridge --aie-generate-xclbin
+      --aie-generate-npu-insts'
+  fi
+  # shellcheck disable=SC2086 # a list of words
   (cd "$out/work/$1" &&
-    aiecc --alloc-scheme="$2" --no-compile-host --no-xchesscc --no-xbridge \
-      --peano "$PEANO_INSTALL_DIR" \
-      --aie-generate-xclbin --xclbin-name="$1.xclbin" \
-      --aie-generate-npu-insts --npu-insts-name="$1.bin" aie.mlir \
+    aiecc --alloc-scheme="$2" --peano "$PEANO_INSTALL_DIR" $wanted \
+      --xclbin-name="$1.xclbin" --npu-insts-name="$1.bin" aie.mlir \
       < /dev/null)
   mv "$out/work/$1/$1.xclbin" "$out/work/$1/$1.bin" "$out/"
 }
@@ -105,8 +122,17 @@ make_product ()
 {
   name=$1
   shift 2
+  if [ "$product_is" = overlay ]; then
+    # To the end, with the core program of mlir-aie's library.
+    python3 "$mlir_aie/$whole_array/whole_array.py" --dev npu "$@" \
+      --xclbin-path "$out/work/$name/$name.xclbin" \
+      --insts-path "$out/work/$name/$name.bin" < /dev/null
+    mv "$out/work/$name/$name.xclbin" "$out/work/$name/$name.bin" "$out/"
+    return
+  fi
+  # shellcheck disable=SC2086 # one word or none
   python3 "$mlir_aie/$whole_array/whole_array.py" --dev npu "$@" \
-    > "$out/work/$name/aie.mlir"
+    $emit_mlir > "$out/work/$name/aie.mlir"
   block=64x64x32
   case $name in
     linear_bf16_*) types=bf16_f32 ;;

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""Runs every design through mlir-aie's pipeline down to its instruction
-stream, and prints what that takes as a table in Markdown.
+"""Runs every design through mlir-aie's pipeline down to its configuration and
+instruction stream, and prints what that takes as a table in Markdown.
 
-usage: pipeline.py [--keep DIR] [SIZE...]
+usage: pipeline.py [--keep DIR] [--designs DIR] [SIZE...]
 
 Wants aie-opt and aie-translate on the PATH; the passes are those that aiecc
-runs. Cores are not compiled: that wants Peano (build.sh). An error or a
-warning of theirs is the end.
+runs, of mlir-aie before June 2026 or since: which is seen from what aie-opt
+knows. Cores are not compiled: that wants Peano (build.sh). An error or a
+warning of theirs is the end. --designs makes a folder for each design with
+what the model of the array (tests/xrt/array) takes.
+
+Run with the tools of March 2026 but for --designs; the passes since June 2026
+are read off aiecc's sources of September and were not run.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import argparse
+import json
 import pathlib
 import re
 import shutil
@@ -26,8 +32,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 CORE_MEMORY = 65536
 TILE_MEMORY = 524288
 
-# Locks, object FIFOs, buffer descriptors, addresses and banks.
-RESOURCES = """builtin.module(lower-affine, aie-canonicalize-device,
+# Locks, object FIFOs, buffer descriptors, addresses and banks; before June
+# 2026 and since.
+OLD_RESOURCES = """builtin.module(lower-affine, aie-canonicalize-device,
 aie.device(aie-assign-lock-ids, aie-register-objectFifos,
 aie-objectFifo-stateful-transform{dynamic-objFifos=false
 packet-sw-objFifos=false}, aie-assign-bd-ids, aie-lower-cascade-flows,
@@ -35,6 +42,15 @@ aie-lower-broadcast-packet, aie-lower-multicast,
 aie-assign-tile-controller-ids,
 aie-generate-column-control-overlay{route-shim-to-tile-ctrl=false},
 aie-assign-buffer-addresses{alloc-scheme=bank-aware},
+aie-assign-core-link-files, aie-vector-transfer-lowering),
+convert-scf-to-cf)"""
+RESOURCES = """builtin.module(lower-affine, aie-canonicalize-device,
+aie.device(aie-objectFifo-stateful-transform{packet-sw-objFifos=false},
+aie-objectFifo-unroll{default-dynamic=false}, aie-assign-lock-ids,
+aie-assign-bd-ids, aie-lower-cascade-flows, aie-lower-broadcast-packet,
+aie-lower-multicast, aie-assign-tile-controller-ids),
+aie-generate-column-control-overlay{route-shim-to-tile-ctrl=false},
+aie.device(aie-assign-buffer-addresses{alloc-scheme=bank-aware},
 aie-assign-core-link-files, aie-vector-transfer-lowering),
 convert-scf-to-cf)"""
 ROUTES = 'builtin.module(aie.device(aie-create-pathfinder-flows))'
@@ -53,11 +69,19 @@ def run(*command):
                  f'and said:\n{done.stdout}')
 
 
+def resources():
+    """The passes that this aie-opt has."""
+    done = subprocess.run(['aie-opt', '--help'], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return RESOURCES if 'aie-objectFifo-unroll' in done.stdout \
+        else OLD_RESOURCES
+
+
 def lower(design, folder):
     """design.mlir to design.bin; returns the MLIR with addresses."""
     stages = [folder / f'{design}.{stage}' for stage in (
         'mlir', 'resources.mlir', 'routes.mlir', 'stream.mlir', 'bin')]
-    for passes, source, target in zip((RESOURCES, ROUTES, STREAM), stages,
+    for passes, source, target in zip((resources(), ROUTES, STREAM), stages,
                                       stages[1:]):
         run('aie-opt', '--pass-pipeline=' + ' '.join(passes.split()), source,
             '-o', target)
@@ -81,6 +105,25 @@ def memory(text):
                 if tile.startswith('mem_')))
 
 
+def write_design(name, folder, target, text):
+    """The configuration, the instructions, and where the cores' own buffers
+    are, of a design that was lowered in the folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    run('aie-translate', '--aie-generate-cdo',
+        f'--work-dir-path={target}', folder / f'{name}.routes.mlir')
+    shutil.copy(folder / f'{name}.bin', target / 'instructions.bin')
+    pattern = r'aie\.buffer\(%core_\w+\) \{([^}]*)\}'
+    places = {}
+    for attributes in re.findall(pattern, text):
+        buffer = re.search(r'sym_name = "((?:acc|state)_\d+_\d+)"', attributes)
+        address = re.search(r'address = (\d+)', attributes)
+        if buffer and address:
+            places[buffer[1]] = int(address[1])
+    if places:
+        (target / 'core-buffers.json').write_text(
+            json.dumps(places, indent=0, sort_keys=True) + '\n')
+
+
 def check_header(name, stream):
     """A stream begins with its version, columns, operations and size."""
     if len(stream) % 4 or len(stream) < 16:
@@ -97,6 +140,8 @@ def main():
         description="Runs the designs through mlir-aie's pipeline.")
     parser.add_argument('--keep', type=pathlib.Path,
                         help='a folder for the files of all stages')
+    parser.add_argument('--designs', type=pathlib.Path,
+                        help='a folder for what the model of the array takes')
     parser.add_argument('sizes', nargs='*', metavar='SIZE',
                         help=', '.join(overlays.SIZES) + '; all by default')
     args = parser.parse_args()
@@ -120,7 +165,10 @@ def main():
                      *[str(argument) for argument in arguments]],
                     check=True, text=True, stdout=subprocess.PIPE).stdout
                 (folder / f'{name}.mlir').write_text(text)
-                core, tile = memory(lower(name, folder))
+                lowered = lower(name, folder)
+                if args.designs:
+                    write_design(name, folder, args.designs / name, lowered)
+                core, tile = memory(lowered)
                 stream = (folder / f'{name}.bin').read_bytes()
                 operations = check_header(name, stream)
                 if core > CORE_MEMORY or tile > TILE_MEMORY:

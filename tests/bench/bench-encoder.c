@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench-estimate.h"
 #include "bench-load.h"
 #include "bench.h"
 #include "npu-clock.h"
@@ -109,6 +110,18 @@ stage_gflop (const Window *window, guint stage)
     default:
       return NAN;
   }
+}
+
+/* Of what an NPU takes with the programs of kernels/aie2: no convolutions. */
+static double
+npu_gflop (const Window *window)
+{
+  double sum = 0;
+
+  for (guint i = 2; i < N_STAGES; i++)
+    if (!isnan (stage_gflop (window, i)))
+      sum += stage_gflop (window, i);
+  return sum;
 }
 
 /* Of the windows [first, first + n) that were observed. */
@@ -304,6 +317,9 @@ measure (Bench *bench, BenchConfig *configs, guint n_configs, GError **error)
   mel_ms = bench_mel_ms (seen->window->n_mels, bench->options.repeat);
   for (guint i = 0; done && i < n_configs; i += n_depths)
     done = add_results (bench, configs + i, n_depths, reference, mel_ms, error);
+  if (done)
+    done = bench_estimate (
+        &configs[n_depths - 1], npu_gflop (seen->window), error);
   for (guint i = 0; done && bench->options.verbose && i < n_configs; i++) {
     g_print ("depth %u, batch %u:\n", configs[i].depth, configs[i].batch);
     ((Observed *) configs[i].user_data)->verbose = TRUE;

@@ -38,6 +38,9 @@ PACKED = {
     "gelu_512": {"op": "gelu", "rows": 1, "n": 512},
     "matmul_16x16": {"op": "linear", "rows": 16, "k": 16, "n": 16},
 }
+# The configuration of a design, in the order of a device's boot.
+CONFIGURATION = ("main_aie_cdo_elfs.bin", "main_aie_cdo_init.bin",
+                 "main_aie_cdo_enable.bin")
 ALL_OPS = ("linear", "attention", "layernorm", "gelu", "packed")
 
 
@@ -117,8 +120,59 @@ def instructions(generation):
     return header + operation
 
 
-def write_instructions(folder, name, options):
-    stream = instructions(options.generation)
+def design_name(keys):
+    """Of the design in kernels/aie2 for these keys; None: it has none."""
+    names = {"attention": f"attention_h{keys.get('heads')}",
+             "layernorm": f"layernorm_n{keys.get('n')}",
+             "gelu": f"gelu_n{keys.get('n')}"}
+    return names.get(keys["op"]) if keys["layout"] != "packed" else None
+
+
+def design_of(keys, options):
+    """The folder of the design that the overlay is to be; None: the simulator
+    computes it by its name."""
+    name = options.designs and design_name(keys)
+    if not name:
+        return None
+    folder = options.designs / name
+    if not folder.is_dir():
+        raise SystemExit(f"there is no design {folder}")
+    return folder
+
+
+def cores_of(keys, design):
+    """What the design's cores run, for the array's model; attention's buffers
+    are where the tools put them, on all cores alike."""
+    if keys["op"] == "gelu":
+        return "gelu"
+    if keys["op"] == "layernorm":
+        return f"layernorm n={keys['n']} objects={keys['rows'] // TILE}"
+    places = json.loads((design / "core-buffers.json").read_text())
+    acc, state = ({place for name, place in places.items()
+                   if name.startswith(kind)} for kind in ("acc_", "state_"))
+    if len(acc) != 1 or len(state) != 1:
+        raise SystemExit(f"{design}: the cores have their buffers at different "
+                         "addresses")
+    return (f"attention kv-tiles={keys['kv-tiles']} acc={acc.pop()} "
+            f"state={state.pop()}")
+
+
+def pdi_of(keys, options):
+    """What the simulator takes for a PDI: text, and behind a zero what a real
+    one has, in words of four bytes."""
+    design = design_of(keys, options)
+    if not design:
+        return ("npusim 1\n" + text_of(keys)).encode()
+    text = ("npusim 1\n" + text_of(keys) +
+            f"cores={cores_of(keys, design)}\n").encode()
+    return text + bytes(4 - len(text) % 4) + b"".join(
+        (design / part).read_bytes() for part in CONFIGURATION)
+
+
+def write_instructions(folder, name, keys, options):
+    design = design_of(keys, options)
+    stream = (design / "instructions.bin").read_bytes() if design else \
+        instructions(options.generation)
     if not options.text:
         path = folder / f"{name}.bin"
         path.write_bytes(stream)
@@ -177,7 +231,7 @@ def write_xclbin(path, keys, options):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         pdi = scratch / "program.pdi"
-        pdi.write_text("npusim 1\n" + text_of(keys))
+        pdi.write_bytes(pdi_of(keys, options))
         sections = {"memory": memory_topology(),
                     "kernel": kernel_of(len(keys["args"])),
                     "partition": partition(path.stem, pdi, options.columns)}
@@ -200,7 +254,7 @@ def write_xclbin(path, keys, options):
 def make(folder, name, keys, options):
     write_xclbin(folder / f"{name}.xclbin", keys, options)
     keys = {**keys, "xclbin": f"{name}.xclbin",
-            "instructions": write_instructions(folder, name, options),
+            "instructions": write_instructions(folder, name, keys, options),
             "kernel": KERNEL}
     if options.mark_generation:
         keys["generation"] = options.generation
@@ -245,6 +299,10 @@ def parse_options():
                         help="write `generation` into overlays.ini")
     parser.add_argument("--text", action="store_true",
                         help="instructions as text, one hex word a line")
+    parser.add_argument("--designs", type=pathlib.Path, metavar="DIR",
+                        help="attention, layernorm and gelu are designs, each "
+                        "a folder of that: its configuration (CDO) and "
+                        "instructions, executed by the array's model")
     parser.add_argument("--xclbinutil", default="xclbinutil")
     options = parser.parse_args()
     if options.rows % TILE:

@@ -518,7 +518,7 @@ test_program (void)
     g_assert_no_error (error);
     for (guint i = 0; i < 50 * 512; i++)
       g_assert_cmpint (out[i], ==,
-          (int) CLAMP (round (16.0 * gelu (in[i] / 16.0)), -128, 127));
+          (int) CLAMP (round (127.0 * gelu (in[i] / 127.0)), -128, 127));
   }
   rig_op_free (xrt, NULL);
 }

@@ -119,6 +119,8 @@ bd_read (Tile *tile, int index, Bd *bd)
   *bd = (Bd){.index = index};
   if (!is_valid[tile->kind](words, bd))
     what = "is started and not valid: it was never written";
+  else if (!bd->length)
+    what = "has no words";
   else if (has_packets (tile, words))
     what = "sends packets: packet switching is not modelled";
   else if (tile->kind == MEMORY && has_padding (words))
@@ -141,6 +143,8 @@ lock_of (Tile *tile, int lock, int *index)
     return tile;
   }
   *index = lock % MAX_LOCKS;
+  if (lock >= 3 * MAX_LOCKS)
+    return NULL;
   return array_tile (
       tile->array, tile->column + lock / MAX_LOCKS - 1, MEMORY_ROW);
 }
@@ -220,8 +224,10 @@ find_place (Channel *channel, Place *place, uint64_t *base)
   if (tile->kind == MEMORY) {
     const uint64_t words = tile->size / 4;
 
-    owner = array_tile (
-        tile->array, tile->column + (int) (address / words) - 1, MEMORY_ROW);
+    owner = address / words > 2
+                ? NULL /* west, own, east */
+                : array_tile (tile->array,
+                      tile->column + (int) (address / words) - 1, MEMORY_ROW);
     *base = address % words;
   }
   if (!owner)

@@ -20,6 +20,10 @@ channel_push (Channel *channel, uint32_t value)
   const uint32_t mask = tile->kind == MEMORY ? 0x3f : 0xf;
   char name[NAME_SIZE];
 
+  if ((value & mask) >= tile->n_bds)
+    return array_fail (tile->array,
+        "%s: a task for descriptor %u: there are %u",
+        channel_name (channel, name), value & mask, tile->n_bds);
   if (channel->n_queued == QUEUE_DEPTH)
     return array_fail (tile->array,
         "%s: a task for descriptor %u, but its queue of %d is full",

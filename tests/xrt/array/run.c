@@ -11,6 +11,10 @@
 
 #define MAX_TILES 64
 
+/* Rounds in which what is waited for does not come, though words go round: the
+ * longest launch of a design here has a fiftieth of it. */
+#define MAX_ROUNDS 10000000u
+
 /* One round: each tile once, its core and its channels in turns. */
 static bool
 step_all (Array *array)
@@ -201,7 +205,13 @@ array_wait (Array *array, Channel *channel)
 {
   if (!array->routed && !array_route (array))
     return false;
-  while (!channel->tokens) {
+  for (unsigned rounds = 0; !channel->tokens; rounds++) {
+    char name[NAME_SIZE];
+
+    if (rounds == MAX_ROUNDS)
+      return array_fail (array,
+          "the stream waits for %s, and words go round without an end",
+          channel_name (channel, name));
     array->changed = false;
     if (!step_all (array))
       return false;
@@ -246,13 +256,18 @@ check_rest (Array *array, Channel *channel)
 bool
 array_settle (Array *array)
 {
+  unsigned rounds = 0;
+
   if (!array->routed && !array_route (array))
     return false;
   do {
     array->changed = false;
     if (!step_all (array))
       return false;
-  } while (array->changed);
+  } while (array->changed && ++rounds < MAX_ROUNDS);
+  if (array->changed)
+    return array_fail (
+        array, "words go round without an end after the stream's");
   for (unsigned i = 0; i < array->columns * ROWS; i++)
     for (int j = 0; j < 2 * MAX_CHANNELS; j++)
       if (!check_rest (array, &array->tiles[i].channels[j % 2][j / 2]))

@@ -278,6 +278,44 @@ test_configuration (void)
   }
 }
 
+/* Words of configuration and stream at random: whatever they say, it ends. */
+static void
+test_hostile (void)
+{
+  g_autoptr (Design) design = design_new (&design_kinds[0]);
+  guint n_caught = 0;
+
+  if (!design)
+    return;
+  design_fill (design, 1);
+  for (guint i = 0; i < 60; i++) {
+    const gsize n = g_bytes_get_size (design->init) / 4;
+    GBytes *good = g_steal_pointer (&design->init);
+    guint32 *words = g_memdup2 (g_bytes_get_data (good, NULL), n * 4);
+    g_autofree guint32 *stream = g_memdup2 (design->words, design->n_words * 4);
+    g_autofree char *why = NULL;
+    Array *array;
+
+    for (guint j = 0; j < 4; j++) {
+      const guint32 bits = 1u << g_test_rand_int_range (0, 31);
+
+      words[g_test_rand_int_range (5, (gint32) n)] ^= bits;
+      if (i % 2)
+        design->words[g_test_rand_int_range (4, (gint32) design->n_words)] ^=
+            bits;
+    }
+    design->init = g_bytes_new_take (words, n * 4);
+    array = design_open (design, i, NULL, &why);
+    n_caught += !array || !design_run (design, array);
+    array_free (array);
+    g_bytes_unref (design->init);
+    design->init = good;
+    memcpy (design->words, stream, design->n_words * 4);
+  }
+  g_test_message ("%u of 60 are caught", n_caught);
+  g_assert_cmpuint (n_caught, >, 20);
+}
+
 static void
 test_program (void)
 {
@@ -322,6 +360,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &streams[i], test_stream);
   }
   g_test_add_func ("/array/configuration", test_configuration);
+  g_test_add_func ("/array/hostile", test_hostile);
   g_test_add_func ("/array/program", test_program);
   return g_test_run ();
 }

@@ -35,6 +35,7 @@ struct SimCall {
   bool good; /* else something below is missing */
   SimBo *packet;
   const SimProgram *program;
+  Array *array; /* NULL: the program is no design */
   SimBo *instructions;
   uint64_t instructions_offset;
   uint32_t n_instructions;
@@ -197,6 +198,7 @@ read_packet (SimContext *context, const SimJob *job, SimBo *packet, Call *call)
     return false;
   }
   call->program = &context->programs[cu];
+  call->array = context->arrays[cu];
   return read_map (context, job, call, (const uint8_t *) (words + 2 + extra),
       (count - 1 - extra) * sizeof *words);
 }
@@ -483,10 +485,28 @@ call_time (const Call *call)
   return (int64_t) (dma > compute ? dma : compute);
 }
 
+/* Computes it, or has its design computed. */
+static bool
+compute (const Call *call)
+{
+  SimArgs args = {{NULL}};
+  uint8_t *data[SIM_MAX_ARGS];
+
+  for (unsigned i = 0; i < call->n_ranges; i++)
+    args.data[call->ranges[i].role] = data[i] =
+        sim_bo_device (call->ranges[i].bo, call->ranges[i].offset);
+  if (call->array)
+    return sim_design_run (call->array, call->program, data,
+        (const uint32_t *) sim_bo_device (
+            call->instructions, call->instructions_offset),
+        call->n_instructions);
+  sim_compute (call->program, &args);
+  return true;
+}
+
 static SimState
 run_call (const Call *call, int64_t end, bool corrupt)
 {
-  SimArgs args = {{NULL}};
   const Range *out = find_role (call, row_output (call->program));
 
   if (!stream_is_good (call))
@@ -497,10 +517,8 @@ run_call (const Call *call, int64_t end, bool corrupt)
     check_whole_inputs (call);
     mark_stale_rows (call);
   }
-  for (unsigned i = 0; i < call->n_ranges; i++)
-    args.data[call->ranges[i].role] =
-        sim_bo_device (call->ranges[i].bo, call->ranges[i].offset);
-  sim_compute (call->program, &args);
+  if (!compute (call))
+    return SIM_ERROR;
   if (corrupt && out)
     for (uint64_t i = 0; i < out->size; i += 97)
       sim_bo_device (out->bo, out->offset)[i] ^= 0x55;

@@ -1,7 +1,9 @@
 /* The packed programs: int8 in fixed point, all operands in one buffer.
  *
- * Values of attention, layernorm and gelu are in sixteenths, gamma in 64ths;
- * a product of matrices is divided by 128.
+ * GELU and the product of matrices are those of the quick-start guide: GELU's
+ * values are in units of 1/127, a product's sums of 32 bits are shifted right
+ * by 7, which rounds down, and saturate. Values of attention and layernorm are
+ * in sixteenths, gamma in 64ths: an arithmetic of ours.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,7 +14,8 @@
 
 #define UNIT 16.0 /* steps of a value's unit */
 #define GAMMA_UNIT 64.0
-#define SHIFT 128.0
+#define GELU_UNIT 127.0
+#define SHIFT 7
 #define EPSILON 1e-5
 
 /* Rounds to even, saturates. */
@@ -79,8 +82,8 @@ static void
 gelu (const SimProgram *p, const int8_t *in, int8_t *out)
 {
   for (int i = 0; i < p->n; i++) {
-    const double x = in[i] / UNIT;
-    out[i] = to_int8 (UNIT * x * 0.5 * erfc (-x * M_SQRT1_2));
+    const double x = in[i] / GELU_UNIT;
+    out[i] = to_int8 (GELU_UNIT * x * 0.5 * erfc (-x * M_SQRT1_2));
   }
 }
 
@@ -91,10 +94,10 @@ matmul (const SimProgram *p, const int8_t *in, int8_t *out)
 
   for (int row = 0; row < p->rows; row++)
     for (int column = 0; column < p->n; column++) {
-      int sum = 0;
+      int32_t sum = 0;
       for (int i = 0; i < p->k; i++)
         sum += in[row * p->k + i] * b[i * p->n + column];
-      out[row * p->n + column] = to_int8 (sum / SHIFT);
+      out[row * p->n + column] = to_int8 (sum >> SHIFT);
     }
 }
 

@@ -309,6 +309,8 @@ sim_context_destroy (SimClient *client, uint32_t id)
     sim.last_on_array = NULL;
   pthread_cond_destroy (&context->work);
   pthread_cond_destroy (&context->done);
+  for (int i = 0; i < context->n_cus; i++)
+    array_free (context->arrays[i]);
   free (context);
   return 0;
 }
@@ -330,6 +332,11 @@ load_program (SimContext *context, int cu, uint32_t handle)
   }
   context->runnable[cu] = sim_program_parse (
       &context->programs[cu], sim_bo_device (pdi, 0), pdi->size, why, why_size);
+  if (context->runnable[cu] && context->programs[cu].cores[0]) {
+    context->arrays[cu] = sim_design_load (&context->programs[cu],
+        sim_bo_device (pdi, 0), pdi->size, why, why_size);
+    context->runnable[cu] = context->arrays[cu] != NULL;
+  }
   if (!context->runnable[cu])
     sim_debug ("context %u, unit %d: %s", context->id, cu, why);
 }

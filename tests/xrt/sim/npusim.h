@@ -39,7 +39,9 @@ typedef struct {
   uint64_t leaked_contexts;
   uint64_t most_in_flight; /* of one context */
   uint64_t most_contexts;
-  uint64_t violations; /* of any kind; the report tells them apart */
+  uint64_t array_words; /* moved by the DMA of designs, see ../array */
+  uint64_t array_bds;   /* descriptors that it worked off */
+  uint64_t violations;  /* of any kind; the report tells them apart */
 } NpusimCounters;
 
 /* Changes a setting: the name of the environment variable without NPUSIM_, in

@@ -1,5 +1,6 @@
 /* The program in a test xclbin: text where a real one has a PDI. First a line
- * "npusim 1", then the keys of the overlay's group in overlays.ini.
+ * "npusim 1", then the keys of the overlay's group in overlays.ini. With a key
+ * `cores`, a design follows behind the text: see design.c.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -148,6 +149,10 @@ parse_key (SimProgram *program, const char *key, char *value)
     return parse_type (value, &program->c_type);
   if (!strcmp (key, "args"))
     return parse_args (program, value);
+  if (!strcmp (key, "cores")) {
+    snprintf (program->cores, sizeof program->cores, "%s", value);
+    return strlen (value) < sizeof program->cores;
+  }
   if (!strcmp (key, "epilogue"))
     return parse_epilogue (program, value);
   return true; /* xclbin, kernel and the like are not ours */

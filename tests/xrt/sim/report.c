@@ -24,6 +24,7 @@ static const char *const names[SIM_N_VIOLATIONS] = {
     [SIM_BAD_PACKET] = "bad-packet",
     [SIM_BAD_PROGRAM] = "bad-program",
     [SIM_RESUBMITTED] = "resubmitted",
+    [SIM_ARRAY] = "array",
 };
 
 void
@@ -115,6 +116,8 @@ write_report (FILE *file)
   LINE (leaked_contexts);
   LINE (most_in_flight);
   LINE (most_contexts);
+  LINE (array_words);
+  LINE (array_bds);
   LINE (violations);
 #undef LINE
   for (int i = 0; i < SIM_N_VIOLATIONS; i++)

@@ -41,6 +41,8 @@ static const Setting settings[] = {
     SETTING (report, TEXT),
     SETTING (control, TEXT),
     SETTING (name, TEXT),
+    SETTING (seed, COUNT),
+    SETTING (programs, TEXT),
 };
 
 static const SimDevice devices[SIM_N_GENERATIONS] = {

@@ -7,6 +7,7 @@
  *   context.c     hardware contexts, their queues and the engine
  *   command.c     what a command packet asks for
  *   program.c     the text in a test xclbin's PDI
+ *   design.c      a design behind that text: see ../array
  *   compute*.c    what a program does
  *   info.c        GET_INFO and its kin
  *   settings.c, failures.c, report.c
@@ -24,6 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "array.h"
 #include "npu-kernels.h"
 #include "npusim.h"
 
@@ -68,7 +70,9 @@ typedef struct {
   bool debug;
   char report[256];
   char control[256];
-  char name[256]; /* of the device; "": the generation's */
+  char name[256];     /* of the device; "": the generation's */
+  unsigned seed;      /* of the order of tiles in the array's model */
+  char programs[256]; /* of a design's cores: a shared object */
 } SimSettings;
 
 void sim_settings_load (void);
@@ -120,6 +124,7 @@ typedef enum {
   SIM_BAD_PACKET,   /* a command that is none */
   SIM_BAD_PROGRAM,  /* a PDI that the simulator cannot run */
   SIM_RESUBMITTED,  /* a command submitted again while in flight */
+  SIM_ARRAY,        /* what the array's model says of a design */
   SIM_N_VIOLATIONS
 } SimViolation;
 
@@ -221,6 +226,7 @@ typedef struct {
   SimArg args[SIM_MAX_ARGS];
   int n_args;
   double operations; /* of one command */
+  char cores[128];   /* what they run; "": no design, computed by the above */
 } SimProgram;
 
 /* Reads a PDI; FALSE with a reason in `why` if it is no program. */
@@ -230,6 +236,14 @@ size_t sim_type_size (SimType type);
 /* Bytes that the argument covers from its address. */
 uint64_t sim_program_arg_size (const SimProgram *program, SimArg arg);
 bool sim_arg_is_output (SimArg arg);
+
+/* An array that is configured as the PDI says behind its text; NULL with a
+ * reason in `why`. */
+Array *sim_design_load (const SimProgram *program, const void *pdi, size_t size,
+    char *why, size_t why_size);
+/* A launch; false after a violation. */
+bool sim_design_run (Array *array, const SimProgram *program,
+    uint8_t *const *data, const uint32_t *words, size_t n_words);
 
 /* Where each argument is for the device, by role. */
 typedef struct {
@@ -275,7 +289,8 @@ struct SimContext {
   unsigned columns;
   SimProgram programs[SIM_MAX_CUS];
   bool runnable[SIM_MAX_CUS];
-  char why[SIM_MAX_CUS][160];
+  char why[SIM_MAX_CUS][ARRAY_MESSAGE];
+  Array *arrays[SIM_MAX_CUS]; /* NULL: the program is no design */
   int n_cus;
   bool configured;
 
@@ -350,7 +365,7 @@ typedef struct {
   bool lost, touched, exiting;
   NpusimCounters counters;
   uint64_t violations[SIM_N_VIOLATIONS];
-  char last_violation[512];
+  char last_violation[ARRAY_MESSAGE];
 } Sim;
 
 extern Sim sim;
