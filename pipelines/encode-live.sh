@@ -44,55 +44,7 @@ own_option ()
 find_plugin
 find_model
 
-# opens SOURCE: true if a buffer comes from it. Sets $opened to the element that
-# it is, or $why to what was wrong.
-opens ()
-{
-  # shellcheck disable=SC2086 # a list of words
-  timeout -k 1 10 gst-launch-1.0 -v $1 ! fakesink num-buffers=1 \
-    >"$scratch/probe" 2>&1 </dev/null && came=0 || came=$?
-  opened=''
-  case $1 in
-    # It puts a silent source of this name where it finds no other.
-    autoaudiosrc)
-      ! grep -q fake-auto-audio-src "$scratch/probe" ||
-        { why='it finds no source'; return 1; }
-      opened=$(sed -n 's/.*autoaudiosrc0\/Gst\([A-Za-z0-9]*\):.*/\1/p' \
-        "$scratch/probe" | sed -n 1p | tr '[:upper:]' '[:lower:]')
-      ;;
-  esac
-  why=$(sed -n 's/^\(ERROR\|WARNING\): \(from element [^ ]*: \)*//p' \
-    "$scratch/probe" | sed -n 1p)
-  [ "$came" -ne 124 ] || why='no sound came within 10 s'
-  [ "$came" -eq 0 ]
-}
-
-if [ -z "$source" ]; then
-  tried=''
-  for source in autoaudiosrc pulsesrc pipewiresrc alsasrc; do
-    gst-inspect-1.0 --exists "$source" || continue
-    if opens "$source"; then
-      say "Source: ${opened:-$source}"
-      break
-    fi
-    tried="$tried
-  $source: ${opened:+$opened: }$why"
-    source=''
-  done
-  if [ -z "$source" ]; then
-    say "There is no microphone here, or no sound server that lets us" \
-      "listen:$tried"
-    say "A test source ticks instead. With a microphone, name its source by" \
-      "--source, such as --source 'alsasrc device=hw:1' (arecord -l lists" \
-      "the devices)."
-    source='audiotestsrc is-live=true wave=ticks'
-  fi
-elif opens "$source"; then
-  say "Source: $source"
-else
-  die "--source '$source' gives no sound: $why. gst-inspect-1.0 ${source%% *}" \
-    "lists its properties; without --source one that works is looked for."
-fi
+find_source
 if [ $# -eq 1 ]; then
   set -- filesink location="$1"
 else

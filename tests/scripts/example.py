@@ -1,4 +1,5 @@
-"""The C application of docs/examples, as built and by the line in its header.
+"""The C application of docs/examples, as built and by the line in its header, and
+the Python one.
 
 usage: example.py ENCODE
 
@@ -13,6 +14,7 @@ import sys
 import tap
 
 SOURCE = tap.ROOT / "docs/examples/encode.c"
+LIVE = tap.ROOT / "docs/examples/live.py"
 ENCODE = sys.argv[1]
 
 
@@ -49,6 +51,33 @@ def header(folder):
     tap.expect(tap.command("./encode", "--help", cwd=folder), "AUDIO")
 
 
+def live(*args, **more):
+    """By Debian's Python, which is the one that has Debian's gi."""
+    python = "/usr/bin/python3"
+    try:
+        tap.command(python, "-c", "import gi, numpy; "
+                    "gi.require_version('GstApp', '1.0')")
+    except (AssertionError, FileNotFoundError):
+        raise tap.Skip("there is no python3-gi, python3-numpy or "
+                       "gir1.2-gst-plugins-base-1.0")
+    return tap.command(python, LIVE, *args, **more)
+
+
+def live_states():
+    text = live("--model", "synthetic:tiny", "--window", "1", "--source",
+                "audiotestsrc is-live=true num-buffers=130")
+    tap.expect(text, "50 of (50, 384), root mean square")
+    assert len(text.splitlines()) >= 3, text
+
+
+def live_errors():
+    text = live("--model", "/no/such", "--source", "audiotestsrc", status=1)
+    tap.expect(text, "/no/such")
+    text = live("--model", "synthetic:tiny", "--source",
+                "filesrc location=/no/such ! decodebin", status=1)
+    tap.expect(text, "esource not found")
+
+
 def in_folder(test):
     def run():
         with tap.folder() as name:
@@ -60,4 +89,6 @@ tap.run([
     ("it prints shapes and statistics", in_folder(encodes)),
     ("it says what is wrong and fails", in_folder(errors)),
     ("the line in its header compiles it", in_folder(header)),
+    ("the one in Python prints states as they come", live_states),
+    ("the one in Python says what is wrong and fails", live_errors),
 ])

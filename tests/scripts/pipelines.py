@@ -17,12 +17,13 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 
 import tap
 
 PIPELINES = tap.ROOT / "pipelines"
 SCRIPTS = ("quickstart.sh", "encode-file.sh", "encode-live.sh",
-           "encode-two.sh", "print-stats.sh")
+           "encode-two.sh", "print-stats.sh", "record-live.sh")
 SYNTHETIC = {"NPUENC_MODEL": "synthetic:tiny"}
 TICKS = ("--source", "audiotestsrc is-live=true wave=ticks")
 WIDTH = 384  # of tiny
@@ -82,6 +83,10 @@ def mistakes(folder):
             (["encode-two.sh", audio, "a"], "two recordings"),
             (["encode-two.sh", audio, "a", audio, "a"], "both recordings"),
             (["print-stats.sh"], "it takes a recording"),
+            (["record-live.sh", "a"], "where to write the recording"),
+            (["record-live.sh", "a", "a"], "both would be written to 'a'"),
+            (["record-live.sh", "--seconds", "0", "a", "b"],
+             "must be a number of seconds"),
             (["quickstart.sh", "a", "b"], "one recording at most"),
             (["quickstart.sh", "none.wav"], "no file 'none.wav'")):
         text = script(*args, status=1, cwd=folder)
@@ -184,6 +189,20 @@ def live_source(folder):
                "gst-inspect-1.0 filesrc")
 
 
+def record_live(folder):
+    """The recording is whole and closed, and so are the states of it."""
+    sound, states = folder / "sound.wav", folder / "states"
+    script("record-live.sh", *TICKS, "--window", "1", "--seconds", "3", sound,
+           states)
+    with wave.open(str(sound)) as recording:
+        seconds = recording.getnframes() / recording.getframerate()
+    positions = states.stat().st_size // (WIDTH * 4)
+    assert seconds > 1, seconds
+    # The last window is as long as the others, whatever is in it.
+    assert 50 * seconds - 2 <= positions <= 50 * (seconds + 1) + 2, (
+        seconds, positions)
+
+
 # --- the ends of gst-launch-1.0
 
 STATS = """Got message #1 from element "encoder" (element): npuencoder-stats, \
@@ -221,6 +240,14 @@ ends_with_error = ends_test(f"echo '{STATS}'; exit 1", 1,
 ends_well_after_error = ends_test(
     f"echo '{STATS}'; echo '{GOT}(error): GstMessageError;'", 1,
     "the pipeline failed")
+
+
+names_missing_decoder = ends_test(
+    """echo 'Got message #9 from element "decodebin0" (element): missing-plugin, \
+type=(string)decoder, detail=(GstCaps)"audio/mpeg\\,\\ mpegversion\\=\\(int\\)4", \
+name=(string)"MPEG-4\\ AAC\\ decoder";'; exit 1""", 1,
+    "GStreamer has no MPEG-4 AAC decoder here",
+    "apt-get install gstreamer1.0-libav", "the pipeline failed")
 
 
 def start(name, *args, env):
@@ -479,6 +506,9 @@ TESTS = [(f"{name} --help", help_test(name)) for name in SCRIPTS] + [
     ("a status of gst-launch-1.0 is the script's", ends_with_error),
     ("an error is one whatever the status", ends_well_after_error),
     ("Ctrl-C ends what does not hear it", loses_interrupt),
+    ("record-live records and encodes", record_live),
+    ("a decoder that is missing is named with its package",
+     names_missing_decoder),
     ("windows are shown as they come", shows_progress),
     ("an empty recording is a mistake", empty_recording),
     ("without a network the model is synthetic, and said to be", no_network),
