@@ -39,6 +39,10 @@ refine (gpointer self, guint row, const guint32 *ids, guint n, float *logits,
 void
 npu_logits_source_init (NpuLogitsSource *source, NpuDecoder *decoder)
 {
+  /* Logits of products in float are exact as they are. */
+  const gboolean is_exact =
+      npu_decoder_get_precision (decoder) == NPU_PRECISION_F32;
+
   *source = (NpuLogitsSource){
       .self = decoder,
       .n_vocab = npu_decoder_get_n_vocab (decoder),
@@ -47,6 +51,6 @@ npu_logits_source_init (NpuLogitsSource *source, NpuDecoder *decoder)
       .fork = fork_sequence,
       .truncate = truncate_sequence,
       .step = step,
-      .refine = refine,
+      .refine = is_exact ? NULL : refine,
   };
 }
