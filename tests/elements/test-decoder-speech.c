@@ -310,6 +310,8 @@ test_reference (gconstpointer data)
   const Case *test = data;
   g_autoptr (JsonNode) root = NULL;
   g_autoptr (GList) names = NULL;
+  /* `-m perf` takes every clip, and minutes. */
+  const guint each = g_test_perf () ? 1 : g_test_slow () ? 4 : 12;
   guint i = 0;
   Rig rig;
 
@@ -320,13 +322,13 @@ test_reference (gconstpointer data)
     names = json_object_get_members (
         json_object_get_object_member (json_node_get_object (root), "greedy"));
   for (GList *name = names; name; name = name->next, i++) {
-    if (i % 8 == 0 || g_test_slow ())
+    if (i % each == 0)
       check_clip (
           &rig, json_node_get_object (root), name->data, test->zero_tail);
   }
   g_test_message ("%u answers are the same, %u but for what was near",
       rig.n_same, rig.n_near);
-  g_assert_true (!root || rig.n_same > 0);
+  g_assert_true (!root || rig.n_same > 3 * rig.n_near);
   rig_close (&rig);
 }
 
