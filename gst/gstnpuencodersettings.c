@@ -130,10 +130,11 @@ gst_npu_encoder_settings_install (GObjectClass *klass)
   const GParamFlags always = flags | GST_PARAM_MUTABLE_PLAYING;
   GParamSpec *specs[GST_NPU_ENCODER_N_SETTINGS] = {
       [GST_NPU_ENCODER_MODEL] = g_param_spec_string ("model", "Model",
-          "Path of a Whisper model: safetensors (Hugging Face or OpenAI tensor "
-          "names) or whisper.cpp's ggml .bin (f32, f16, q8_0, q5_1, q5_0, "
-          "q4_0, "
-          "q4_1); or synthetic:tiny, :base, :small, :medium, :large-v3 for "
+          "A Whisper model: safetensors (Hugging Face or OpenAI tensor names; "
+          "a "
+          "file, an index of shards or a checkout's folder) or whisper.cpp's "
+          "ggml .bin (f32, f16, all its quantisations); or synthetic:tiny, "
+          ":base, :small, :medium, :large-v3 for "
           "random weights of that shape (Since: 1.0)",
           NULL, ready),
       [GST_NPU_ENCODER_DEVICE] = g_param_spec_string ("device", "Device",
