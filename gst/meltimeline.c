@@ -15,10 +15,14 @@
 /* So many steps tell whether stamps are exact. */
 #define MIN_STEPS 8
 
-/* The median of jittering stamps is believed where it is off by more; before
- * they were seen around the line, that may have begun at their edge. */
-#define MAX_MEDIAN (10 * (gint64) GST_MSECOND)
-#define MAX_FIRST_MEDIAN (15 * (gint64) GST_MSECOND)
+/* Jittering stamps are believed where most of them are off by more; before they
+ * were seen around the line, that may have begun at their edge. */
+#define MAX_ERROR (10 * (gint64) GST_MSECOND)
+#define MAX_FIRST_ERROR (15 * (gint64) GST_MSECOND)
+/* So many in a row that are further ahead are no jitter, either. */
+#define N_AHEAD 5
+#define MIN_AHEAD (12 * (gint64) GST_MSECOND)
+
 #define CENTRE (5 * (gint64) GST_MSECOND)
 
 #define NO_TIME G_MININT64
@@ -64,6 +68,16 @@ history_get_median (const MelTimelineHistory *self)
   return sorted[self->n / 2];
 }
 
+static gint64
+history_get_mean (const MelTimelineHistory *self)
+{
+  gint64 sum = 0;
+
+  for (guint i = 0; i < self->n; i++)
+    sum += self->values[i] / (gint64) self->n;
+  return sum;
+}
+
 static void
 history_shift (MelTimelineHistory *self, gint64 by)
 {
@@ -83,9 +97,9 @@ add_step (MelTimeline *self, gint64 step)
   for (guint i = 0; i < n; i++)
     n_small += ABS (self->steps.values[i]) <= ROUNDING;
   if (self->exact)
-    self->exact = 2 * n_small >= n;
+    self->exact = 3 * n_small >= n;
   else
-    self->exact = n >= MIN_STEPS && 3 * n_small >= 2 * n;
+    self->exact = n_small >= MIN_STEPS && 4 * n_small >= 3 * n;
 }
 
 /* --- pieces --- */
@@ -123,24 +137,55 @@ get_tolerance (const MelTimeline *self, gint64 length)
 
 /* --- stamps near the line --- */
 
-/* Counts samples, and moves when most of the stamps have. */
+/* By how much the newest stamps are ahead, all of them, of a line that was amid
+ * the stamps before; or 0. */
 static gint64
-follow_most (MelTimeline *self, gint64 time)
+get_step (const MelTimeline *self)
 {
-  gint64 median;
+  const MelTimelineHistory *errors = &self->errors;
+  gint64 least = G_MAXINT64;
 
-  history_add (&self->errors, time - self->head);
+  if (!self->centred || errors->n < N_AHEAD)
+    return 0;
+  for (guint i = 1; i <= N_AHEAD; i++)
+    least = MIN (least,
+        errors->values[(errors->next + errors->size - i) % errors->size]);
+  return least > MIN_AHEAD ? least : 0;
+}
+
+/* By how much most stamps are off; or 0. */
+static gint64
+get_shift (MelTimeline *self)
+{
+  gint64 median, mean, most;
+
   if (self->errors.n < self->errors.size)
     return 0;
 
+  /* The mean varies less, the median is how far a step went. */
   median = history_get_median (&self->errors);
-  self->centred |= ABS (median) <= CENTRE;
-  if (ABS (median) <= (self->centred ? MAX_MEDIAN : MAX_FIRST_MEDIAN))
+  mean = history_get_mean (&self->errors);
+  self->centred |= ABS (mean) <= CENTRE;
+  most = self->centred ? MAX_ERROR : MAX_FIRST_ERROR;
+  return MIN (ABS (median), ABS (mean)) > most ? median : 0;
+}
+
+/* Counts samples, and moves when stamps have. */
+static gint64
+follow_most (MelTimeline *self, gint64 time)
+{
+  gint64 by;
+
+  history_add (&self->errors, time - self->head);
+  by = get_shift (self);
+  if (by == 0)
+    by = get_step (self);
+  if (by == 0)
     return 0;
-  self->head += median;
-  history_shift (&self->errors, median);
+  self->head += by;
+  history_shift (&self->errors, by);
   self->centred = TRUE;
-  return median;
+  return by;
 }
 
 static void
@@ -182,26 +227,29 @@ ignore_stamps (MelTimeline *self)
   self->held_time = 0;
 }
 
-/* They were right: the line goes on where they say. */
+static void consider (
+    MelTimeline *self, gpointer data, gint64 time, gint64 length);
+
+/* They were right: the line goes on where the first of them says, and the
+ * others are looked at from there. */
 static void
 believe (MelTimeline *self)
 {
   Entry *entry = g_queue_pop_head (&self->held);
+  GQueue others = self->held;
 
+  g_queue_init (&self->held);
+  self->held_time = 0;
   self->head += self->held_off;
   history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
   emit (self, entry->data, entry->length, self->held_off, FALSE, FALSE);
+  self->stamp_end = self->head;
   g_free (entry);
 
-  while ((entry = g_queue_pop_head (&self->held))) {
-    if (entry->time != NO_TIME &&
-        ABS (entry->time - self->head) <= get_tolerance (self, entry->length))
-      follow (self, entry->data, entry->time, entry->length);
-    else
-      emit (self, entry->data, entry->length, 0, FALSE, FALSE);
+  while ((entry = g_queue_pop_head (&others))) {
+    consider (self, entry->data, entry->time, entry->length);
     g_free (entry);
   }
-  self->held_time = 0;
 }
 
 /* A stamp, with nothing held. */
@@ -261,11 +309,32 @@ compare_with_held (
              !is_further (off, self->held_off)) {
     /* Stamps that were exact begin to jitter. */
     ignore_stamps (self);
-    judge (self, data, time, length, 0);
+    judge (self, data, time, length, step);
   } else {
     believe (self);
-    judge (self, data, time, length, step);
+    consider (self, data, time, length);
   }
+}
+
+static void
+consider (MelTimeline *self, gpointer data, gint64 time, gint64 length)
+{
+  gint64 step = time - self->stamp_end;
+
+  if (time == NO_TIME) {
+    if (g_queue_is_empty (&self->held))
+      emit (self, data, length, 0, FALSE, FALSE);
+    else
+      hold (self, data, NO_TIME, length);
+    self->stamp_end += length;
+    return;
+  }
+  if (g_queue_is_empty (&self->held))
+    judge (self, data, time, length, step);
+  else
+    compare_with_held (self, data, time, length, step);
+  self->held_last = time;
+  self->stamp_end = time + length;
 }
 
 /* The first stamp, or one after a hole that upstream knows of: it is believed.
@@ -280,6 +349,8 @@ resync (MelTimeline *self, gpointer data, gint64 time, gint64 length,
   self->head = time;
   emit (self, data, length, ABS (off) <= ROUNDING ? 0 : off, self->fresh,
       discont);
+  self->held_last = time;
+  self->stamp_end = time + length;
 }
 
 /* --- interface --- */
@@ -326,40 +397,30 @@ void
 mel_timeline_push (MelTimeline *self, gpointer data, GstClockTime time,
     guint64 n, gboolean discont)
 {
-  gint64 length = get_length (n), step;
+  gint64 length = get_length (n);
+  gboolean stamped = time <= G_MAXINT64 / 2; /* else none, or nonsense */
 
   if (discont)
     mel_timeline_settle (self);
 
-  if (time > G_MAXINT64 / 2) { /* none, or nonsense */
-    if (g_queue_is_empty (&self->held))
-      emit (self, data, length, 0, discont && !self->fresh, discont);
-    else
-      hold (self, data, NO_TIME, length);
+  if (!stamped && discont) {
+    emit (self, data, length, 0, !self->fresh, TRUE);
     self->stamp_end += length;
-    self->fresh = FALSE;
-    return;
-  }
-
-  step = (gint64) time - self->stamp_end;
-  if (self->fresh || discont) {
+  } else if (!stamped) {
+    consider (self, data, NO_TIME, length);
+  } else if (self->fresh || discont) {
     resync (self, data, time, length, discont);
   } else {
-    add_step (self, step);
-    if (g_queue_is_empty (&self->held))
-      judge (self, data, time, length, step);
-    else
-      compare_with_held (self, data, time, length, step);
+    add_step (self, (gint64) time - self->stamp_end);
+    consider (self, data, time, length);
   }
   self->fresh = FALSE;
-  self->held_last = time;
-  self->stamp_end = (gint64) time + length;
 }
 
 void
 mel_timeline_settle (MelTimeline *self)
 {
-  if (!g_queue_is_empty (&self->held))
+  while (!g_queue_is_empty (&self->held))
     believe (self);
 }
 

@@ -436,8 +436,73 @@ test_bad_settings_say_why (void)
 {
   check_bad_setting ("window", GST_SECOND + 1, "1000000000 is one");
   check_bad_setting ("window", GST_SECOND + 10 * GST_MSECOND, "20 ms");
+  check_bad_setting ("window", 30, "30 s are window=30000000000");
+  check_bad_setting ("window", 0, "nanoseconds");
+  check_bad_setting ("window", 500 * GST_MSECOND, "1000000000 (1 s)");
+  check_bad_setting ("window", 60 * GST_SECOND, "30000000000 (30 s)");
+  check_bad_setting ("hop", (guint64) G_MAXINT64 + 1, "largest");
   check_bad_setting ("hop", 5, "nanoseconds");
   check_bad_setting ("hop", 10 * GST_MSECOND - 1, "10 ms");
+}
+
+/* In a launch line a property is set while its element is made, and GObject
+ * would replace a value out of its range by 0 without telling. */
+static void
+test_bad_settings_in_a_launch_line (void)
+{
+  static const char *const values[] = {"30", "60000000000", "500000000", "-2"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
+    g_autofree char *line =
+        g_strdup_printf ("whispermel name=mel window=%s ! fakesink", values[i]);
+    g_autoptr (GstElement) pipeline = gst_parse_launch (line, NULL);
+    MelRig rig = {.bus = gst_element_get_bus (pipeline)};
+
+    g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), ==,
+        GST_STATE_CHANGE_FAILURE);
+    mel_rig_check_message (&rig, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR,
+        GST_RESOURCE_ERROR_SETTINGS, "Property window", "nanoseconds", NULL);
+    gst_element_set_state (pipeline, GST_STATE_NULL);
+    gst_object_unref (rig.bus);
+  }
+}
+
+/* -1 and max are the largest number, by GStreamer's convention. */
+static void
+test_longest_window (void)
+{
+  static const char *const values[] = {"-1", "max"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
+    g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
+    GstClockTime window;
+
+    gst_element_set_state (rig->element, GST_STATE_READY);
+    gst_util_set_object_arg (G_OBJECT (rig->element), "window", values[i]);
+    g_object_get (rig->element, "window", &window, NULL);
+    g_assert_cmpuint (window, ==, 30 * GST_SECOND);
+  }
+}
+
+/* wavparse says so only by caps that it pushes. */
+static void
+test_other_audio_names_converters (void)
+{
+  static const char *const caps[] = {
+      "audio/x-raw,format=S16LE,rate=16000,channels=1,layout=interleaved",
+      "audio/x-raw,format=F32LE,rate=44100,channels=1,layout=interleaved",
+      "audio/x-raw,format=F32LE,rate=16000,channels=2,layout=interleaved,"
+      "channel-mask=(bitmask)3",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (caps); i++) {
+    g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
+
+    gst_harness_set_src_caps_str (rig->harness, caps[i]);
+    mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_CORE_ERROR,
+        GST_CORE_ERROR_NEGOTIATION, "audioconvert ! audioresample", NULL);
+    mel_rig_check_no_window (rig);
+  }
 }
 
 static void
@@ -519,6 +584,9 @@ main (int argc, char **argv)
   ADD ("defaults", test_defaults);
   ADD ("properties-wait-for-ready", test_properties_wait_for_ready);
   ADD ("bad-settings-say-why", test_bad_settings_say_why);
+  ADD ("bad-settings-in-a-launch-line", test_bad_settings_in_a_launch_line);
+  ADD ("longest-window", test_longest_window);
+  ADD ("other-audio-names-converters", test_other_audio_names_converters);
   ADD ("shortest-window-and-hop", test_shortest_times);
   ADD ("states-in-cycles", test_states_in_cycles);
   ADD ("states-without-audio", test_states_without_audio);
