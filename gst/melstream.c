@@ -359,8 +359,9 @@ count_jump (MelStream *self, GstClockTime from, GstClockTime to)
     return;
   GST_ELEMENT_WARNING (self->element, STREAM, FORMAT,
       ("The audio's timestamps have jumped %u times, and each jump ends a "
-       "window. If the audio has no such holes, its timestamps are wrong: "
-       "audiorate or another parser or decoder upstream may mend them.",
+       "window. If the audio is whole, they are wrong: another parser or "
+       "decoder upstream may make better ones, or set alignment-threshold "
+       "beyond the jumps, so that samples count.",
           MAX_JUMPS),
       ("the last from %" GST_TIME_FORMAT " to %" GST_TIME_FORMAT,
           GST_TIME_ARGS (from), GST_TIME_ARGS (to)));

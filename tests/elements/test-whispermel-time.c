@@ -214,8 +214,30 @@ test_jumps_are_told (void)
   for (gsize i = 0; i < 3; i++)
     mel_rig_push (rig, speech, RATE, 5 * GST_SECOND);
   mel_rig_check_message (rig, GST_MESSAGE_WARNING, GST_STREAM_ERROR,
-      GST_STREAM_ERROR_FORMAT, "timestamps", "audiorate", NULL);
+      GST_STREAM_ERROR_FORMAT, "timestamps", "alignment-threshold", NULL);
   g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
+}
+
+/* The stamps of a file at half its speed, four buffers at a time. */
+static void
+test_wrong_speed (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new ("window", 10 * GST_SECOND,
+      "alignment-threshold", 3600 * GST_SECOND, NULL);
+
+  mel_rig_start (rig);
+  for (gsize i = 0; i < 250; i++)
+    mel_rig_push (
+        rig, speech + i * 2000, 2000, (i / 4 * 4000 + i % 4 * 2000) * SAMPLE);
+  mel_rig_send (rig, gst_event_new_eos ());
+  for (gsize w = 0; w < 4; w++) {
+    g_autoptr (GstBuffer) window = mel_rig_pop_window (rig);
+
+    g_assert_nonnull (window);
+    g_assert_cmpuint (GST_BUFFER_DURATION (window), ==,
+        w < 3 ? 10 * GST_SECOND : 250 * 2000 * SAMPLE - 30 * GST_SECOND);
+  }
+  mel_rig_check_no_window (rig);
 }
 
 /* --- buffers that are not what they say --- */
@@ -400,6 +422,7 @@ main (int argc, char **argv)
   ADD ("alignment-threshold-is-for-more-jitter", test_alignment_threshold);
   ADD ("discont-wait-0-believes-at-once", test_discont_wait);
   ADD ("many-jumps-are-told", test_jumps_are_told);
+  ADD ("threshold-beyond-the-jumps-keeps-windows-whole", test_wrong_speed);
   ADD ("duration-longer-than-the-samples", test_long_duration);
   ADD ("duration-shorter-than-the-samples", test_short_duration);
   ADD ("gap-that-wraps", test_gap_that_wraps);
