@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 
 #include "cpu-count.h"
+#include "cpu-isa.h"
 #include "cpu-list.h"
 #include "npu-clock.h"
 
@@ -450,7 +451,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
         options->threads, MAX_WORKERS);
     return NULL;
   }
-  if (!chosen_cpu_flags (&flags, error))
+  if (!chosen_cpu_flags (&flags, error) || !cpu_isa_limit (error))
     return NULL;
 
   device = g_new0 (CpuDevice, 1);
