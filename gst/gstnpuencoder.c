@@ -406,6 +406,11 @@ encode_window (GstNpuEncoder *self, GstBuffer *inbuf, GstBuffer *outbuf,
   GstNpuEncoderSession *session = self->session;
   NpuEncoder *encoder = gst_npu_encoder_session_choose (session);
   g_autoptr (GError) failure = NULL;
+  guint64 number;
+
+  GST_OBJECT_LOCK (self);
+  number = self->totals.window + 1;
+  GST_OBJECT_UNLOCK (self);
 
   while (encoder) {
     NpuStats attempt = {0};
@@ -419,6 +424,10 @@ encode_window (GstNpuEncoder *self, GstBuffer *inbuf, GstBuffer *outbuf,
     npu_stats_add (stats, &attempt);
     if (done)
       break;
+    if (!g_error_matches (failure, NPU_ERROR, NPU_ERROR_CANCELLED))
+      g_prefix_error (&failure,
+          "window %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT ": ", number,
+          GST_TIME_ARGS (GST_BUFFER_PTS (inbuf)));
     encoder = gst_npu_encoder_session_fall_back (
         session, GST_ELEMENT (self), encoder, &failure);
   }

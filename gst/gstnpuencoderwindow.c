@@ -6,6 +6,8 @@
 #include "floats.h"
 #include "tensormeta.h"
 
+#define HALF_INFINITY 65520.0f /* what is rounded to it, and more */
+
 static gsize
 n_states (const GstNpuEncoderWindow *window)
 {
@@ -50,6 +52,23 @@ check_mel (const GstNpuEncoderWindow *window, const float *mel, gsize size,
   return TRUE;
 }
 
+/* Beyond its largest number a half float is an infinity. */
+static gboolean
+check_half (const float *states, gsize n, GError **error)
+{
+  float largest = 0.0f;
+
+  for (gsize i = 0; i < n; i++)
+    largest = MAX (largest, ABS (states[i]));
+  if (largest < HALF_INFINITY)
+    return TRUE;
+  g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE,
+      "states of up to %g are too large for property output-type float16; "
+      "choose float32",
+      (double) largest);
+  return FALSE;
+}
+
 static gboolean
 is_aligned (gconstpointer data)
 {
@@ -78,6 +97,8 @@ encode_mapped (const GstNpuEncoderWindow *window, NpuEncoder *encoder,
           encoder, mel, window->n_frames, states, stats, error))
     return FALSE;
 
+  if (window->half && !check_half (states, n_states (window), error))
+    return FALSE;
   if (window->half)
     floats_to_half ((guint16 *) out->data, states, n_states (window));
   else if (own_states)

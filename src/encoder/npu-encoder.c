@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "npu-encoder.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "encoder-exact.h"
@@ -71,6 +73,10 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
   return TRUE; /* the executor checks depth and timeout */
 }
 
+/* Whatever the states become: the probe judges them. */
+static gboolean encode (NpuEncoder *encoder, const float *mel, guint n_frames,
+    float *states, NpuStats *stats, GError **error);
+
 static gboolean
 open_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
     NpuPrecision precision, GError **error)
@@ -129,8 +135,7 @@ open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
           exact, error))
     return FALSE;
   if (!open_plan (encoder, model, device, NPU_PRECISION_INT8, error) ||
-      !npu_encoder_encode (
-          encoder, mel, ENCODER_PROBE_FRAMES, approximate, NULL, error))
+      !encode (encoder, mel, ENCODER_PROBE_FRAMES, approximate, NULL, error))
     return FALSE;
   npu_executor_reset_stats (encoder->executor);
   return encoder_probe_holds (exact, approximate, model->d) ||
@@ -308,9 +313,9 @@ read_states (const NpuStage *stage, guint slot, NpuLaunch *launch,
   return TRUE;
 }
 
-gboolean
-npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
-    float *states, NpuStats *stats, GError **error)
+static gboolean
+encode (NpuEncoder *encoder, const float *mel, guint n_frames, float *states,
+    NpuStats *stats, GError **error)
 {
   const guint n_stages = encoder->plan->stages->len;
   NpuStage *stages = encoder->stages;
@@ -339,4 +344,77 @@ npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
   if (stats)
     npu_executor_get_run_stats (encoder->executor, stats);
   return done;
+}
+
+/* Index of the first value that is a NaN or an infinity; n where all are
+ * finite. A block is looked at without branches. */
+static gsize
+find_non_finite (const float *x, gsize n)
+{
+  const gsize block = 1024;
+
+  for (gsize first = 0; first < n; first += block) {
+    const gsize end = MIN (first + block, n);
+    gboolean found = FALSE;
+
+    for (gsize i = first; i < end; i++)
+      found |= !(fabsf (x[i]) <= FLT_MAX);
+    for (gsize i = first; found && i < end; i++)
+      if (!isfinite (x[i]))
+        return i;
+  }
+  return n;
+}
+
+static float
+largest_magnitude (const float *x, gsize n)
+{
+  float largest = 0.0f;
+
+  for (gsize i = 0; i < n; i++)
+    largest = MAX (largest, fabsf (x[i]));
+  return largest;
+}
+
+static gboolean
+check_mel (const float *mel, guint n_mels, guint n_frames, GError **error)
+{
+  const gsize n = (gsize) n_mels * n_frames, bad = find_non_finite (mel, n);
+
+  if (bad == n)
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "the mel has a NaN or an infinity in band %" G_GSIZE_FORMAT
+      ", frame %" G_GSIZE_FORMAT,
+      bad / n_frames, bad % n_frames);
+  return FALSE;
+}
+
+/* A device that corrupts what it computes is noticed here, and so is mel that
+ * is finite but no mel. */
+static gboolean
+check_states (NpuEncoder *encoder, const float *mel, guint n_frames,
+    const float *states, GError **error)
+{
+  const gsize n = (gsize) n_frames / 2 * encoder->d;
+  const gsize bad = find_non_finite (states, n);
+
+  if (bad == n)
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_LAUNCH,
+      "device %s computed states with a NaN or an infinity, first at position "
+      "%" G_GSIZE_FORMAT ", column %" G_GSIZE_FORMAT
+      "; the largest magnitude of the mel is %g, where Whisper's is below 3",
+      encoder->plan->device->name, bad / encoder->d, bad % encoder->d,
+      (double) largest_magnitude (mel, (gsize) encoder->n_mels * n_frames));
+  return FALSE;
+}
+
+gboolean
+npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
+    float *states, NpuStats *stats, GError **error)
+{
+  return check_mel (mel, encoder->n_mels, n_frames, error) &&
+         encode (encoder, mel, n_frames, states, stats, error) &&
+         check_states (encoder, mel, n_frames, states, error);
 }

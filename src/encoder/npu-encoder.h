@@ -85,10 +85,9 @@ NPU_API NpuDevice *npu_encoder_get_device (NpuEncoder *encoder);
  * @states: (out caller-allocates): [n_frames / 2][d] floats
  * @stats: (out) (optional): of this window
  *
- * Returns: %FALSE with @error set when a launch failed (LAUNCH, TIMEOUT,
- * LOST),
- * the executor was cancelled (CANCELLED) or the arguments are wrong
- * (SETTINGS).
+ * Returns: %FALSE with @error set when a launch failed (LAUNCH, TIMEOUT, LOST),
+ * the states are not finite (LAUNCH), the executor was cancelled (CANCELLED) or
+ * the arguments are wrong (SETTINGS).
  */
 NPU_API gboolean npu_encoder_encode (NpuEncoder *encoder, const float *mel,
     guint n_frames, float *states, NpuStats *stats, GError **error);

@@ -196,6 +196,27 @@ test_one_failure (void)
   check_nothing_is_left ();
 }
 
+/* States that are no numbers are noticed, though no launch failed. */
+static void
+test_corrupts (void)
+{
+  FakeNpuOptions ill = well;
+  EncoderRig *rig;
+
+  fake_npu_install (&well);
+  rig = new_rig ("auto", 600000);
+  check_device (rig, 0, "xrt:0");
+  ill.corrupt_at = fake_npu_get_counts ().n_launches + 6;
+  fake_npu_change (&ill);
+  check_device (rig, 1, "cpu");
+  check_warning (
+      rig, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE, "window 2 at 0:00:");
+  check_device (rig, 2, "xrt:0");
+  check_warning (rig, 0, 0, NULL);
+  encoder_rig_free (rig);
+  check_nothing_is_left ();
+}
+
 static void
 test_gives_up (void)
 {
@@ -463,6 +484,7 @@ main (int argc, char **argv)
   g_test_add_func (
       "/npuencoder/fallback/random-failures", test_random_failures);
   g_test_add_func ("/npuencoder/fallback/one-failure", test_one_failure);
+  g_test_add_func ("/npuencoder/fallback/corrupts", test_corrupts);
   g_test_add_func ("/npuencoder/fallback/gives-up", test_gives_up);
   g_test_add_func ("/npuencoder/fallback/lost", test_lost);
   g_test_add_func ("/npuencoder/fallback/hangs", test_hangs);

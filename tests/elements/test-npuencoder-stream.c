@@ -276,6 +276,33 @@ test_values_that_are_no_numbers (void)
   }
 }
 
+/* Finite, and no mel: the states are not finite, at any precision. */
+static void
+test_values_that_overflow (void)
+{
+  static const char *const precisions[] = {"f32", "int8", "bf16"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (precisions); i++) {
+    g_autoptr (EncoderRig) rig = encoder_rig_new (NULL, NULL);
+    float *mel = g_new (float, 100 * TINY_N_MELS);
+    GstBuffer *in =
+        gst_buffer_new_wrapped (mel, 100 * TINY_N_MELS * sizeof (float));
+
+    gst_element_set_state (rig->element, GST_STATE_READY);
+    gst_util_set_object_arg (
+        G_OBJECT (rig->element), "precision", precisions[i]);
+    gst_element_set_state (rig->element, GST_STATE_PLAYING);
+    for (guint j = 0; j < 100 * TINY_N_MELS; j++)
+      mel[j] = 1e37f * (j % 3 ? 1 : -1);
+    GST_BUFFER_PTS (in) = 30 * GST_SECOND;
+    encoder_rig_set_frames (rig, 100);
+    g_assert_cmpint (gst_harness_push (rig->harness, in), ==, GST_FLOW_ERROR);
+    encoder_check_error (rig->bus, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE,
+        "window 1 at 0:00:30", "NaN", "1e+37", NULL);
+    g_assert_cmpuint (gst_harness_buffers_in_queue (rig->harness), ==, 0);
+  }
+}
+
 /* Memory where no float can be read, or split in several parts. */
 static void
 test_memory_of_any_kind (void)
@@ -506,6 +533,8 @@ main (int argc, char **argv)
   g_test_add_func ("/npuencoder/stream/wrong-size-names-both", test_wrong_size);
   g_test_add_func (
       "/npuencoder/stream/nan-is-named", test_values_that_are_no_numbers);
+  g_test_add_func (
+      "/npuencoder/stream/overflow-is-an-error", test_values_that_overflow);
   g_test_add_func (
       "/npuencoder/stream/memory-of-any-kind", test_memory_of_any_kind);
   g_test_add_func (

@@ -31,6 +31,8 @@ typedef struct {
   NpuRun *run; /* of the array */
   gboolean fails;
   guint64 hung_until; /* 0 where it does not hang */
+  gboolean corrupts;
+  NpuLaunch launch;
 } FakeNpuRun;
 
 /* Of all devices: pthread's, as ThreadSanitizer knows those. */
@@ -317,6 +319,7 @@ draw_fate (FakeNpuRun *run)
   random_state = random_state * 1664525u + 1013904223u;
   run->fails = n == options.fail_at ||
                (random_state >> 8) < options.failure_rate * (1 << 24);
+  run->corrupts = n == options.corrupt_at;
   run->hung_until =
       n == options.hang_at ? npu_clock_ns () + options.hang_time : 0;
   if (options.lose_at > 0 && n >= options.lose_at)
@@ -336,6 +339,7 @@ fake_npu_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   if (!is_there (base->device, error))
     return FALSE;
   draw_fate (run);
+  run->launch = *launch;
   array_launch.kernel = kernel->kernel;
   array_launch.sync_args = 0;
   for (guint arg = 0; arg < NPU_MAX_ARGS; arg++) {
@@ -349,6 +353,28 @@ fake_npu_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   /* What hangs or fails may have computed anything: here, nothing. */
   return run->fails || run->hung_until ||
          npu_run_submit (run->run, &array_launch, error);
+}
+
+/* What the launch has written becomes NaNs, of whatever type. */
+static void
+corrupt (const NpuLaunch *launch)
+{
+  const FakeNpuKernel *kernel = (const FakeNpuKernel *) launch->kernel;
+  const guint written = ~fake_npu_reads (&kernel->op);
+
+  for (guint arg = 0; arg < NPU_MAX_ARGS; arg++) {
+    FakeNpuBuffer *buffer = (FakeNpuBuffer *) launch->args[arg];
+    const gboolean on_host = kernel->base.host_args & NPU_ARG_BIT (arg);
+    FakeNpuPieces pieces;
+
+    if (!buffer || !(written & NPU_ARG_BIT (arg)))
+      continue;
+    fake_npu_pieces_of (&kernel->op, kernel->kernel, launch, arg, &pieces);
+    for (guint i = 0; i < pieces.n; i++)
+      memset ((on_host ? buffer->host.data : buffer->memory->data) +
+                  launch->offset[arg] + pieces.offset + i * pieces.step,
+          0xff, pieces.size);
+  }
 }
 
 static gboolean
@@ -367,6 +393,9 @@ fake_npu_wait (
   }
   if (!run->fails && !run->hung_until)
     g_assert_true (npu_run_wait (run->run, G_MAXINT64, times, NULL));
+  if (run->corrupts)
+    corrupt (&run->launch);
+  run->corrupts = FALSE;
   if (!is_there (base->device, error))
     return FALSE;
   if (run->fails || run->hung_until) {

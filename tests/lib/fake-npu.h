@@ -36,6 +36,7 @@ typedef struct {
   guint fail_at;       /* from 1: these launches, counted over all devices, */
   guint hang_at;       /* fail, hang for hang_time, or are the device's */
   guint lose_at;       /* last; 0 = none */
+  guint corrupt_at;    /* likewise: its outputs become NaNs, and it completes */
   guint64 hang_time;   /* ns at most; hang_at = 0 ends it */
   gboolean refuse_kernels; /* opening any fails, and not with UNSUPPORTED */
   NpuError open_error;     /* with a message: opening the device fails */
