@@ -8,6 +8,7 @@
 #include "cpu-count.h"
 #include "cpu-isa.h"
 #include "cpu-list.h"
+#include "device/npu-deadline.h"
 #include "npu-clock.h"
 
 #define MAX_WORKERS 256
@@ -252,17 +253,14 @@ cpu_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
 {
   CpuRun *run = (CpuRun *) base;
   CpuDevice *device = (CpuDevice *) base->device;
-  const gint64 now = g_get_monotonic_time ();
-  const guint64 timeout_us = timeout / 1000 + (timeout % 1000 != 0);
-  const gint64 end = timeout_us > (guint64) (G_MAXINT64 - now)
-                         ? G_MAXINT64
-                         : now + (gint64) timeout_us;
-  gboolean in_time = TRUE;
+  NpuDeadline deadline = npu_deadline_in (timeout);
+  gboolean in_time;
 
   g_mutex_lock (&device->lock);
   run->waited_for = TRUE;
-  while (run->in_flight && in_time)
-    in_time = g_cond_wait_until (&device->done, &device->lock, end);
+  while (run->in_flight &&
+         npu_deadline_wait (&deadline, &device->done, &device->lock))
+    ;
   run->waited_for = FALSE;
   in_time = !run->in_flight;
   if (in_time && times)

@@ -236,16 +236,19 @@ free_objects (XrtContext *context)
   g_mutex_unlock (&context->device->objects);
 }
 
-/* Marks the jobs whose context is gone. With the lock. */
+/* Marks the jobs whose context is gone; @cause may be NULL. With the lock. */
 static void
 fail_jobs (XrtContext *context, const GError *cause)
 {
+  g_autoptr (GError) gone = g_error_new (NPU_ERROR, NPU_ERROR_LAUNCH,
+      "%s: a launch did not end when its context was needed for another",
+      context->device->base.name);
   XrtJob *job;
 
   while ((job = g_queue_peek_head (&context->in_flight))) {
     g_queue_pop_head_link (&context->in_flight);
     job->state = XRT_JOB_FAILED;
-    job->error = g_error_copy (cause);
+    job->error = g_error_copy (cause ? cause : gone);
     g_cond_broadcast (&job->done);
   }
   context->n_submissions = 0;
@@ -256,14 +259,14 @@ static void
 unload (XrtContext *context, const GError *cause)
 {
   XrtDevice *device = context->device;
-  const gint64 end = g_get_monotonic_time () + WATCHDOG_US;
+  NpuDeadline watchdog = npu_deadline_in (WATCHDOG_US * (guint64) 1000);
 
   context->lost = TRUE; /* nobody starts in it */
   g_cond_broadcast (&device->changed);
   while (context->n_pins > 0)
     g_cond_wait (&device->changed, &device->lock);
   while (!g_queue_is_empty (&context->in_flight) &&
-         g_cond_wait_until (&device->changed, &device->lock, end))
+         npu_deadline_wait (&watchdog, &device->changed, &device->lock))
     ;
   context->stop = TRUE;
   g_cond_broadcast (&context->work);
@@ -360,7 +363,7 @@ forget_limit (XrtDevice *device)
  * of this device are over. Exclusive, with the lock, which it lets go
  * meanwhile. */
 static XrtRoom
-load_evicting (XrtContext *context, gint64 end, XrtApiError *cause)
+load_evicting (XrtContext *context, NpuDeadline *deadline, XrtApiError *cause)
 {
   XrtDevice *device = context->device;
 
@@ -380,8 +383,7 @@ load_evicting (XrtContext *context, gint64 end, XrtApiError *cause)
       return XRT_ROOM_NONE;
     if (device->n_resident > 0)
       learn_limit (device);
-    else if (take_one (device) == XRT_ROOM_NONE ||
-             g_get_monotonic_time () >= end)
+    else if (take_one (device) == XRT_ROOM_NONE || deadline->left <= 0)
       return XRT_ROOM_NONE;
   }
 }
@@ -402,11 +404,11 @@ fail_to_load (XrtContext *context, const XrtApiError *cause, GError **error)
   return FALSE;
 }
 
-/* Waits for a change until @end. */
+/* Waits for a change, or a while: the caller looks again. */
 static gboolean
-wait_for_change (XrtDevice *device, gint64 end, GError **error)
+wait_for_change (XrtDevice *device, NpuDeadline *deadline, GError **error)
 {
-  if (g_cond_wait_until (&device->changed, &device->lock, end))
+  if (npu_deadline_wait (deadline, &device->changed, &device->lock))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_BUSY,
       "%s has all of its contexts in use by launches that do not end; raise "
@@ -418,17 +420,17 @@ wait_for_change (XrtDevice *device, gint64 end, GError **error)
 /* The same for what is still in flight in a lost context; then that hangs, and
  * is given up. */
 static void
-wait_for_the_lost (XrtContext *context, gint64 end)
+wait_for_the_lost (XrtContext *context, NpuDeadline *deadline)
 {
   g_autoptr (GError) cause = NULL;
 
-  if (!wait_for_change (context->device, end, &cause))
+  if (!wait_for_change (context->device, deadline, &cause))
     xrt_context_unload (context, cause);
 }
 
 /* Brings a context that is not there, or is lost. With the lock. */
 static gboolean
-make_resident (XrtContext *context, gint64 end, GError **error)
+make_resident (XrtContext *context, NpuDeadline *deadline, GError **error)
 {
   XrtDevice *device = context->device;
   XrtApiError cause;
@@ -436,16 +438,16 @@ make_resident (XrtContext *context, gint64 end, GError **error)
   gboolean done = TRUE;
 
   if (device->exclusive)
-    return wait_for_change (device, end, error);
+    return wait_for_change (device, deadline, error);
   if (context->resident && !g_queue_is_empty (&context->in_flight)) {
-    wait_for_the_lost (context, end);
+    wait_for_the_lost (context, deadline);
     return TRUE;
   }
 
   begin_exclusive (device);
   if (context->resident)
     unload (context, NULL);
-  room = load_evicting (context, end, &cause);
+  room = load_evicting (context, deadline, &cause);
   if (room == XRT_ROOM_MADE) {
     done = start_waiter (context, error);
     if (done) {
@@ -458,7 +460,8 @@ make_resident (XrtContext *context, gint64 end, GError **error)
     done = fail_to_load (context, &cause, error);
   }
   end_exclusive (device);
-  return room == XRT_ROOM_LATER ? wait_for_change (device, end, error) : done;
+  return room == XRT_ROOM_LATER ? wait_for_change (device, deadline, error)
+                                : done;
 }
 
 /* Opens the program's kernel in its context. With the lock. */
@@ -479,11 +482,10 @@ xrt_context_pin (XrtProgram *program, GError **error)
 {
   XrtContext *context = program->context;
   XrtDevice *device = context->device;
-  const gint64 end =
-      g_get_monotonic_time () + (gint64) (device->timeout / 1000);
+  NpuDeadline deadline = npu_deadline_in (device->timeout);
 
   while (!context->resident || context->lost)
-    if (!make_resident (context, end, error))
+    if (!make_resident (context, &deadline, error))
       return FALSE;
   if (!program->kernel && !open_kernel (program, error))
     return FALSE;

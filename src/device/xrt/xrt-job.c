@@ -188,12 +188,11 @@ wait_for_room (XrtJob *job, GError **error)
 {
   XrtContext *context = job->program->context;
   XrtDevice *device = job->device;
-  const gint64 end =
-      g_get_monotonic_time () + (gint64) (device->timeout / 1000);
+  NpuDeadline deadline = npu_deadline_in (device->timeout);
 
   while (!context->lost && context->n_submissions > 0 &&
          context->n_submissions + job->n_submissions > XRT_MAX_IN_FLIGHT)
-    if (!g_cond_wait_until (&device->changed, &device->lock, end)) {
+    if (!npu_deadline_wait (&deadline, &device->changed, &device->lock)) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
           "%s: a launch of overlay '%s' before this one did not end within "
           "%" G_GUINT64_FORMAT " ms",
@@ -309,15 +308,12 @@ gboolean
 xrt_job_wait (XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error)
 {
   XrtDevice *device = job->device;
-  const gint64 now = g_get_monotonic_time ();
-  const guint64 us = timeout / 1000 + (timeout % 1000 != 0);
-  const gint64 end =
-      us > (guint64) (G_MAXINT64 - now) ? G_MAXINT64 : now + (gint64) us;
+  NpuDeadline deadline = npu_deadline_in (timeout);
   gboolean done;
 
   g_mutex_lock (&device->lock);
   while (job->state == XRT_JOB_IN_FLIGHT &&
-         g_cond_wait_until (&job->done, &device->lock, end))
+         npu_deadline_wait (&deadline, &job->done, &device->lock))
     ;
   if (job->state == XRT_JOB_IN_FLIGHT) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,

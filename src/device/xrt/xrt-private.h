@@ -6,6 +6,7 @@
 #pragma once
 
 #include "device/cpu/cpu-device.h"
+#include "device/npu-deadline.h"
 #include "npu-kernels.h"
 #include "xrt-api.h"
 #include "xrt-cost.h"

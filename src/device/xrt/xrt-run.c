@@ -23,9 +23,14 @@ void
 xrt_run_free (NpuRun *base)
 {
   XrtRun *run = (XrtRun *) base;
+  XrtDevice *device = run->job.device;
+  guint64 timeout;
 
+  g_mutex_lock (&device->lock);
+  timeout = device->timeout;
+  g_mutex_unlock (&device->lock);
   /* After that long its context goes, and the launch with it. */
-  xrt_job_wait (&run->job, run->job.device->timeout, NULL, NULL);
+  xrt_job_wait (&run->job, timeout, NULL, NULL);
   xrt_job_clear (&run->job);
   npu_buffer_free (run->staging_in);
   npu_buffer_free (run->staging_out);
