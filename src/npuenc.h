@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "decoder/npu-decoder.h"
+#include "decoding/npu-decoding.h"
 #include "device/npu-device.h"
 #include "encoder/npu-encoder.h"
 #include "executor/npu-executor.h"
@@ -16,3 +18,5 @@
 #include "npu-error.h"
 #include "tiles/npu-program.h"
 #include "tiles/npu-tiles.h"
+#include "tokenizer/npu-tokenizer.h"
+#include "transcript/npu-transcript.h"

@@ -93,14 +93,14 @@ NPU_API void npu_decoded_window_clear (NpuDecodedWindow *window);
  * Returns: %FALSE with @error set: SETTINGS for options that do not go with the
  *   model; FAILED for logits that are not numbers; what the source says
  */
-gboolean npu_decode_window (const NpuLogitsSource *source,
+NPU_API gboolean npu_decode_window (const NpuLogitsSource *source,
     NpuTokenizer *tokenizer, guint window, const NpuDecodingOptions *options,
     const guint32 *prompt, guint n_prompt, const guint32 *prefix,
     guint n_prefix, NpuDecodedWindow *decoded, GError **error);
 
 /* Probability of each language, [n_languages], by one step on sot; and of
  * no speech. */
-gboolean npu_detect_language (const NpuLogitsSource *source,
+NPU_API gboolean npu_detect_language (const NpuLogitsSource *source,
     NpuTokenizer *tokenizer, guint window, float *probabilities,
     float *no_speech_prob, GError **error);
 
