@@ -5,34 +5,67 @@
 
 #include "npu-error.h"
 
-/* The likeliest text and the likeliest timestamps: which kind comes is decided
- * later. */
-static void
-find_best (NpuNextToken *next)
+/* Appends to ids[n] those of candidates[n_candidates] that may be among the
+ * @n_wanted best once all are exact; returns how many ids there are then. */
+static guint
+append_inexact (const NpuCandidate *candidates, guint n_candidates,
+    guint n_wanted, guint32 *ids, guint n)
 {
-  const guint n_times = next->n_vocab - next->n_text;
-
-  next->n_best = npu_logits_top (
-      next->logits, next->n_text, 0, next->best, NPU_N_CANDIDATES);
-  next->n_best += npu_logits_top (next->logits + next->n_text, n_times,
-      next->n_text, next->best + next->n_best, NPU_N_CANDIDATES);
+  for (guint i = 0; i < n_candidates; i++) {
+    if (i < n_wanted || candidates[n_wanted - 1].logit - candidates[i].logit <
+                            NPU_INEXACT_MARGIN)
+      ids[n++] = candidates[i].id;
+  }
+  return n;
 }
 
-static gboolean
-refine_best (
-    NpuNextToken *next, NpuRefineFunc refine, gpointer data, GError **error)
+/* The ids whose exact logits decide what comes. A kind is left out where the
+ * other is so much likelier that it will come whatever the exact ones are: all
+ * 1501 timestamps weigh no more than e^7.4 of the likeliest. */
+static guint
+find_inexact (const NpuNextToken *next, guint n_text, guint n_wanted,
+    gboolean by_mass, guint32 *ids)
 {
+  const NpuCandidate *text = next->best, *times = next->best + n_text;
+  const guint n_times = next->n_best - n_text;
+  const float apart = n_text > 0 && n_times > 0 && n_wanted == 1 && by_mass
+                          ? text->logit - times->logit
+                          : 0;
+  guint n = 0;
+
+  if (apart > -2 * NPU_INEXACT_MARGIN)
+    n = append_inexact (text, n_text, n_wanted, ids, n);
+  if (apart < 7.4f + 2 * NPU_INEXACT_MARGIN)
+    n = append_inexact (times, n_times, n_wanted, ids, n);
+  return n;
+}
+
+/* The likeliest text and the likeliest timestamps, exact where that matters.
+ * Which kind comes is decided later. */
+static gboolean
+find_best (NpuNextToken *next, const NpuDecodingOptions *options,
+    NpuRefineFunc refine, gpointer data, GError **error)
+{
+  const guint n_wanted = options->beam_size > 1 ? options->beam_size + 1 : 1;
+  const guint n_text = npu_logits_top (
+      next->logits, next->n_text, 0, next->best, NPU_N_CANDIDATES);
   guint32 ids[2 * NPU_N_CANDIDATES];
   float exact[2 * NPU_N_CANDIDATES];
+  guint n;
 
-  if (!refine || next->n_best == 0)
-    return TRUE;
-  for (guint i = 0; i < next->n_best; i++)
-    ids[i] = next->best[i].id;
-  if (!refine (data, ids, next->n_best, exact, error))
-    return FALSE;
-  for (guint i = 0; i < next->n_best; i++)
-    next->logits[ids[i]] = next->best[i].logit = exact[i];
+  next->n_best = n_text + npu_logits_top (next->logits + next->n_text,
+                              next->n_vocab - next->n_text, next->n_text,
+                              next->best + n_text, NPU_N_CANDIDATES);
+  if (refine) {
+    n = find_inexact (next, n_text, n_wanted, options->timestamps, ids);
+    if (n > 0 && !refine (data, ids, n, exact, error))
+      return FALSE;
+    for (guint i = 0; i < n; i++)
+      next->logits[ids[i]] = exact[i];
+    for (guint i = 0; i < next->n_best; i++)
+      next->best[i].logit = next->logits[next->best[i].id];
+  }
+  npu_candidates_sort (next->best, next->n_best);
   return TRUE;
 }
 
@@ -76,11 +109,8 @@ npu_next_token_read (NpuNextToken *next, const NpuFilterContext *context,
   for (guint i = 0; i < n_filters; i++)
     filters[i](context, logits);
 
-  find_best (next);
-  if (!refine_best (next, refine, data, error))
+  if (!find_best (next, context->options, refine, data, error))
     return FALSE;
-  npu_candidates_sort (next->best, next->n_best);
-
   text = npu_logits_logsumexp (logits, next->n_text);
   times = npu_logits_logsumexp (
       logits + next->n_text, next->n_vocab - next->n_text);
