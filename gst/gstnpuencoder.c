@@ -439,6 +439,17 @@ encode_window (GstNpuEncoder *self, GstBuffer *inbuf, GstBuffer *outbuf,
   return encoder;
 }
 
+/* Those that had to do with a window's failure. */
+static const char *
+properties_of (const GError *error)
+{
+  if (g_error_matches (error, NPU_ERROR, NPU_ERROR_TIMEOUT))
+    return "properties device, timeout";
+  if (error->domain != NPU_ERROR || error->code == NPU_ERROR_SETTINGS)
+    return NULL;
+  return "property device";
+}
+
 static GstFlowReturn
 gst_npu_encoder_transform (
     GstBaseTransform *base, GstBuffer *inbuf, GstBuffer *outbuf)
@@ -467,8 +478,7 @@ gst_npu_encoder_transform (
     result = GST_FLOW_FLUSHING;
   } else {
     gst_npu_encoder_post_error (GST_ELEMENT (self), error,
-        GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        error->domain == NPU_ERROR ? "properties device, timeout" : NULL);
+        GST_RESOURCE_ERROR_OPEN_READ_WRITE, properties_of (error));
     result = GST_FLOW_ERROR;
   }
   gst_npu_encoder_report_clear (&report);

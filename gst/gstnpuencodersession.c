@@ -36,6 +36,18 @@ open_model (GstElement *element, const char *location)
 }
 
 static gboolean
+check_settings (GstElement *element, const GstNpuEncoderSettings *settings)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (gst_npu_encoder_settings_check (settings, G_OBJECT (element), &error))
+    return TRUE;
+  gst_npu_encoder_post_error (
+      element, error, GST_RESOURCE_ERROR_SETTINGS, NULL);
+  return FALSE;
+}
+
+static gboolean
 is_auto (const GstNpuEncoderSettings *settings)
 {
   return !settings->device || strcmp (settings->device, "auto") == 0;
@@ -54,8 +66,7 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
 
   if (!device)
     gst_npu_encoder_post_error (element, error,
-        GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "properties device, overlays, threads");
+        GST_RESOURCE_ERROR_OPEN_READ_WRITE, "properties device, overlays");
   else if (device->note)
     GST_ELEMENT_WARNING (element, RESOURCE, OPEN_READ_WRITE,
         ("%s. Windows are encoded on the CPU.", device->note),
@@ -95,7 +106,7 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
   if (!session->encoder)
     gst_npu_encoder_post_error (element, error,
         GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "properties model, device, precision, depth, batch-size, timeout");
+        "properties model, device, precision");
   else
     GST_INFO_OBJECT (element, "stages run on: %s",
         npu_encoder_get_placement (session->encoder));
@@ -122,8 +133,11 @@ gst_npu_encoder_session_new (
     GstElement *element, const GstNpuEncoderSettings *settings)
 {
   GstNpuEncoderSession *session = g_new0 (GstNpuEncoderSession, 1);
-  g_autoptr (NpuModel) model = open_model (element, settings->model);
+  g_autoptr (NpuModel) model = NULL;
 
+  if (!check_settings (element, settings))
+    goto fail;
+  model = open_model (element, settings->model);
   if (!model)
     goto fail;
   session->model_name = g_strdup (model->name);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpuencodersettings.h"
 
+#include "uintparam.h"
+
 static const gsize offsets[GST_NPU_ENCODER_N_SETTINGS] = {
 #define OFFSET(field) G_STRUCT_OFFSET (GstNpuEncoderSettings, field)
     [GST_NPU_ENCODER_MODEL] = OFFSET (model),
@@ -147,24 +149,24 @@ gst_npu_encoder_settings_install (GObjectClass *klass)
           "xrt "
           "(Since: 1.0)",
           NULL, ready),
-      [GST_NPU_ENCODER_DEPTH] = g_param_spec_uint ("depth", "Depth",
+      [GST_NPU_ENCODER_DEPTH] = uint_param_new ("depth", "Depth",
           "Launches in flight; 1 runs them one after another. The states do "
           "not "
           "depend on it (Since: 1.0)",
           1, NPU_EXECUTOR_MAX_DEPTH, 3, ready),
-      [GST_NPU_ENCODER_BATCH_SIZE] = g_param_spec_uint ("batch-size",
-          "Batch size",
+      [GST_NPU_ENCODER_BATCH_SIZE] = uint_param_new ("batch-size", "Batch size",
           "64-row tiles per launch, 0 = the device's choice. The states do not "
           "depend on it (Since: 1.0)",
           0, NPU_EXECUTOR_MAX_BATCH, 0, ready),
       [GST_NPU_ENCODER_PRECISION] = g_param_spec_enum ("precision", "Precision",
           "Arithmetic of the matrix products (Since: 1.0)",
           register_precision (), NPU_PRECISION_AUTO, ready),
-      [GST_NPU_ENCODER_THREADS] = g_param_spec_uint ("threads", "Threads",
-          "Worker threads of the CPU device, 0 = as many as there are cores "
+      [GST_NPU_ENCODER_THREADS] = uint_param_new ("threads", "Threads",
+          "Worker threads of the CPU device, 0 = as many as this process may "
+          "use "
           "(Since: 1.0)",
-          0, G_MAXUINT, 0, ready),
-      [GST_NPU_ENCODER_TIMEOUT] = g_param_spec_uint ("timeout", "Timeout",
+          0, NPU_MAX_THREADS, 0, ready),
+      [GST_NPU_ENCODER_TIMEOUT] = uint_param_new ("timeout", "Timeout",
           "Milliseconds that one launch may take before it is an error "
           "(Since: 1.0)",
           1, G_MAXUINT, 10000, ready),
@@ -189,4 +191,32 @@ gst_npu_encoder_settings_install (GObjectClass *klass)
   };
 
   g_object_class_install_properties (klass, G_N_ELEMENTS (specs), specs);
+}
+
+gboolean
+gst_npu_encoder_settings_check (
+    const GstNpuEncoderSettings *settings, GObject *object, GError **error)
+{
+  static const struct {
+    const char *name;
+    gsize offset;
+  } ranged[] = {
+#define RANGED(name, field)                                                    \
+  {name, G_STRUCT_OFFSET (GstNpuEncoderSettings, field)}
+      RANGED ("depth", depth),
+      RANGED ("batch-size", batch_size),
+      RANGED ("threads", threads),
+      RANGED ("timeout", timeout),
+#undef RANGED
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ranged); i++) {
+    GParamSpec *spec = g_object_class_find_property (
+        G_OBJECT_GET_CLASS (object), ranged[i].name);
+
+    if (!uint_param_check (
+            spec, G_STRUCT_MEMBER (guint, settings, ranged[i].offset), error))
+      return FALSE;
+  }
+  return TRUE;
 }

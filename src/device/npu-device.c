@@ -63,8 +63,14 @@ open_best (const NpuDeviceOptions *options, GError **error)
       return device;
   }
   device = cpu_device_open (options, error);
-  if (device && refused && is_news (refused))
+  if (device && refused && !g_file_test (options->overlays, G_FILE_TEST_IS_DIR))
+    device->note = g_strdup_printf (
+        "There is no folder of overlays '%s', so that no NPU was looked for",
+        options->overlays);
+  else if (device && refused && is_news (refused))
     device->note = g_strdup (refused->message);
+  else if (device && refused)
+    g_info ("device=auto takes the CPU: %s", refused->message);
   return device;
 }
 

@@ -16,6 +16,7 @@
 G_BEGIN_DECLS
 
 #define NPU_MAX_ARGS 5
+#define NPU_MAX_THREADS 256 /* workers of a CPU device */
 
 typedef struct _NpuDevice NpuDevice;
 typedef struct _NpuDeviceClass NpuDeviceClass;
@@ -228,7 +229,8 @@ struct _NpuDeviceClass {
  * @name: `auto`, `cpu`, `xrt` or `xrt:N`
  *
  * `auto` takes an NPU where there is one and overlays are given, else the CPU;
- * where the NPU is there but cannot be opened, the device's note says why.
+ * where the NPU is there but cannot be opened, or the folder of overlays is not
+ * there, the device's note says why.
  *
  * Returns: (transfer full): a device or %NULL with @error set: SETTINGS for a
  * name that is none of these or options out of range, NOT_FOUND, OPEN, BUSY

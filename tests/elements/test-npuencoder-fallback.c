@@ -12,8 +12,8 @@
 
 #define N_FRAMES 60
 #define N_SEEDS 4
-#define OVERLAYS "overlays" /* auto looks for an NPU where there are some */
-#define BF16 3              /* of GstNpuEncoderPrecision */
+#define OVERLAYS "." /* auto looks for an NPU where there are some */
+#define BF16 3       /* of GstNpuEncoderPrecision */
 
 /* Computes what the CPU does, to the byte. */
 static const FakeNpuOptions well = {

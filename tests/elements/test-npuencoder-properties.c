@@ -84,7 +84,7 @@ test_ranges (void)
   } ranges[] = {
       {"depth", 1, 16},
       {"batch-size", 0, 24},
-      {"threads", 0, G_MAXUINT},
+      {"threads", 0, 256},
       {"timeout", 1, G_MAXUINT},
   };
   g_autoptr (GstElement) element =
@@ -324,11 +324,62 @@ test_unknown_device (void)
       GST_RESOURCE_ERROR_SETTINGS, "gpu", "(properties device");
 }
 
+/* A launch line and g_object_set() keep the value, which is then refused by
+ * name. */
 static void
-test_too_many_threads (void)
+test_out_of_range (void)
 {
-  check_start_fails ("model=" TINY " device=cpu threads=4294967295",
-      GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, "threads", "threads");
+  static const struct {
+    const char *name;
+    guint value;
+    const char *range;
+  } cases[] = {
+      {"depth", 0, "from 1 to 16"},
+      {"depth", 17, "from 1 to 16"},
+      {"batch-size", 25, "from 0 to 24"},
+      {"threads", 257, "from 0 to 256"},
+      {"timeout", 0, "from 1 to 4294967295"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *text =
+        g_strdup_printf ("model=" TINY " %s=%u", cases[i].name, cases[i].value);
+    g_autofree char *line = g_strdup_printf ("npuencoder %s", text);
+    g_autofree char *is =
+        g_strdup_printf ("%s is %u", cases[i].name, cases[i].value);
+    g_autofree char *property =
+        g_strdup_printf ("%s (property %s)", cases[i].range, cases[i].name);
+    g_autoptr (GstElement) element = gst_parse_launch (line, NULL);
+    g_autoptr (GstBus) bus = gst_bus_new ();
+    guint value;
+
+    gst_object_ref_sink (element);
+    g_object_get (element, cases[i].name, &value, NULL);
+    g_assert_cmpuint (value, ==, cases[i].value);
+    gst_element_set_bus (element, bus);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==,
+        GST_STATE_CHANGE_FAILURE);
+    encoder_check_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        is, property, NULL);
+    gst_element_set_state (element, GST_STATE_NULL);
+    gst_element_set_bus (element, NULL);
+  }
+}
+
+static void
+test_no_folder_of_overlays (void)
+{
+  g_autoptr (EncoderRig) rig = encoder_rig_new (
+      "device", "auto", "overlays", "/nonexistent/overlays", NULL);
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gst_message_unref (encoder_pop_message (rig->bus, GST_MESSAGE_WARNING, 0));
+  message = encoder_pop_message (rig->bus, GST_MESSAGE_WARNING, 0);
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_nonnull (strstr (error->message, "/nonexistent/overlays"));
+  g_assert_nonnull (strstr (error->message, "encoded on the CPU"));
 }
 
 static void
@@ -493,7 +544,9 @@ main (int argc, char **argv)
   g_test_add_func ("/npuencoder/start/no-xrt-in-this-build", test_no_xrt);
 #endif
   g_test_add_func ("/npuencoder/start/unknown-device", test_unknown_device);
-  g_test_add_func ("/npuencoder/start/too-many-threads", test_too_many_threads);
+  g_test_add_func ("/npuencoder/start/out-of-range", test_out_of_range);
+  g_test_add_func (
+      "/npuencoder/start/no-folder-of-overlays", test_no_folder_of_overlays);
   g_test_add_func ("/npuencoder/start/trace-cannot-be-written",
       test_trace_cannot_be_written);
   g_test_add_func ("/npuencoder/start/trace-to-a-fifo-that-nobody-reads",

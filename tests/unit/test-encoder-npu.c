@@ -425,10 +425,11 @@ test_auto (void)
   const FakeNpuOptions locked = {
       .open_error = NPU_ERROR_OPEN, .open_message = "join the group render"};
 
-  check_auto (&there, "overlays", "xrt:0", NULL);
+  check_auto (&there, ".", "xrt:0", NULL);
   check_auto (&there, NULL, "cpu", NULL);
-  check_auto (&none, "overlays", "cpu", NULL);
-  check_auto (&locked, "overlays", "cpu", "join the group render");
+  check_auto (&none, ".", "cpu", NULL);
+  check_auto (&none, "/nonexistent", "cpu", "/nonexistent");
+  check_auto (&locked, ".", "cpu", "join the group render");
 }
 
 int

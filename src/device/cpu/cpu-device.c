@@ -11,8 +11,6 @@
 #include "device/npu-deadline.h"
 #include "npu-clock.h"
 
-#define MAX_WORKERS 256
-
 typedef struct {
   NpuRun base;
   NpuLaunch launch;
@@ -442,11 +440,11 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   CpuDevice *device;
   unsigned flags;
 
-  if (options->threads > MAX_WORKERS) {
+  if (options->threads > NPU_MAX_THREADS) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
         "threads is %u; the CPU device takes at most %d, or 0 for one per "
         "core",
-        options->threads, MAX_WORKERS);
+        options->threads, NPU_MAX_THREADS);
     return NULL;
   }
   if (!chosen_cpu_flags (&flags, error) || !cpu_isa_limit (error))
@@ -470,7 +468,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->tile_observer = options->tile_observer;
   device->tile_observer_data = options->tile_observer_data;
   device->base.n_workers =
-      options->threads ? options->threads : MIN (cpu_count (), MAX_WORKERS);
+      options->threads ? options->threads : MIN (cpu_count (), NPU_MAX_THREADS);
   device->base.name = g_strdup ("cpu");
   device->base.description = g_strdup_printf (
       "cpu (%s, %u workers)", device->kernels.name, device->base.n_workers);
