@@ -27,12 +27,13 @@ G_BEGIN_DECLS
 typedef struct _NpuDecoder NpuDecoder;
 
 typedef struct {
-  NpuPrecision precision; /* AUTO, INT8, INT16, BF16, F32: of products with
-                           * weights; activations are never coarser than 16
-                           * bits */
-  guint max_windows;      /* windows at once, 1 to 16 */
-  guint max_sequences;    /* sequences at once, 1 to 128 */
-  guint64 timeout;        /* ns per step */
+  /* Of products with weights: F32; INT16 and INT8 have weights of as many bits
+   * with a scale for each row, times rows of 16 bits, whose sums are exact, and
+   * keys and values of cross-attention in 8 bits. AUTO is INT8, BF16 is F32. */
+  NpuPrecision precision;
+  guint max_windows;   /* windows at once, 1 to 16 */
+  guint max_sequences; /* sequences at once, 1 to 128 */
+  guint64 timeout;     /* ns per step, of time in which it can run */
 } NpuDecoderOptions;
 
 /* One token of one sequence, appended to its cache at the next position. Rows
@@ -62,17 +63,22 @@ NPU_API guint npu_decoder_get_n_vocab (NpuDecoder *decoder);
 NPU_API guint npu_decoder_get_n_positions (NpuDecoder *decoder);
 /* The width of the states it takes. */
 NPU_API guint npu_decoder_get_d (NpuDecoder *decoder);
+/* What was taken: F32, INT16 or INT8. */
 NPU_API NpuPrecision npu_decoder_get_precision (NpuDecoder *decoder);
 NPU_API NpuDevice *npu_decoder_get_device (NpuDecoder *decoder);
 
 /**
  * npu_decoder_set_window:
  * @window: 0 to max_windows - 1
- * @states: [n_positions][d], as npu_encoder_encode() gives them; all finite
+ * @states: [n_positions][d], as npu_encoder_encode() gives them
  * @n_positions: 1 to the encoder's positions
  *
  * Computes the keys and values of cross-attention of all layers, once a
  * window. Sequences that read the window must be begun anew after it.
+ *
+ * Returns: %FALSE with @error set: SETTINGS for a window or number of positions
+ *   that is none; FORMAT for states that are not finite, or make sums that are
+ *   not, naming the position; what the device says. Then the window is not set.
  */
 NPU_API gboolean npu_decoder_set_window (NpuDecoder *decoder, guint window,
     const float *states, guint n_positions, GError **error);

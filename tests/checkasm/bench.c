@@ -19,6 +19,7 @@
 #define KV_TILES ((KV_ROWS + ROWS - 1) / ROWS)
 #define WIDTH 512 /* base */
 #define HIDDEN 2048
+#define FEW 5 /* rows: beams */
 
 typedef struct {
   const Level *level;
@@ -27,6 +28,9 @@ typedef struct {
   gint32 *acc, *sums;
   guint8 *q[2], *k[2], *v[2], *scratch; /* f32 and int8 tiles */
   float *plain_q, *plain_k, *plain_v;
+  float *weights; /* WIDTH x WIDTH */
+  const float *keys[NPU_FEW_KEYS];
+  NpuAttended attended;
 } Fixture;
 
 typedef struct {
@@ -137,6 +141,72 @@ run_epilogue_s32_gelu (Fixture *f)
       f->columns, f->sums, &epilogue, ROWS, HIDDEN);
 }
 
+/* --- few rows: one of WIDTH, times weights [WIDTH][WIDTH] ----------------- */
+
+#define MATRIX (WIDTH * WIDTH)
+#define LOGITS 51866
+
+static void
+run_dot_s8 (Fixture *f)
+{
+  f->level->few.dot_s8 (f->acc, WIDTH, (const gint16 *) f->bytes, WIDTH,
+      (const gint8 *) f->weights, 1, WIDTH, WIDTH);
+}
+
+static void
+run_dot_s16 (Fixture *f)
+{
+  f->level->few.dot_s16 (f->acc, WIDTH, (const gint16 *) f->bytes, WIDTH,
+      (const gint16 *) f->weights, 1, WIDTH, WIDTH);
+}
+
+static void
+run_dot_s8_rows (Fixture *f)
+{
+  f->level->few.dot_s8 (f->acc, WIDTH, (const gint16 *) f->bytes, WIDTH,
+      (const gint8 *) f->weights, FEW, WIDTH, WIDTH);
+}
+
+static void
+run_dot_f32 (Fixture *f)
+{
+  f->level->few.dot_f32 (f->y, WIDTH, f->x, WIDTH, f->weights, 1, WIDTH, WIDTH);
+}
+
+static void
+run_attend_f32 (Fixture *f)
+{
+  f->level->few.attend_f32 (
+      &f->attended, f->x, f->keys, 0, DIM, NPU_FEW_KEYS, 0.125f);
+}
+
+static void
+run_attend_s8 (Fixture *f)
+{
+  const gint8 *k = (const gint8 *) f->weights;
+
+  f->level->few.attend_s8 (&f->attended, (const gint16 *) f->bytes, k,
+      f->columns, k + NPU_FEW_KEYS * DIM, f->columns, NPU_FEW_KEYS, 1e-3f);
+}
+
+static void
+run_log_sum_exp (Fixture *f)
+{
+  f->y[0] = f->level->logits.log_sum_exp (f->x, LOGITS);
+}
+
+static void
+run_argmax (Fixture *f)
+{
+  f->acc[0] = f->level->logits.argmax (f->x, LOGITS);
+}
+
+static void
+run_best (Fixture *f)
+{
+  f->acc[0] = f->level->logits.best (f->x, LOGITS, f->sums, 16);
+}
+
 /* --- the same in plain loops -------------------------------------------- */
 
 static void
@@ -206,6 +276,39 @@ run_plain_epilogue_gelu (Fixture *f)
   plain_epilogue_gelu (f->y, f->products, f->columns, ROWS, HIDDEN);
 }
 
+static void
+run_plain_product (Fixture *f)
+{
+  plain_product (f->y, f->x, f->weights, WIDTH, WIDTH);
+}
+
+static void
+run_plain_products (Fixture *f)
+{
+  for (guint i = 0; i < FEW; i++)
+    plain_product (
+        f->y + i * WIDTH, f->x + i * WIDTH, f->weights, WIDTH, WIDTH);
+}
+
+static void
+run_plain_attend (Fixture *f)
+{
+  plain_attention (
+      f->o, f->plain_q, f->plain_k, f->plain_v, 1, NPU_FEW_KEYS, 0.125f, f->y);
+}
+
+static void
+run_plain_log_sum_exp (Fixture *f)
+{
+  f->y[0] = plain_log_sum_exp (f->x, LOGITS);
+}
+
+static void
+run_plain_argmax (Fixture *f)
+{
+  f->acc[0] = plain_argmax (f->x, LOGITS);
+}
+
 /* --- measuring ---------------------------------------------------------- */
 
 #define ATTENTION_OPS (4.0 * DIM * ROWS * KV_ROWS)
@@ -234,6 +337,20 @@ static const Kernel kernels[] = {
         ROWS *WIDTH, "element", FALSE},
     {"epilogue_s32 gelu", run_epilogue_s32_gelu, run_plain_epilogue_gelu,
         ROWS *HIDDEN, "element", FALSE},
+    {"dot_s8 1 row", run_dot_s8, run_plain_product, 2.0 * MATRIX, "OP", TRUE},
+    {"dot_s8 5 rows", run_dot_s8_rows, run_plain_products, 2.0 * FEW *MATRIX,
+        "OP", TRUE},
+    {"dot_s16 1 row", run_dot_s16, run_plain_product, 2.0 * MATRIX, "OP", TRUE},
+    {"dot_f32 1 row", run_dot_f32, run_plain_product, 2.0 * MATRIX, "FLOP",
+        FALSE},
+    {"attend_f32", run_attend_f32, run_plain_attend, 4.0 * DIM *NPU_FEW_KEYS,
+        "FLOP", FALSE},
+    {"attend_s8", run_attend_s8, run_plain_attend, 4.0 * DIM *NPU_FEW_KEYS,
+        "OP", TRUE},
+    {"log_sum_exp", run_log_sum_exp, run_plain_log_sum_exp, LOGITS, "element",
+        FALSE},
+    {"argmax", run_argmax, run_plain_argmax, LOGITS, "element", FALSE},
+    {"best 16", run_best, run_plain_argmax, LOGITS, "element", FALSE},
 };
 
 static guint8 *
@@ -266,6 +383,10 @@ fixture_init (Fixture *f, const Level *level)
   fill_normal (f->plain_q, ROWS * DIM, 1.5);
   fill_normal (f->plain_k, KV_ROWS * DIM, 1.5);
   fill_normal (f->plain_v, KV_ROWS * DIM, 1.5);
+  f->weights = (float *) new_tiles (MATRIX * sizeof (float));
+  fill_normal (f->weights, MATRIX, 1);
+  for (guint i = 0; i < NPU_FEW_KEYS; i++)
+    f->keys[i] = f->x + i * 2 * DIM;
   f->scratch =
       new_tiles (MAX (attention[0]->scratch_size, attention[1]->scratch_size));
   for (guint i = 0; i < G_N_ELEMENTS (attention); i++) {
@@ -299,6 +420,7 @@ fixture_clear (Fixture *f)
   g_aligned_free (f->plain_q);
   g_aligned_free (f->plain_k);
   g_aligned_free (f->plain_v);
+  g_aligned_free (f->weights);
   g_aligned_free (f->scratch);
   for (guint i = 0; i < 2; i++) {
     g_aligned_free (f->q[i]);

@@ -251,3 +251,34 @@ plain_epilogue_s32 (float *restrict y, const int32_t *restrict acc,
                          weight_scale[j] +
                      bias[j] + residual[i * n + j];
 }
+
+void
+plain_product (float *y, const float *x, const float *weight, int n, int k)
+{
+  memset (y, 0, (size_t) n * sizeof *y);
+  for (int j = 0; j < k; j++)
+    for (int i = 0; i < n; i++)
+      y[i] += x[j] * weight[(size_t) j * n + i];
+}
+
+int
+plain_argmax (const float *x, int n)
+{
+  int at = 0;
+
+  for (int i = 1; i < n; i++)
+    if (x[i] > x[at])
+      at = i;
+  return at;
+}
+
+float
+plain_log_sum_exp (const float *x, int n)
+{
+  const float max = x[plain_argmax (x, n)];
+  float sum = 0;
+
+  for (int i = 0; i < n; i++)
+    sum += expf (x[i] - max);
+  return max + logf (sum);
+}

@@ -36,6 +36,13 @@ void plain_quantize_q8 (uint8_t *y, float *scale, const float *x,
     ptrdiff_t x_stride, const float *column_scale, int rows, int k);
 void plain_convert_bf16 (uint16_t *y, const float *x, size_t n);
 
+/* y[n] = x[k] weight[k][n]: the weights lie as a row wants them. */
+void plain_product (
+    float *y, const float *x, const float *weight, int n, int k);
+
+float plain_log_sum_exp (const float *x, int n);
+int plain_argmax (const float *x, int n);
+
 /* Epilogues of dense acc[rows][n]. */
 void plain_epilogue_gelu (
     float *y, const float *acc, const float *bias, int rows, int n);
