@@ -347,11 +347,11 @@ main (int argc, char **argv)
 
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
-  g_test_add_data_func ("/decoder-speech/tiny.en", &cases[0], test_reference);
+  g_test_add_data_func ("/decoding-speech/tiny.en", &cases[0], test_reference);
   g_test_add_data_func (
-      "/decoder-speech/tiny.en/zero-tail", &cases[1], test_reference);
-  g_test_add_data_func ("/decoder-speech/base", &cases[2], test_reference);
+      "/decoding-speech/tiny.en/zero-tail", &cases[1], test_reference);
+  g_test_add_data_func ("/decoding-speech/base", &cases[2], test_reference);
   g_test_add_data_func (
-      "/decoder-speech/base/zero-tail", &cases[3], test_reference);
+      "/decoding-speech/base/zero-tail", &cases[3], test_reference);
   return g_test_run ();
 }
