@@ -86,6 +86,7 @@ refine (gpointer self, guint row, const guint32 *ids, guint n, float *logits,
   guint s;
 
   g_assert_cmpuint (row, <, scripted->asked->len);
+  scripted->n_refined += n;
   s = g_array_index (scripted->asked, guint, row);
   tokens = scripted->sequences[s];
   scripted->func (scripted->data, scripted->windows[s],

@@ -20,7 +20,7 @@ typedef struct {
   gpointer data;
   GArray *sequences[SCRIPTED_SEQUENCES]; /* of guint32 */
   guint windows[SCRIPTED_SEQUENCES];
-  guint n_steps, n_rows, most_rows, n_forks, most_tokens;
+  guint n_steps, n_rows, most_rows, n_forks, most_tokens, n_refined;
   float coarseness; /* logits are multiples of it; 0: exact */
   guint fail_at;    /* the step that fails with LAUNCH, from 1; 0: none */
   GArray *asked;    /* of guint: the sequence of each row of the last step that

@@ -532,6 +532,29 @@ test_settings (void)
   }
 }
 
+/* Where one token is likelier by far, only that is computed again. */
+static void
+test_refined_few (void)
+{
+  const guint32 answer[] = {special->timestamp_begin, 500, 501, 502,
+      special->timestamp_begin + 90, special->eot};
+  Script script = {.answer = answer, .n_start = 3};
+  g_autoptr (ScriptedSource) scripted =
+      scripted_source_new (N_VOCAB, scripted_logits, &script);
+  NpuDecodingOptions options;
+  NpuDecodedWindow decoded;
+
+  init_options (&options);
+  options.language = 0;
+  scripted_source_set_coarse (scripted, 0.5f);
+  g_assert_true (npu_decode_window (&scripted->source, tokenizer, 0, &options,
+      NULL, 0, NULL, 0, &decoded, NULL));
+  g_assert_cmpmem (decoded.tokens->data, decoded.tokens->len * 4, answer,
+      sizeof answer - sizeof *answer);
+  g_assert_cmpuint (scripted->n_refined, ==, decoded.n_steps);
+  npu_decoded_window_clear (&decoded);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -550,6 +573,7 @@ main (int argc, char **argv)
   g_test_add_func ("/decoding/nothing-allowed", test_nothing_allowed);
   g_test_add_func ("/decoding/source-fails", test_source_fails);
   g_test_add_func ("/decoding/refined", test_refined);
+  g_test_add_func ("/decoding/refined-few", test_refined_few);
   g_test_add_func ("/decoding/small-increment", test_small_increment);
   g_test_add_func ("/decoding/settings", test_settings);
   failed = g_test_run ();
