@@ -19,6 +19,10 @@ model_name=whisper-tiny.en.safetensors
 model_url=https://huggingface.co/openai/whisper-tiny.en/resolve/87c7102498dcde7456f24cfd30239ca606ed9063/model.safetensors
 model_sha256=db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad
 model_size='151 MB'
+# The words of its tokens. No hash: what is no vocabulary of it is refused when it
+# is opened.
+vocabulary_name=whisper-tiny.en-tokenizer.json
+vocabulary_url=${model_url%/*}/tokenizer.json
 
 # The comment at the top of the script, from its second line on, is its help.
 usage ()
@@ -89,9 +93,10 @@ find_plugin ()
 
 # --- the model
 
-# Sets $model.
+# Sets $model; "find_model whole" leaves out encoders that have no decoder.
 find_model ()
 {
+  wanted=${1:-any}
   model=${choice:-${NPUENC_MODEL:-}}
   if [ -n "$model" ]; then
     case $model in
@@ -104,13 +109,24 @@ find_model ()
   for folder in "$root/models" "$root/../shared/models" "$models_home"; do
     for file in "$folder"/*.safetensors "$folder"/*.bin; do
       [ -r "$file" ] || continue
-      case ${file##*/} in *vad*) continue ;; esac # finds speech, no more
+      is_left_out "${file##*/}" && continue
       model=$file
+      [ "$model" != "$models_home/$model_name" ] || need_vocabulary
       say "Model: $model"
       return 0
     done
   done
   download_model
+}
+
+# What finds speech is no model of ours; an encoder alone may be.
+is_left_out ()
+{
+  case $1 in
+    *vad*) return 0 ;;
+    *encoder*) [ "$wanted" = whole ] ;;
+    *) return 1 ;;
+  esac
 }
 
 # Sets $model to the downloaded file or, with no way to Hugging Face, to
@@ -120,6 +136,7 @@ download_model ()
   model=$models_home/$model_name
   say "Downloading whisper-tiny.en ($model_size) from Hugging Face into $model"
   if download "${NPUENC_MODEL_URL:-$model_url}" "$model_sha256" "$model"; then
+    need_vocabulary
     return 0
   fi
   model=synthetic:tiny
@@ -129,7 +146,17 @@ download_model ()
     "without one, copy a Whisper model into $models_home."
 }
 
-# download URL SHA256 FILE: FILE appears whole and right, or not at all.
+# Of the downloaded model; without it there is no text.
+need_vocabulary ()
+{
+  [ "$wanted" = whole ] && [ ! -e "$models_home/$vocabulary_name" ] || return 0
+  download "${NPUENC_VOCABULARY_URL:-$vocabulary_url}" any \
+    "$models_home/$vocabulary_name" ||
+    say "The model's vocabulary could not be downloaded: there will be no text."
+}
+
+# download URL SHA256 FILE: with "any" for the hash, any content will do. FILE
+# appears whole and right, or not at all.
 # Fails without a network; wrong content is an error.
 download ()
 {
@@ -148,7 +175,7 @@ download ()
   fi
   got=$(sha256sum <"$partial")
   got=${got%% *}
-  [ "$got" = "$2" ] ||
+  [ "$2" = any ] || [ "$got" = "$2" ] ||
     die "$1 is not the file expected: its SHA-256 is $got, not $2. It was" \
       "deleted. Run this again, or fetch a model yourself and pass --model."
   chmod 644 "$partial"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# From nothing but a checkout to hidden states: installs the Debian packages
-# that are missing, builds the plugin in ./build, gets a model, runs speech
-# through it and shows the result.
+# From nothing but a checkout to the words of a recording: installs the Debian
+# packages that are missing, builds the plugin in ./build, gets a model, runs
+# speech through it and shows the hidden states and the text.
 #
 # usage: quickstart.sh [--model MODEL] [AUDIO]
 #
@@ -47,7 +47,7 @@ GST_PLUGIN_PATH_1_0=$build/gst
 find_plugin
 
 say "--- Model"
-find_model
+find_model whole
 
 mkdir -p "$results"
 # The commands of README.md work in that folder as they are.
@@ -56,7 +56,11 @@ case $model in
   synthetic:*) next="There is speech.wav. For want of a model write model=$model." ;;
   *)
     case $name in *tiny.en*.safetensors) name=$model_name ;; esac
-    ln -sfn "$(realpath "$model")" "$results/$name"
+    whole=$(realpath "$model")
+    ln -sfn "$whole" "$results/$name"
+    for vocabulary in "${whole%/*}"/*tokenizer.json; do
+      [ ! -r "$vocabulary" ] || ln -sfn "$vocabulary" "$results/"
+    done
     next="There are speech.wav and the model: model=$name"
     ;;
 esac
@@ -102,15 +106,33 @@ TEXT
 case $model in
   synthetic:*) echo "  They MEAN NOTHING: the weights of $model are random." ;;
 esac
+say ''
+say "--- Text"
+text=$results/text/$(basename "${audio%.*}").txt
+case $model in
+  synthetic:*) words="none: the weights of $model are random" ;;
+  *)
+    if "$build/pipelines/transcribe/npuenc-transcribe" --quiet \
+      --model "$model" --out "$results/text" -- "$audio"; then
+      words=$(cat "$text")
+    else
+      words='none, for the reason above'
+    fi
+    ;;
+esac
+
 cat <<TEXT
 
-Read them in Python:
+Read the states in Python:
   numpy.fromfile("$states", "<f4").reshape(-1, $width)
 Go on as README.md does under "Use", here:
   export GST_PLUGIN_PATH=$build/gst
   cd $results
 $next
 npuenc-bench, which measures, is $build/tests/bench/npuenc-bench
-More to run: encode-file.sh, encode-live.sh, print-stats.sh and encode-two.sh
-in $here; each has --help.
+More to run: transcribe.sh, encode-file.sh, encode-live.sh, print-stats.sh and
+encode-two.sh in $here; each has --help.
+
+The words that were spoken:
+  ${words:-none}
 TEXT

@@ -57,7 +57,11 @@ tool=$root/build/pipelines/transcribe/npuenc-transcribe
 [ -x "$tool" ] || tool=$(command -v npuenc-transcribe) ||
   die "there is no npuenc-transcribe; build it first:" \
     "$root/pipelines/quickstart.sh"
-find_model
+find_model whole
+case $model in
+  synthetic:*) die "the weights of $model are random and have no words;" \
+    "pass --model with a whole Whisper model." ;;
+esac
 
 # shellcheck disable=SC2086 # $task is one word or none
 "$tool" --model "$model" --format "$format" --out "$out" $task \

@@ -18,11 +18,11 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 filesrc location=talk.m4a ! decodebin !
- * nputranscriber model=ggml-base.bin ! webvttenc ! filesink location=talk.vtt
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin !
+ * nputranscriber model=ggml-base.bin ! webvttenc ! filesink location=speech.vtt
  * ]| Subtitles of a recording.
  * |[
- * gst-launch-1.0 -q filesrc location=talk.m4a ! decodebin !
+ * gst-launch-1.0 -q filesrc location=speech.wav ! decodebin !
  * nputranscriber model=ggml-base.bin task=translate ! fdsink
  * ]| Its text in English, on the terminal.
  *

@@ -44,16 +44,16 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 filesrc location=talk.wav ! decodebin ! audioconvert !
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert !
  * audioresample ! whispermel mode=follow tail=zero !
  * npuencoder model=ggml-base.bin ! whisperdecoder ! webvttenc !
- * filesink location=talk.vtt
+ * filesink location=speech.vtt
  * ]| Subtitles of a recording; nputranscriber is the three elements in one.
  * |[
- * gst-launch-1.0 filesrc location=talk.wav ! decodebin ! audioconvert !
+ * gst-launch-1.0 filesrc location=speech.wav ! decodebin ! audioconvert !
  * audioresample ! whispermel mode=follow tail=zero !
  * npuencoder model=ggml-base.bin ! whisperdecoder ! application/x-json !
- * filesink location=talk.jsonl
+ * filesink location=speech.jsonl
  * ]| The same as JSON, a line for each segment.
  *
  * Since: 1.0

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "job.h"
 
+#include <errno.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
 #include <gst/app/gstappsink.h>
 
 #include "missing.h"
@@ -234,8 +238,12 @@ clear_reader (Job *job, GstElement *reader)
       gst_element_get_static_pad (job->transcriber, "sink");
 
   gst_pad_send_event (sink, gst_event_new_flush_start ());
-  gst_element_set_state (reader, GST_STATE_NULL);
+  /* The pipeline may be about to set its state: it must be ours alone. */
+  gst_object_ref (reader);
+  gst_element_set_locked_state (reader, TRUE);
   gst_bin_remove (GST_BIN (job->pipeline), reader);
+  gst_element_set_state (reader, GST_STATE_NULL);
+  gst_object_unref (reader);
   gst_pad_send_event (sink, gst_event_new_flush_stop (TRUE));
   gst_bus_set_flushing (job->bus, TRUE);
   gst_bus_set_flushing (job->bus, FALSE);
@@ -315,10 +323,17 @@ gboolean
 job_run (Job *job, const char *path, TextFile *file, JobProgress *progress,
     JobProgressFunc func, gpointer user_data, GError **error)
 {
-  GstElement *reader = new_reader (job, path, error);
+  GstElement *reader;
   gboolean done;
 
   *progress = (JobProgress){0};
+  if (g_access (path, R_OK) != 0) {
+    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+        errno == ENOENT ? "there is no such file"
+                        : "it cannot be read; check its permissions");
+    return FALSE;
+  }
+  reader = new_reader (job, path, error);
   if (!reader)
     return FALSE;
   job->file = file;

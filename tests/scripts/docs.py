@@ -1,5 +1,5 @@
 """Runs what the documentation shows: README.md, docs/**/*.md and the comments of
-gst/*.c, page by page, top to bottom.
+gst/**/*.c, page by page, top to bottom.
 
 Fenced `sh` blocks, and in comments `|[ ... ]|` ones, that begin with
 gst-launch-1.0 or gst-inspect-1.0 and fenced `python` blocks run in one folder
@@ -39,8 +39,21 @@ def blocks(page):
             yield line, run_sh, code
 
 
+def text_model():
+    """Text wants a whole model of many languages, with its vocabulary."""
+    model = tap.test_data("models/ggml-base-q8_0.bin")
+    if not model:
+        raise tap.Skip("there is no whole model for text")
+    return model
+
+
 def run_sh(folder, code):
-    code = re.sub(r"\bmodel=(?!synthetic:)[^ \\\n]+", f"model={tap.model()}",
+    model = (text_model() if re.search(r"whisperdecoder|nputranscriber ", code)
+             else tap.model())
+    for encoder in re.findall(r"\b(?:webvttenc|srtenc)\b", code):
+        if not tap.has_element(encoder):
+            raise tap.Skip(f"there is no {encoder}")
+    code = re.sub(r"\bmodel=(?!synthetic:)[^ \\\n]+", f"model={model}",
                   code)
     code = code.replace("autoaudiosrc", LIVE_SOURCE)
     tap.command("bash", "-euo", "pipefail", "-c", code, cwd=folder)
@@ -66,7 +79,7 @@ def prepare(folder):
 
 def main():
     pages = [tap.ROOT / "README.md", *sorted(tap.ROOT.glob("docs/**/*.md")),
-             *sorted(tap.ROOT.glob("gst/*.c"))]
+             *sorted(tap.ROOT.glob("gst/**/*.c"))]
     with tap.folder() as top:
         first = pathlib.Path(top) / "first"
         prepare(first)

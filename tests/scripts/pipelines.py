@@ -23,7 +23,8 @@ import tap
 
 PIPELINES = tap.ROOT / "pipelines"
 SCRIPTS = ("quickstart.sh", "encode-file.sh", "encode-live.sh",
-           "encode-two.sh", "print-stats.sh", "record-live.sh")
+           "encode-two.sh", "print-stats.sh", "record-live.sh",
+           "transcribe.sh")
 SYNTHETIC = {"NPUENC_MODEL": "synthetic:tiny"}
 TICKS = ("--source", "audiotestsrc is-live=true wave=ticks")
 WIDTH = 384  # of tiny
@@ -87,6 +88,10 @@ def mistakes(folder):
             (["record-live.sh", "a", "a"], "both would be written to 'a'"),
             (["record-live.sh", "--seconds", "0", "a", "b"],
              "must be a number of seconds"),
+            (["transcribe.sh"], "it takes recordings"),
+            (["transcribe.sh", "--words", audio], "not there yet"),
+            (["transcribe.sh", "--format", "doc", audio], "txt, srt, vtt"),
+            (["transcribe.sh", audio], "no words"),
             (["quickstart.sh", "a", "b"], "one recording at most"),
             (["quickstart.sh", "none.wav"], "no file 'none.wav'")):
         text = script(*args, status=1, cwd=folder)

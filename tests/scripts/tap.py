@@ -72,6 +72,11 @@ def test_data(name):
     return path if path.is_file() else None
 
 
+def has_element(name):
+    return subprocess.run(["gst-inspect-1.0", "--exists", name],
+                          check=False).returncode == 0
+
+
 def model():
     """A real model where the test data has one, else a synthetic one."""
     return str(test_data("models/whisper-tiny.en-encoder-f16.safetensors")

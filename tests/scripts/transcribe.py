@@ -1,0 +1,171 @@
+"""npuenc-transcribe and transcribe.sh as people use them.
+
+usage: transcribe.py NPUENC_TRANSCRIBE
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+import tap
+
+DATA = pathlib.Path(os.environ.get("NPUENC_TEST_DATA",
+                                   tap.ROOT.parent / "shared"))
+MODEL = DATA / "models" / "whisper-tiny.en-f16.safetensors"
+BASE = DATA / "models" / "ggml-base-q8_0.bin"
+JFK = DATA / "audio" / "jfk.wav"
+TOOL = os.path.abspath(sys.argv[1])
+
+
+def transcribe(*args, model=MODEL, **more):
+    if not model.exists() or not JFK.exists():
+        raise tap.Skip(f"there is no {model} or no {JFK}")
+    return tap.command(TOOL, "--model", model, *args, **more)
+
+
+def in_folder(test):
+    def run():
+        with tap.folder() as name:
+            test(pathlib.Path(name))
+    return run
+
+
+def seconds(text):
+    hours, minutes, rest = text.replace(",", ".").split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+
+def check_cues(cues, end):
+    """(start, end, text): in order, without overlap, within the audio."""
+    last = 0
+    assert cues
+    for start, stop, text in cues:
+        assert last <= start < stop <= end + 0.001, cues
+        assert text.strip() == text and text and "\ufffd" not in text, cues
+        last = stop
+
+
+def parse_cues(text, arrow):
+    found = re.findall(rf"^({arrow}) --> ({arrow})\n(.+)\n$", text, re.M)
+    return [(seconds(a), seconds(b), c) for a, b, c in found]
+
+
+def formats(folder):
+    """The formats agree, and are what players take."""
+    out = {}
+    for name in ("txt", "srt", "vtt", "json"):
+        transcribe("--format", name, "--out", folder, JFK)
+        out[name] = (folder / f"jfk.{name}").read_text(encoding="utf-8")
+    assert "ask not what your country" in out["txt"], out["txt"]
+
+    srt = parse_cues(out["srt"], r"\d\d:\d\d:\d\d,\d\d\d")
+    vtt = parse_cues(out["vtt"], r"\d\d:\d\d:\d\d\.\d\d\d")
+    assert out["vtt"].startswith("WEBVTT\n\n"), out["vtt"]
+    assert out["srt"].startswith("1\n"), out["srt"]
+    assert srt == vtt, (srt, vtt)
+    check_cues(srt, 11.0)
+    assert [text for _, _, text in srt] == out["txt"].splitlines()
+
+    whole = json.loads(out["json"])
+    assert whole["language"] == "en" and whole["duration"] == 11.0, whole
+    assert whole["text"] == " ".join(out["txt"].splitlines()), whole
+    assert [(s["start"], s["end"], s["text"])
+            for s in whole["segments"]] == srt
+    for segment in whole["segments"]:
+        assert segment["tokens"] and segment["avg_logprob"] < 0, segment
+
+    if shutil.which("ffmpeg"):
+        for name in ("srt", "vtt"):
+            tap.command("ffmpeg", "-loglevel", "error", "-nostdin", "-i",
+                        folder / f"jfk.{name}", "-f", "srt", os.devnull, "-y")
+
+
+def one_fails(folder):
+    """The others are transcribed, and the status tells."""
+    (folder / "text.wav").write_text("not a recording\n" * 100)
+    text = transcribe("--out", folder / "out", folder / "none.wav",
+                      folder / "text.wav", JFK, status=1)
+    tap.expect(text, "none.wav: there is no such file", "text.wav: ")
+    assert os.listdir(folder / "out") == ["jfk.txt"], text
+
+
+def same_names(folder):
+    (folder / "a").mkdir()
+    tap.write_wav(folder / "a" / "jfk.wav", 1)
+    text = transcribe("--out", folder, JFK, folder / "a" / "jfk.wav")
+    tap.expect(text, "jfk.txt", "jfk-2.txt")
+    assert "country" in (folder / "jfk.txt").read_text()
+    assert "country" not in (folder / "jfk-2.txt").read_text()
+
+
+def odd_names(folder):
+    for name in ("two words.wav", "line\nfeed.wav", "-dash.wav", ".hidden"):
+        shutil.copy(JFK, folder / name)
+        transcribe("--quiet", "--out", folder / "out", "--", name, cwd=folder)
+    assert sorted(os.listdir(folder / "out")) == [
+        "-dash.txt", ".hidden.txt", "line\nfeed.txt", "two words.txt"]
+
+
+def no_speech(folder):
+    """Silence and what is too short have no text, and a file all the same."""
+    tap.write_wav(folder / "short.wav", 0.05)
+    silence = folder / "silence.wav"
+    tap.command("gst-launch-1.0", "-q", "audiotestsrc", "wave=silence",
+                "num-buffers=50", "samplesperbuffer=1600", "!",
+                "audio/x-raw,rate=16000,channels=1,format=S16LE", "!",
+                "wavenc", "!", "filesink", f"location={silence}")
+    transcribe("--out", folder, folder / "short.wav", silence)
+    for name in ("short", "silence"):
+        assert (folder / f"{name}.txt").read_text() == "", name
+
+
+def german(folder):
+    clip = DATA / "audio" / "fleurs" / "fleurs-de-001.ogg"
+    for options in ([], ["--language", "de-DE"], ["--translate"]):
+        transcribe("--format", "json", "--out", folder, *options, clip,
+                   model=BASE)
+        whole = json.loads((folder / "fleurs-de-001.json").read_text())
+        language = "en" if options == ["--translate"] else "de"
+        assert whole["language"] == language, whole
+        assert whole["text"], whole
+
+
+def mistakes(folder):
+    for args, answer in (
+            (["--words", JFK], "not there yet"),
+            ([], "it takes recordings"),
+            (["--format", "doc", JFK], "txt, srt, vtt or json")):
+        tap.expect(transcribe(*args, status=2), answer)
+    tap.expect(transcribe("--translate", "--out", folder, JFK, status=1),
+               "English only")
+    tap.expect(transcribe("--language", "de", "--out", folder, JFK, status=1),
+               "English only")
+    (folder / "file").touch()
+    tap.expect(transcribe("--out", folder / "file", JFK, status=1),
+               "cannot be made")
+
+
+def script(folder):
+    if not MODEL.exists():
+        raise tap.Skip(f"there is no {MODEL}")
+    text = tap.command(tap.ROOT / "pipelines" / "transcribe.sh", "--model",
+                       MODEL, "--format", "srt", "--out", folder, JFK)
+    tap.expect(text, "jfk.srt")
+    assert "country" in (folder / "jfk.srt").read_text()
+
+
+tap.run([(name, in_folder(test)) for name, test in (
+    ("formats agree and are well formed", formats),
+    ("a file that fails does not stop the others", one_fails),
+    ("files of one name have transcripts of their own", same_names),
+    ("any name of a file", odd_names),
+    ("no speech, no text", no_speech),
+    ("languages and translation", german),
+    ("mistakes are named", mistakes),
+    ("transcribe.sh", script),
+)])
