@@ -157,13 +157,20 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   add_text (out, "precision", result->precision);
   if (is_cpu)
     add_count (out, "threads", bench_n_workers (bench->device));
-  add_count (out, "depth", result->depth);
-  add_count (out, "batch_size", result->batch);
   add_count (out, "latency_us", options->latency_us);
   add_count (out, "repeat", options->repeat);
-  add_count (out, "tiles", result->tiles);
-  add_count (out, "launches", result->launches);
-  add_count (out, "stalls", result->stalls);
+  if (result->rows == 0) {
+    add_count (out, "depth", result->depth);
+    add_count (out, "batch_size", result->batch);
+    add_count (out, "tiles", result->tiles);
+    add_count (out, "launches", result->launches);
+    add_count (out, "stalls", result->stalls);
+  } else {
+    add_count (out, "rows", result->rows);
+    add_number (out, "token_ms", result->token_ms);
+    add_number (
+        out, "prompt_tokens_per_second", result->prompt_tokens_per_second);
+  }
   add_number (out, "tile_ms", result->tile_ms);
   if (result->model == NULL)
     add_number (out, "list_ms", result->list_ms);

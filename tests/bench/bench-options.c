@@ -107,7 +107,9 @@ check_outputs (const BenchOptions *options, GError **error)
 }
 
 static const char summary[] =
-    "Measures loose tiles and whole windows at several depths of the ring:\n"
+    "Measures loose tiles and whole windows at several depths of the ring, "
+    "and\n"
+    "the decoder:\n"
     "warms up, alternates the configurations and prints medians. Without a\n"
     "mode it does --pipelined.";
 
@@ -127,6 +129,10 @@ bench_options_parse (
           NULL},
       {"encoder", 0, 0, G_OPTION_ARG_NONE, &options->encoder,
           "Whole windows of a model, and what each operation takes", NULL},
+      {"decoder", 0, 0, G_OPTION_ARG_NONE, &options->decoder,
+          "A window's keys and values, a token at 1, 5 and 8 rows a step, a "
+          "prompt",
+          NULL},
       {"roofline", 0, 0, G_OPTION_ARG_NONE, &options->roofline,
           "This machine's peak, and the share that --encoder's operations "
           "have of it",
@@ -193,7 +199,8 @@ bench_options_parse (
   if (options->model == NULL)
     options->model = g_strdup ("synthetic:tiny");
   options->encoder |= options->roofline;
-  options->pipelined |= !options->batch_analysis && !options->encoder;
+  options->pipelined |=
+      !options->batch_analysis && !options->encoder && !options->decoder;
   if ((options->precision == NPU_PRECISION_BF16 ||
           options->precision == NPU_PRECISION_INT16) &&
       (options->pipelined || options->batch_analysis)) {

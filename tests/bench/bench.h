@@ -17,6 +17,7 @@ G_BEGIN_DECLS
 #define BENCH_BATCH "batch"
 #define BENCH_ENCODER "encoder"
 #define BENCH_ROOFLINE "roofline"
+#define BENCH_DECODER "decoder"
 
 typedef struct {
   char *device, *overlays, *model, *json, *trace, *svg;
@@ -24,7 +25,7 @@ typedef struct {
   GArray *depths; /* of guint, ascending, 1 first: what others compare with */
   guint threads, repeat, latency_us;
   NpuPrecision precision;
-  gboolean batch_analysis, pipelined, encoder, roofline, verbose;
+  gboolean batch_analysis, pipelined, encoder, decoder, roofline, verbose;
 } BenchOptions;
 
 /* Part of a window's time: one operation, summed over the blocks. */
@@ -53,9 +54,11 @@ typedef struct {
   double tile_ms, list_ms, window_ms;
   double dma_write_ms, compute_ms, dma_read_ms, dma_overhead_percent;
   double speedup, correlation, realtime_factor, peak_share;
-  double load_ms;    /* from the model's path to an encoder that is ready */
-  double mel_ms;     /* of a window, in one thread */
-  gsize memory_size; /* 0: not measured */
+  double load_ms; /* from the model's path to an encoder that is ready */
+  double mel_ms;  /* of a window, in one thread */
+  guint rows;     /* decoder: sequences a step; else 0 */
+  double token_ms, prompt_tokens_per_second; /* where rows is not 0 */
+  gsize memory_size;                         /* 0: not measured */
   guint n_stages;
   BenchStage stages[BENCH_MAX_STAGES];
 } BenchResult;
@@ -116,6 +119,9 @@ gboolean bench_run_tiles (
 gboolean bench_run_program (
     Bench *bench, const char *mode, const char *name, GError **error);
 gboolean bench_run_encoder (Bench *bench, GError **error);
+/* bench-decoder.c; a decoder's result has load_ms to one that is ready. */
+gboolean bench_run_decoder (Bench *bench, GError **error);
+void bench_print_decoder (const Bench *bench, guint first_result);
 /* bench-mel.c: what whispermel computes for a window of noise; the median. */
 double bench_mel_ms (guint n_mels, guint repeat);
 gboolean bench_run_launch (Bench *bench, GError **error);

@@ -97,6 +97,17 @@ run_encoder (Bench *bench, GError **error)
 }
 
 static gboolean
+run_decoder (Bench *bench, GError **error)
+{
+  const guint first = bench->results->len;
+
+  if (!bench_run_decoder (bench, error))
+    return FALSE;
+  bench_print_decoder (bench, first);
+  return TRUE;
+}
+
+static gboolean
 run (Bench *bench, GError **error)
 {
   const BenchOptions *options = &bench->options;
@@ -119,6 +130,8 @@ run (Bench *bench, GError **error)
       !run_tiles (bench, BENCH_BATCH, "batch analysis", error))
     return FALSE;
   if (options->encoder && !run_encoder (bench, error))
+    return FALSE;
+  if (options->decoder && !run_decoder (bench, error))
     return FALSE;
   bench->others_percent = bench_load_others (&start);
   bench_print_others (bench);

@@ -123,6 +123,24 @@ def windows(folder):
         assert r["load_ms"] > 0 and r["mel_ms"] > 0, r
 
 
+def decoder(folder):
+    text, found = bench(folder, "--decoder", "--model", "synthetic:tiny",
+                        "--repeat", "2", "--precision", "f32")
+    tap.expect(text, "keys and values", "8 rows a step", "tokens a second")
+    results = found["results"]
+    assert [r["rows"] for r in results] == [1, 5, 8], results
+    for result in results:
+        assert result["mode"] == "decoder" and result["precision"] == "f32"
+        assert result["token_ms"] > 0 and result["window_ms"] > 0, result
+        assert result["prompt_tokens_per_second"] > 0, result
+        assert "depth" not in result and "tiles" not in result, result
+    for result in bench(folder, "--pipelined", "--tiles", "4", "--repeat",
+                        "1")[1]["results"]:
+        assert {"depth", "batch_size", "tiles", "launches", "stalls",
+                "tile_ms", "dma_overhead_percent",
+                "correlation"} <= set(result), result
+
+
 def pictures(folder):
     trace, svg = folder / "t.json", folder / "t.svg"
     bench(folder, "--tiles", "9", "--depths", "1,3", "--threads", "2",
@@ -240,6 +258,7 @@ tap.run([
     ("pipelined: each depth beside depth 1", in_folder(pipelined)),
     ("batch analysis: five batches at each depth", in_folder(batches)),
     ("windows: by operation, with shares of the peak", in_folder(windows)),
+    ("decoder: a window, a token, a prompt", in_folder(decoder)),
     ("pictures: a lane per slot and worker", in_folder(pictures)),
     ("a window can be drawn", in_folder(window_picture)),
     ("verbose: lines for each launch", in_folder(verbose)),
