@@ -59,6 +59,7 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
   const NpuDeviceOptions options = {
       .threads = settings->threads,
       .overlays = settings->overlays,
+      .keep_awake = settings->keep_awake * GST_MSECOND,
   };
   g_autoptr (GError) error = NULL;
   NpuDevice *device = npu_device_open (

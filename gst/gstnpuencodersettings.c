@@ -17,6 +17,7 @@ static const gsize offsets[GST_NPU_ENCODER_N_SETTINGS] = {
     [GST_NPU_ENCODER_POST_MESSAGES] = OFFSET (post_messages),
     [GST_NPU_ENCODER_TRACE_LOCATION] = OFFSET (trace_location),
     [GST_NPU_ENCODER_OUTPUT_TYPE] = OFFSET (output_type),
+    [GST_NPU_ENCODER_KEEP_AWAKE] = OFFSET (keep_awake),
 #undef OFFSET
 };
 
@@ -188,6 +189,12 @@ gst_npu_encoder_settings_install (GObjectClass *klass)
       [GST_NPU_ENCODER_OUTPUT_TYPE] = g_param_spec_enum ("output-type",
           "Output type", "Type of the hidden states (Since: 1.0)",
           register_output_type (), GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT32, ready),
+      [GST_NPU_ENCODER_KEEP_AWAKE] = g_param_spec_uint ("keep-awake",
+          "Keep awake",
+          "Milliseconds after a window for which the NPU is kept awake, so "
+          "that the next one of a live stream does not wait for it; 0 = not "
+          "at all (Since: 1.0)",
+          0, G_MAXUINT, 30000, ready),
   };
 
   g_object_class_install_properties (klass, G_N_ELEMENTS (specs), specs);

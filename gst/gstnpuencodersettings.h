@@ -37,6 +37,7 @@ enum {
   GST_NPU_ENCODER_POST_MESSAGES,
   GST_NPU_ENCODER_TRACE_LOCATION,
   GST_NPU_ENCODER_OUTPUT_TYPE,
+  GST_NPU_ENCODER_KEEP_AWAKE,
   GST_NPU_ENCODER_N_SETTINGS, /* the first id that is free */
 };
 
@@ -49,10 +50,11 @@ typedef struct {
   guint depth;
   guint batch_size;
   guint threads;
-  guint timeout;   /* ms */
-  int precision;   /* NpuPrecision */
-  int verbosity;   /* GstNpuEncoderVerbosity */
-  int output_type; /* GstNpuEncoderOutputType */
+  guint timeout;    /* ms */
+  guint keep_awake; /* ms */
+  int precision;    /* NpuPrecision */
+  int verbosity;    /* GstNpuEncoderVerbosity */
+  int output_type;  /* GstNpuEncoderOutputType */
   gboolean post_messages;
 } GstNpuEncoderSettings;
 

@@ -109,6 +109,7 @@ typedef struct {
   guint64 latency;      /* ns added between submission and start of a launch,
                          * to see what depth is worth on hardware that has one */
   const char *overlays; /* directory of overlays, or NULL */
+  guint64 keep_awake;   /* ns for which an NPU is kept awake after a launch */
   NpuTileObserver tile_observer; /* of the CPU device's workers, or NULL */
   gpointer tile_observer_data;
 } NpuDeviceOptions;

@@ -31,6 +31,7 @@ static const Property properties[] = {
     {"post-messages", "true", "gboolean", TRUE},
     {"trace-location", NULL, "gchararray", FALSE},
     {"output-type", "float32", "GstNpuEncoderOutputType", FALSE},
+    {"keep-awake", "30000", "guint", FALSE},
 };
 
 #define MUTABLE                                                                \
@@ -86,6 +87,7 @@ test_ranges (void)
       {"batch-size", 0, 24},
       {"threads", 0, 256},
       {"timeout", 1, G_MAXUINT},
+      {"keep-awake", 0, G_MAXUINT},
   };
   g_autoptr (GstElement) element =
       gst_element_factory_make ("npuencoder", NULL);
@@ -119,6 +121,7 @@ test_set_and_get (void)
       {"post-messages", "false"},
       {"trace-location", "t.json"},
       {"output-type", "float16"},
+      {"keep-awake", "0"},
   };
   g_autoptr (GstElement) element =
       gst_element_factory_make ("npuencoder", NULL);

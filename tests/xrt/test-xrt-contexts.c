@@ -69,6 +69,33 @@ test_programs (void)
   rig_assert_clean ();
 }
 
+/* The device sleeps after 6 s without a question: a pause of 7 s between
+ * launches is too long for one that is not kept awake. */
+static void
+test_awake (void)
+{
+  static const guint64 keep[] = {0, 60 * (guint64) 1000000000};
+
+  rig_sim ("sleep_ms", "6000");
+  for (guint i = 0; i < G_N_ELEMENTS (keep); i++) {
+    const NpuDeviceOptions options = {
+        .overlays = packed_overlays, .keep_awake = keep[i]};
+    g_autoptr (GError) error = NULL;
+    NpuDevice *device = npu_device_open ("xrt", &options, &error);
+    guint64 before;
+
+    g_assert_no_error (error);
+    g_free (run_program (device, 0, 1, 1));
+    before = rig_counters ().wakes;
+    g_usleep (7 * G_USEC_PER_SEC);
+    g_free (run_program (device, 0, 1, 1));
+    g_assert_cmpuint (rig_counters ().wakes - before, ==, keep[i] ? 0 : 1);
+    npu_device_free (device);
+  }
+  rig_sim ("sleep_ms", "0");
+  rig_assert_clean ();
+}
+
 /* With room for two contexts, four programs in turn. */
 static void
 test_eviction (void)
@@ -189,6 +216,7 @@ main (int argc, char **argv)
   large_overlays = argv[1];
   packed_overlays = argv[2];
   g_test_add_func ("/xrt/contexts/programs", test_programs);
+  g_test_add_func ("/xrt/contexts/awake", test_awake);
   g_test_add_func ("/xrt/contexts/eviction", test_eviction);
   g_test_add_func ("/xrt/contexts/room-again", test_room_again);
   g_test_add_func ("/xrt/contexts/threads", test_threads);

@@ -143,6 +143,17 @@ xrt_api_device_name (XrtApiDevice *device, char *name, size_t name_size,
   });
 }
 
+void
+xrt_api_device_ask (XrtApiDevice *device)
+{
+  XrtApiError ignored;
+
+  guarded (&ignored, [&] {
+    (void)
+        device->device.get_info<xrt::info::device::max_clock_frequency_mhz> ();
+  });
+}
+
 /* --- contexts and kernels ----------------------------------------------- */
 
 bool

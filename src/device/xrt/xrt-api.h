@@ -50,6 +50,9 @@ void xrt_api_device_free (XrtApiDevice *device);
 void xrt_api_device_name (XrtApiDevice *device, char *name, size_t name_size,
     char *bdf, size_t bdf_size);
 
+/* Asks the driver something that it must wake the device for. */
+void xrt_api_device_ask (XrtApiDevice *device);
+
 /* --- contexts and kernels */
 
 /* Reads the file, without the device: whether it is an xclbin that has

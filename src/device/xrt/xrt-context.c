@@ -490,6 +490,7 @@ xrt_context_pin (XrtProgram *program, GError **error)
   if (!program->kernel && !open_kernel (program, error))
     return FALSE;
   context->n_pins++;
+  xrt_awake_launched (device);
   if (device->last_used != context) {
     device->last_used = context;
     xrt_cost_use (&context->cost, ++device->n_uses);

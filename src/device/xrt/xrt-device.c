@@ -14,12 +14,14 @@ xrt_device_free (NpuDevice *base)
   XrtDevice *device = (XrtDevice *) base;
 
   xrt_siblings_remove (device);
+  xrt_awake_stop (device);
   xrt_contexts_close (device);
   xrt_overlays_free (device->overlays);
   if (device->api)
     xrt_api_device_free (device->api);
   npu_device_free (base->host);
   g_cond_clear (&device->changed);
+  g_cond_clear (&device->keep);
   g_mutex_clear (&device->lock);
   g_mutex_clear (&device->objects);
   g_free (base->name);
@@ -155,6 +157,8 @@ xrt_device_open (
   g_mutex_init (&device->objects);
   g_mutex_init (&device->lock);
   g_cond_init (&device->changed);
+  g_cond_init (&device->keep);
+  device->keep_awake = options->keep_awake;
 
   device->base.host = cpu_device_open (options, error);
   device->cpu = (CpuDevice *) device->base.host;
@@ -164,7 +168,7 @@ xrt_device_open (
     return NULL;
   }
   describe (device);
-  if (!xrt_contexts_open (device, error)) {
+  if (!xrt_contexts_open (device, error) || !xrt_awake_start (device, error)) {
     xrt_device_free (&device->base);
     return NULL;
   }

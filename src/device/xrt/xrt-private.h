@@ -49,6 +49,11 @@ struct _XrtDevice {
   gint64 learnt;                  /* when, in us of the monotonic clock */
   const XrtContext *last_used;
   guint64 n_uses;
+  guint64 keep_awake; /* ns after a launch; 0: not */
+  gint64 last_launch; /* us of the monotonic clock; 0: none yet */
+  GThread *keeper;    /* see xrt-awake.c */
+  GCond keep;
+  gboolean keeper_sleeps, keeper_stops;
   guint64 timeout; /* ns: the longest that a caller allowed a launch */
   gboolean timeout_is_told;
 };
@@ -155,6 +160,13 @@ typedef enum {
 /* Evicts a context of @device, for another that is the same NPU. Without the
  * lock. */
 XrtRoom xrt_contexts_give (XrtDevice *device);
+
+/* --- xrt-awake.c */
+
+gboolean xrt_awake_start (XrtDevice *device, GError **error);
+void xrt_awake_stop (XrtDevice *device);
+/* With the lock. */
+void xrt_awake_launched (XrtDevice *device);
 
 /* --- xrt-siblings.c: other devices of this process that are the same NPU */
 

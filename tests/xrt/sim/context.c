@@ -38,6 +38,16 @@ sim_sleep_until (int64_t ns)
     ;
 }
 
+bool
+sim_wake (void)
+{
+  const int64_t now = sim_now (), last = sim.last_asked;
+
+  sim.last_asked = now;
+  return sim.settings.sleep_ms && last &&
+         now - last > sim.settings.sleep_ms * 1000000ll;
+}
+
 /* FALSE when the time is over. */
 static bool
 wait_until (pthread_cond_t *condition, int64_t ns)
@@ -135,6 +145,10 @@ run (SimContext *context, SimJob *job)
   start = sim_now ();
   if (job->queued)
     start += (int64_t) (sim.settings.queued_us * 1000);
+  if (sim_wake ()) {
+    sim.counters.wakes++;
+    start += (int64_t) (sim.settings.wake_us * 1000);
+  }
   if (sim.last_on_array != context) {
     sim.counters.switches += sim.last_on_array != NULL;
     sim.last_on_array = context;
@@ -154,6 +168,7 @@ run (SimContext *context, SimJob *job)
     pthread_mutex_lock (&sim.lock);
   }
   leave_array (context);
+  sim.last_asked = sim_now ();
   return context->client->lost ? SIM_ABORTED : state;
 }
 

@@ -176,6 +176,7 @@ driver_ioctl (SimClient *client, unsigned command, void *arg)
       return sim_context_wait (client, wait->hwctx, wait->seq, wait->timeout);
     }
     case DRM_AMDXDNA_GET_INFO:
+      sim_wake ();
       return sim_get_info (client, arg);
     case DRM_AMDXDNA_GET_ARRAY:
       return sim_get_array (client, arg);

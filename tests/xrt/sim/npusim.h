@@ -32,6 +32,7 @@ typedef struct {
   uint64_t chains;       /* submissions of several commands */
   uint64_t blocked;      /* submissions that found the queue full */
   uint64_t switches;     /* another context took the array */
+  uint64_t wakes;        /* launches that found the device asleep */
   uint64_t syncs;        /* SYNC_BO */
   uint64_t synced_bytes; /* by them */
   uint64_t failures;     /* injected */

@@ -109,6 +109,7 @@ write_report (FILE *file)
   LINE (chains);
   LINE (blocked);
   LINE (switches);
+  LINE (wakes);
   LINE (syncs);
   LINE (synced_bytes);
   LINE (failures);

@@ -30,6 +30,8 @@ static const Setting settings[] = {
     SETTING (contexts, COUNT),
     SETTING (depth, COUNT),
     SETTING (watchdog_ms, COUNT),
+    SETTING (sleep_ms, COUNT),
+    SETTING (wake_us, NUMBER),
     SETTING (latency_us, NUMBER),
     SETTING (queued_us, NUMBER),
     SETTING (chained_us, NUMBER),

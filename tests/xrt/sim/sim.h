@@ -64,6 +64,8 @@ typedef struct {
   unsigned contexts; /* 0: the generation's */
   unsigned depth;    /* submissions in flight of one context */
   unsigned watchdog_ms;
+  unsigned sleep_ms; /* of idleness, then the device sleeps; 0: never */
+  double wake_us;    /* that a launch then waits */
   double latency_us, queued_us, chained_us, switch_us;
   double bandwidth_gbs, gops; /* 0: no limit */
   bool check;                 /* look for violations */
@@ -338,6 +340,8 @@ SimState sim_command_run (
     SimContext *context, SimJob *job, int64_t start, bool corrupt);
 void sim_command_set_state (SimBo *packet, SimState state);
 int64_t sim_now (void);
+/* Something is asked of the device, with sim.lock: whether it slept. */
+bool sim_wake (void);
 void sim_sleep_until (int64_t ns);
 
 /* --- the rest */
@@ -363,6 +367,7 @@ typedef struct {
   SimContext *last_on_array;
   pthread_cond_t array;
   bool lost, touched, exiting;
+  int64_t last_asked; /* when something was asked of the device; 0: never */
   NpusimCounters counters;
   uint64_t violations[SIM_N_VIOLATIONS];
   char last_violation[ARRAY_MESSAGE];
