@@ -67,7 +67,12 @@ XrtApiContext *xrt_api_context_new (
  * it is ended by the driver. */
 void xrt_api_context_free (XrtApiContext *context);
 
-/* A kernel with its stream of instructions, resident on the device. */
+/* A kernel with its stream of instructions, resident on the device. A launch
+ * tells the firmware their number in words of 32 bits, on every generation: so
+ * do mlir-aie's host programs (Xilinx/mlir-aie, pull request 1609: "as number
+ * of instructions not number of bytes") and ROCm's runtime for these NPUs
+ * (amd_xdna_driver.cpp, insts_size / sizeof (uint32_t)), and the driver passes
+ * it on as it is. Only the stream's own header counts bytes. */
 XrtApiKernel *xrt_api_kernel_new (XrtApiDevice *device, XrtApiContext *context,
     const char *name, const uint32_t *words, size_t n_words,
     XrtApiError *error);
