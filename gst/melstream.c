@@ -37,6 +37,7 @@ struct _MelStream {
   AudioWindow audio;
   MelOutput output;
   GstSegment segment; /* as it came */
+  gboolean hole;      /* upstream flagged one before the audio to come */
   gboolean discont;   /* the next window does not follow the one before */
   gboolean warned;    /* of invalid samples */
   guint n_jumps;      /* that were not flagged */
@@ -119,6 +120,7 @@ mel_stream_reset (MelStream *self)
   mel_advance_close (&self->advance, &until);
   mel_timeline_restart (&self->timeline, 0, unref_buffer);
   audio_window_restart (&self->audio, 0);
+  self->hole = FALSE;
   self->discont = TRUE;
   self->warned = FALSE;
   self->n_jumps = 0;
@@ -482,13 +484,13 @@ mel_stream_add (MelStream *self, GstBuffer *buffer)
     return GST_FLOW_ERROR;
   }
 
-  self->discont |= GST_BUFFER_IS_DISCONT (buffer);
+  self->hole |= GST_BUFFER_IS_DISCONT (buffer);
   buffer = audio_clip (buffer, &self->segment);
   if (!buffer)
     return GST_FLOW_OK;
   mel_timeline_push (&self->timeline, buffer, GST_BUFFER_PTS (buffer),
-      gst_buffer_get_size (buffer) / sizeof (float),
-      GST_BUFFER_IS_DISCONT (buffer));
+      gst_buffer_get_size (buffer) / sizeof (float), self->hole);
+  self->hole = FALSE;
   return add_pieces (self);
 }
 

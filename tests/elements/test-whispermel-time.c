@@ -218,6 +218,23 @@ test_jumps_are_told (void)
   g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
 }
 
+/* On a buffer that is outside the segment, or has no samples, it tells of a
+ * hole before the one after it. */
+static void
+test_discont_on_nothing (void)
+{
+  g_autoptr (MelRig) rig = rig_new_with_window (GST_SECOND);
+  GstBuffer *buffer;
+
+  mel_rig_push (rig, speech, PACKET, 0);
+  buffer = mel_buffer_new (speech, 0, 5 * GST_SECOND);
+  GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  gst_harness_push (rig->harness, buffer);
+  mel_rig_check_no_window (rig);
+  mel_rig_push (rig, speech, PACKET, 5 * GST_SECOND);
+  mel_rig_check_window (rig, 0, speech, PACKET); /* at once */
+}
+
 /* The stamps of a file at half its speed, four buffers at a time. */
 static void
 test_wrong_speed (void)
@@ -422,6 +439,7 @@ main (int argc, char **argv)
   ADD ("alignment-threshold-is-for-more-jitter", test_alignment_threshold);
   ADD ("discont-wait-0-believes-at-once", test_discont_wait);
   ADD ("many-jumps-are-told", test_jumps_are_told);
+  ADD ("discont-on-nothing-is-kept", test_discont_on_nothing);
   ADD ("threshold-beyond-the-jumps-keeps-windows-whole", test_wrong_speed);
   ADD ("duration-longer-than-the-samples", test_long_duration);
   ADD ("duration-shorter-than-the-samples", test_short_duration);
