@@ -319,7 +319,7 @@ compare_with_held (
 static void
 consider (MelTimeline *self, gpointer data, gint64 time, gint64 length)
 {
-  gint64 step = time - self->stamp_end;
+  gint64 step;
 
   if (time == NO_TIME) {
     if (g_queue_is_empty (&self->held))
@@ -329,6 +329,7 @@ consider (MelTimeline *self, gpointer data, gint64 time, gint64 length)
     self->stamp_end += length;
     return;
   }
+  step = time - self->stamp_end;
   if (g_queue_is_empty (&self->held))
     judge (self, data, time, length, step);
   else

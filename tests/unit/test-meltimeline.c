@@ -43,7 +43,7 @@ take_pieces (MelTimeline *timeline, guint *n_popped, Result *result)
     (*n_popped)++;
     result->worst =
         MAX (result->worst, ABS ((gint64) piece.time - packet->true_time));
-    result->silence += MAX (piece.hole, 0);
+    result->silence += CLAMP (piece.hole, 0, 3600 * (gint64) GST_SECOND);
     result->n_jumps += piece.hole > 40 * MS || piece.hole < -40 * MS;
   }
 }
