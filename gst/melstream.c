@@ -26,7 +26,7 @@ GST_DEBUG_CATEGORY_EXTERN (whisper_mel_debug);
 #define MAX_JUMPS 3
 
 struct _MelStream {
-  gatomicrefcount refs;
+  gint refs; /* atomic */
   GstElement *element;
   GstPad *srcpad;
   GstWhisperMelSettings settings;
@@ -51,7 +51,7 @@ mel_stream_new (
 {
   MelStream *self = g_new0 (MelStream, 1);
 
-  g_atomic_ref_count_init (&self->refs);
+  self->refs = 1;
   self->element = element;
   self->srcpad = srcpad;
   self->settings = *settings;
@@ -70,7 +70,7 @@ mel_stream_new (
 MelStream *
 mel_stream_ref (MelStream *self)
 {
-  g_atomic_ref_count_inc (&self->refs);
+  g_atomic_int_inc (&self->refs);
   return self;
 }
 
@@ -83,7 +83,7 @@ unref_buffer (gpointer buffer)
 void
 mel_stream_unref (MelStream *self)
 {
-  if (!g_atomic_ref_count_dec (&self->refs))
+  if (!g_atomic_int_dec_and_test (&self->refs))
     return;
   mel_output_clear (&self->output);
   audio_window_clear (&self->audio);
