@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <string.h>
+
 #include "base/json-reader.h"
 #include "model-private.h"
 
@@ -114,7 +116,11 @@ check_config (const char *file, const Config *config,
     return npu_file_fail (error, NPU_ERROR_FORMAT, file, NULL, NPU_NO_OFFSET,
         "activation_function is '%s', but only Whisper's own, gelu, can be "
         "computed",
-        config->activation);
+        strlen (config->activation) <= 64 &&
+                npu_name_is_printable (
+                    config->activation, strlen (config->activation))
+            ? config->activation
+            : "(no name)");
   if (config->scales_embedding)
     return npu_file_fail (error, NPU_ERROR_FORMAT, file, NULL, NPU_NO_OFFSET,
         "scale_embedding is true, which no model of OpenAI's has and is not "

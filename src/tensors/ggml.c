@@ -18,7 +18,7 @@
 #define MAX_WORDS (1 << 18) /* five times what a vocabulary has */
 #define MAX_WORD 4096       /* bytes; the longest have 128 */
 #define MAX_WORDS_SIZE (16 << 20)
-#define WINDOW 16384 /* bytes of the file that are read at once */
+#define WINDOW 4096 /* bytes of the file that are read at once */
 
 typedef struct {
   NpuTensorTable *table;
@@ -28,7 +28,7 @@ typedef struct {
   guint quantisation_version;
 
   /* Bytes [window_at, window_at + n_window) of the file. */
-  guint8 window[WINDOW];
+  guint8 *window; /* [WINDOW] */
   guint64 window_at;
   gsize n_window;
 } Reader;
@@ -171,6 +171,31 @@ read_header (Reader *reader, NpuGgmlHeader *header, GError **error)
   return TRUE;
 }
 
+/* From little-endian floats to the machine's, in place; the first that is not
+ * finite, or @n. */
+static gsize
+find_not_finite (float *values, gsize n)
+{
+  guint32 bad = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    guint32 bits;
+
+    memcpy (&bits, &values[i], sizeof bits);
+    bits = GUINT32_FROM_LE (bits);
+    /* The exponent's carry. */
+    bad |= (bits & 0x7f800000) + 0x00800000;
+    memcpy (&values[i], &bits, sizeof bits);
+  }
+  if (!(bad & 0x80000000))
+    return n;
+  for (gsize i = 0; i < n; i++) {
+    if (!isfinite (values[i]))
+      return i;
+  }
+  return n;
+}
+
 /* n_mel x n_fft floats; those of another transform than Whisper's are of no
  * use. */
 static gboolean
@@ -178,7 +203,7 @@ read_filters (Reader *reader, NpuGgmlHeader *header, GError **error)
 {
   const guint64 offset = reader->at + 8;
   gint32 n_mel, n_fft;
-  gsize n;
+  gsize n, bad;
 
   if (!take_int_in (
           reader, 0, MAX_FILTERS, &n_mel, "n_mel of the mel filters", error) ||
@@ -197,18 +222,11 @@ read_filters (Reader *reader, NpuGgmlHeader *header, GError **error)
   if (!take (reader, n * sizeof (float), header->filters,
           "the table of mel filters", error))
     return FALSE;
-  for (gsize i = 0; i < n; i++) {
-    guint32 bits;
-
-    memcpy (&bits, &header->filters[i], sizeof bits);
-    bits = GUINT32_FROM_LE (bits);
-    memcpy (&header->filters[i], &bits, sizeof bits);
-    if (!isfinite (header->filters[i]))
-      return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, NULL,
-          offset + i * sizeof (float),
-          "a mel filter is not a finite number; the file is damaged");
-  }
-  return TRUE;
+  bad = find_not_finite (header->filters, n);
+  return bad == n ||
+         npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, NULL,
+             offset + bad * sizeof (float),
+             "a mel filter is not a finite number; the file is damaged");
 }
 
 static gboolean
@@ -367,7 +385,9 @@ gboolean
 npu_ggml_read (NpuTensorTable *table, NpuTensorFile *file,
     NpuGgmlHeader *header, GError **error)
 {
+  guint8 window[WINDOW]; /* not in the struct, which is cleared */
   Reader reader = {
+      .window = window,
       .table = table,
       .file = file,
       .name = npu_tensor_file_get_name (file),

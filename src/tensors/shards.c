@@ -33,6 +33,20 @@ index_clear (Index *index)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Index, index_clear)
 
+static gboolean
+check_tensor (const Index *index, guint64 offset, GError **error)
+{
+  const GString *tensor = index->tensor;
+
+  if (tensor->len >= 1 && tensor->len <= NPU_MODEL_MAX_NAME &&
+      npu_name_is_printable (tensor->str, tensor->len))
+    return TRUE;
+  return npu_file_fail (error, NPU_ERROR_FORMAT, index->name, NULL, offset,
+      "a tensor's name is not 1 to %d bytes of printable text; the index is "
+      "damaged",
+      NPU_MODEL_MAX_NAME);
+}
+
 /* Only a name: an index decides about no other folder. */
 static gboolean
 check_shard (const Index *index, guint64 offset, GError **error)
@@ -40,6 +54,7 @@ check_shard (const Index *index, guint64 offset, GError **error)
   const GString *shard = index->shard;
 
   if (shard->len >= 1 && shard->len <= NPU_MODEL_MAX_NAME &&
+      npu_name_is_printable (shard->str, shard->len) &&
       !strchr (shard->str, '/') && shard->str[0] != '.')
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, index->name,
@@ -86,6 +101,7 @@ read_weight_map (Index *index, GError **error)
     if (!npu_json_string (json, index->tensor, error) ||
         !npu_json_expect (json, ':', error) ||
         !npu_json_string (json, index->shard, error) ||
+        !check_tensor (index, offset, error) ||
         !check_shard (index, offset, error) ||
         !add_pair (index, offset, error) ||
         !npu_json_next (json, '}', &done, error))

@@ -49,10 +49,8 @@ npu_tensor_table_free (NpuTensorTable *table)
   g_free (table);
 }
 
-/* Names end up in messages and logs: no control characters, no invalid
- * UTF-8. */
-static gboolean
-name_is_printable (const char *name, gsize length)
+gboolean
+npu_name_is_printable (const char *name, gsize length)
 {
   if (!g_utf8_validate_len (name, length, NULL))
     return FALSE;
@@ -77,7 +75,7 @@ npu_tensor_table_add (NpuTensorTable *table, NpuTensorFile *file,
         length, NPU_MODEL_MAX_NAME);
     return NULL;
   }
-  if (!name_is_printable (name, length)) {
+  if (!npu_name_is_printable (name, length)) {
     npu_file_fail (error, NPU_ERROR_FORMAT, file_name, NULL, offset,
         "a tensor's name is not printable UTF-8 text; the file is damaged");
     return NULL;

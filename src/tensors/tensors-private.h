@@ -65,6 +65,12 @@ struct _NpuGenerator {
 void npu_generator_read (
     const NpuGenerator *generator, gsize first, gsize n, float *out);
 
+/* --- names -------------------------------------------------------------- */
+
+/* Names end up in messages and logs: no control characters, no invalid
+ * UTF-8. */
+gboolean npu_name_is_printable (const char *name, gsize length);
+
 /* --- the table of tensors --------------------------------------------- */
 
 /* Every tensor of a model, by name. */
