@@ -98,7 +98,7 @@ static const Name decoder_block_names[] = {
 
 /* --- tensors ------------------------------------------------------------ */
 
-static void
+void
 test_tensor_free (gpointer data)
 {
   TestTensor *tensor = data;

@@ -77,6 +77,8 @@ TestTensor *test_model_find (const GPtrArray *tensors, const char *name);
 TestTensor *test_tensor_new (
     const char *name, NpuDtype dtype, guint n_dims, const guint64 *shape);
 
+void test_tensor_free (gpointer tensor);
+
 /* Replaces the tensor's data by @values[n] as its dtype has them; n is a
  * multiple of 32 for the block types. */
 void test_tensor_set (TestTensor *tensor, const float *values, gsize n);

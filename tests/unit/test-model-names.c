@@ -223,7 +223,8 @@ static void
 test_ctranslate2 (void)
 {
   const guint64 shape[] = {64, 80, 3};
-  g_autoptr (GPtrArray) tensors = g_ptr_array_new ();
+  g_autoptr (GPtrArray) tensors =
+      g_ptr_array_new_with_free_func (test_tensor_free);
   const char binary[] = "\6\0\0\0\14\0WhisperSpec\0\3\0\0\0";
   g_autoptr (GBytes) bytes = g_bytes_new_static (binary, sizeof binary);
 
@@ -248,7 +249,8 @@ test_mlx_archive (void)
 static void
 test_many_candidates (void)
 {
-  g_autoptr (GPtrArray) tensors = g_ptr_array_new ();
+  g_autoptr (GPtrArray) tensors =
+      g_ptr_array_new_with_free_func (test_tensor_free);
   const guint64 shape[] = {1};
 
   for (guint i = 0; i < 4000; i++) {
