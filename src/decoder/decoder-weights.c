@@ -225,15 +225,22 @@ read_all (WeightsReader *reader, GError **error)
   return FALSE;
 }
 
-DecoderWeights *
-decoder_weights_new (
+static void
+weights_free (DecoderWeights *weights)
+{
+  decoder_arena_clear (&weights->arena);
+  g_free (weights->layers);
+  g_free (weights);
+}
+
+static DecoderWeights *
+load (
     NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error)
 {
   const NpuModelConfig *config = npu_model_get_config (model);
   const NpuDecoderWeights *from = npu_model_get_decoder (model, error);
-  g_autoptr (DecoderWeights) weights = NULL;
   WeightsReader reader = {.device = device};
-  gboolean done;
+  DecoderWeights *weights;
 
   if (!from)
     return NULL;
@@ -245,24 +252,69 @@ decoder_weights_new (
   weights->n_vocab = config->n_vocab;
   weights->product = product;
   weights->layers = g_new0 (DecoderLayer, weights->n_layers);
+  weights->model = model;
+  weights->level = device->kernels.name;
   decoder_arena_init (&weights->arena);
 
   reader.weights = weights;
   reader.units = g_array_new (FALSE, FALSE, sizeof (WeightsUnit));
   g_mutex_init (&reader.lock);
   add_all (&reader, from);
-  done = read_all (&reader, error);
+  if (!read_all (&reader, error))
+    g_clear_pointer (&weights, weights_free);
   g_mutex_clear (&reader.lock);
   g_array_unref (reader.units);
-  return done ? g_steal_pointer (&weights) : NULL;
+  return weights;
+}
+
+/* --- sharing ---------------------------------------------------------------
+ */
+
+static GMutex shared_lock;
+static GList *shared; /* of DecoderWeights in use */
+
+static DecoderWeights *
+find_shared (NpuModel *model, CpuDevice *device, DecoderProduct product)
+{
+  for (GList *link = shared; link; link = link->next) {
+    DecoderWeights *weights = link->data;
+
+    if (weights->model == model && weights->product == product &&
+        g_str_equal (weights->level, device->kernels.name))
+      return weights;
+  }
+  return NULL;
+}
+
+DecoderWeights *
+decoder_weights_new (
+    NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error)
+{
+  DecoderWeights *weights;
+
+  /* Held while they are read: whoever wants the same then waits for them. */
+  g_mutex_lock (&shared_lock);
+  weights = find_shared (model, device, product);
+  if (!weights) {
+    weights = load (model, device, product, error);
+    if (weights)
+      shared = g_list_prepend (shared, weights);
+  }
+  if (weights)
+    weights->n_users++;
+  g_mutex_unlock (&shared_lock);
+  return weights;
 }
 
 void
-decoder_weights_free (DecoderWeights *weights)
+decoder_weights_unref (DecoderWeights *weights)
 {
   if (!weights)
     return;
-  decoder_arena_clear (&weights->arena);
-  g_free (weights->layers);
-  g_free (weights);
+  g_mutex_lock (&shared_lock);
+  if (--weights->n_users == 0) {
+    shared = g_list_remove (shared, weights);
+    weights_free (weights);
+  }
+  g_mutex_unlock (&shared_lock);
 }

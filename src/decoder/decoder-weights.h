@@ -47,13 +47,18 @@ typedef struct {
 
   /*< private >*/
   DecoderArena arena;
+  NpuModel *model;   /* whose they are, not kept: its users keep it */
+  const char *level; /* the kernels that made them */
+  guint n_users;
 } DecoderWeights;
 
-/* Reads the weights and packs them, with the device's workers. NULL with @error
- * set: what reading a tensor says, or FAILED without memory. */
+/* Reads the weights and packs them, with the device's workers; or takes those
+ * that another decoder of this model has in use. The model must outlive them.
+ * NULL with @error set: what reading a tensor says, or FAILED without memory.
+ * Any thread. */
 DecoderWeights *decoder_weights_new (
     NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error);
-void decoder_weights_free (DecoderWeights *weights);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (DecoderWeights, decoder_weights_free)
+/* Frees them after their last user. */
+void decoder_weights_unref (DecoderWeights *weights);
 
 G_END_DECLS

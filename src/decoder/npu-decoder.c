@@ -133,7 +133,7 @@ npu_decoder_free (NpuDecoder *decoder)
   if (decoder->cache.sequences)
     decoder_cache_clear (&decoder->cache);
   decoder_windows_clear (&decoder->windows);
-  decoder_weights_free (decoder->weights);
+  decoder_weights_unref (decoder->weights);
   npu_model_unref (decoder->model);
   g_free (decoder);
 }

@@ -49,6 +49,8 @@ typedef struct {
  * @model: kept by reference
  * @device: must outlive the decoder
  *
+ * Decoders of one model and precision share its packed weights.
+ *
  * Returns: (transfer full): a decoder, or %NULL with @error set: FORMAT where
  *   the model has no decoder, naming what lacks; SETTINGS for options out of
  *   range; what the device says.

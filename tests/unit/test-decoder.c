@@ -4,6 +4,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "decoder/decoder-private.h"
+
 #include "decoder-fixture.h"
 #include "ref-decoder.h"
 #include "small-model.h"
@@ -266,6 +268,44 @@ test_windows_again (gconstpointer data)
   assert_same_row (logits + VOCAB, expected + VOCAB);
 }
 
+/* --- sharing ------------------------------------------------------------- */
+
+static gpointer
+open_decoder (gpointer model)
+{
+  return decoder_fixture_new (model, NPU_PRECISION_INT8, 0);
+}
+
+/* Decoders of one model have its weights once, and lose them with the last. */
+static void
+test_shared (void)
+{
+  g_autoptr (NpuModel) model = decoder_fixture_new_model ();
+  g_autofree float *expected = logits_one_by_one (model, NPU_PRECISION_INT8, 1);
+  g_autoptr (DecoderFixture) other =
+      decoder_fixture_new (model, NPU_PRECISION_F32, 0);
+  DecoderFixture *fixtures[4];
+  GThread *threads[4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("opens", open_decoder, model);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++) {
+    fixtures[i] = g_thread_join (threads[i]);
+    g_assert_true (
+        fixtures[i]->decoder->weights == fixtures[0]->decoder->weights);
+    g_assert_true (fixtures[i]->decoder->weights != other->decoder->weights);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++) {
+    g_autofree float *logits = NULL;
+
+    decoder_fixture_set_window (fixtures[i], 0, 90, 1);
+    npu_decoder_begin (fixtures[i]->decoder, 0, 0);
+    logits = decoder_fixture_tokens (fixtures[i], 0, tokens, 1);
+    assert_same_row (logits, expected);
+    decoder_fixture_free (fixtures[i]);
+  }
+}
+
 static void
 add (const char *name, void (*test) (gconstpointer data))
 {
@@ -285,6 +325,7 @@ main (int argc, char **argv)
   g_test_add_func ("/decoder/matches-float64/states", test_float64);
   g_test_add_func ("/decoder/matches-float64/widths", test_widths);
   g_test_add_func ("/decoder/refine", test_refine);
+  g_test_add_func ("/decoder/weights-are-shared", test_shared);
   add ("same-bytes/rows-and-threads", test_rows);
   add ("same-bytes/wanted", test_wanted);
   add ("same-bytes/fork-and-truncate", test_fork);
