@@ -63,15 +63,25 @@ is_silence (const NpuDecodingOptions *options, const NpuDecodedWindow *decoded,
              is_little (decoded, timestamp_begin));
 }
 
+/* How far an attempt went astray: not at all; it repeats itself, as a speaker
+ * may; it repeats itself without end. */
+static guint
+astray (const NpuDecodingOptions *options, const NpuDecodedWindow *decoded)
+{
+  if (!repeats_itself (options, decoded))
+    return 0;
+  return decoded->is_cut ? 2 : 1;
+}
+
 /* Of two attempts that failed. */
 static gboolean
 is_better (const NpuDecodingOptions *options, const NpuDecodedWindow *a,
     const NpuDecodedWindow *b)
 {
-  const gboolean a_repeats = repeats_itself (options, a);
+  const guint a_astray = astray (options, a), b_astray = astray (options, b);
 
-  if (a_repeats != repeats_itself (options, b))
-    return !a_repeats;
+  if (a_astray != b_astray)
+    return a_astray < b_astray;
   return a->avg_logprob > b->avg_logprob;
 }
 

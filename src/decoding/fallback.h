@@ -20,7 +20,8 @@ typedef gboolean (*NpuAttemptFunc) (gpointer data, float temperature,
  *
  * An attempt fails that repeats itself or is unlikely, except where it is
  * silence that is unlikely. Where all fail, the likeliest of those that do not
- * repeat themselves is kept, else the likeliest.
+ * repeat themselves is kept, else the likeliest that came to an end (a loop is
+ * likely, and has none), else the likeliest.
  */
 gboolean npu_decode_with_fallback (const NpuDecodingOptions *options,
     guint32 timestamp_begin, NpuAttemptFunc attempt, gpointer data,

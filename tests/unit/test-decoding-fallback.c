@@ -36,6 +36,7 @@ test_draw (void)
 /* Attempts by a table. */
 typedef struct {
   float avg_logprob, compression_ratio;
+  gboolean is_cut;
 } Attempt;
 
 typedef struct {
@@ -56,6 +57,7 @@ attempt (
   decoded->text = g_strdup ("text");
   decoded->avg_logprob = next->avg_logprob;
   decoded->compression_ratio = next->compression_ratio;
+  decoded->is_cut = next->is_cut;
   decoded->no_speech_prob = attempts->no_speech_prob;
   return TRUE;
 }
@@ -69,20 +71,27 @@ test_fallback (void)
     guint n, kept;
     gboolean has_failed, is_silence;
   } cases[] = {
-      {{{-0.3f, 1}}, 0.1f, 1, 0, FALSE, FALSE},
-      {{{-0.3f, 3}, {-1.2f, 1}, {-0.9f, 1}}, 0.1f, 3, 2, FALSE, FALSE},
+      {{{-0.3f, 1, FALSE}}, 0.1f, 1, 0, FALSE, FALSE},
+      {{{-0.3f, 3, FALSE}, {-1.2f, 1, FALSE}, {-0.9f, 1, FALSE}}, 0.1f, 3, 2,
+          FALSE, FALSE},
       /* all fail: the likeliest that does not repeat itself */
-      {{{-0.2f, 3}, {-1.5f, 1}, {-1.2f, 1}, {-1.3f, 1}, {-2, 1}, {-3, 1}}, 0.1f,
-          6, 2, TRUE, FALSE},
+      {{{-0.2f, 3, FALSE}, {-1.5f, 1, FALSE}, {-1.2f, 1, FALSE},
+           {-1.3f, 1, FALSE}, {-2, 1, FALSE}, {-3, 1, FALSE}},
+          0.1f, 6, 2, TRUE, FALSE},
       /* all repeat themselves */
-      {{{-0.4f, 3}, {-0.2f, 4}, {-1, 3}, {-1, 3}, {-2, 3}, {-3, 3}}, 0.1f, 6, 1,
-          TRUE, FALSE},
+      {{{-0.4f, 3, FALSE}, {-0.2f, 4, FALSE}, {-1, 3, FALSE}, {-1, 3, FALSE},
+           {-2, 3, FALSE}, {-3, 3, FALSE}},
+          0.1f, 6, 1, TRUE, FALSE},
+      /* all do, and the likeliest has no end */
+      {{{-0.01f, 20, TRUE}, {-0.3f, 9, FALSE}, {-0.2f, 8, FALSE},
+           {-0.1f, 20, TRUE}, {-1, 3, TRUE}, {-2, 3, FALSE}},
+          0.1f, 6, 2, TRUE, FALSE},
       /* silence: no other attempt, even where it repeats itself */
-      {{{-1.1f, 3}}, 0.7f, 1, 0, FALSE, TRUE},
-      {{{-1.0f, 1}}, 0.7f, 1, 0, FALSE, TRUE},
-      {{{-0.9f, 1}}, 0.7f, 1, 0, FALSE, FALSE},
+      {{{-1.1f, 3, FALSE}}, 0.7f, 1, 0, FALSE, TRUE},
+      {{{-1.0f, 1, FALSE}}, 0.7f, 1, 0, FALSE, TRUE},
+      {{{-0.9f, 1, FALSE}}, 0.7f, 1, 0, FALSE, FALSE},
       /* NaN is no success */
-      {{{NAN, 1}, {-0.5f, 1}}, 0.1f, 2, 1, FALSE, FALSE},
+      {{{NAN, 1, FALSE}, {-0.5f, 1, FALSE}}, 0.1f, 2, 1, FALSE, FALSE},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
