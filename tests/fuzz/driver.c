@@ -2,7 +2,8 @@
  * on files. This is how the suite runs every target, in any build, sanitizers'
  * too; a fuzzer's own main takes this one's place where coverage leads it.
  *
- * usage: PROGRAM [--seed N] [--runs N] [--seconds N] [--size N] [FILE...]
+ * usage: PROGRAM [--seed N] [--runs N] [--seconds N] [--size N] [-m quick]
+ *                [FILE...]
  *
  * An input is bytes at random, or one of the files or of the last inputs with
  * some bytes changed. With --runs 0 each file is run as it is, once. The run
@@ -157,10 +158,13 @@ int
 main (int argc, char **argv)
 {
   g_auto (GStrv) names = NULL;
+  g_autofree char *mode = NULL;
   const GOptionEntry options[] = {
       {"seed", 0, 0, G_OPTION_ARG_INT, &seed, NULL, "N"},
       {"runs", 0, 0, G_OPTION_ARG_INT, &n_runs, NULL, "N"},
       {"seconds", 0, 0, G_OPTION_ARG_INT, &max_seconds, "and no longer", "N"},
+      {"mode", 'm', 0, G_OPTION_ARG_STRING, &mode,
+          "quick: a quarter of the runs, as under sanitizers", "MODE"},
       {"size", 0, 0, G_OPTION_ARG_INT, &max_size, "most bytes made up", "N"},
       {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &names, NULL,
           "FILE…"},
@@ -175,6 +179,8 @@ main (int argc, char **argv)
     g_printerr ("%s\n", error->message);
     return 2;
   }
+  if (g_strcmp0 (mode, "quick") == 0)
+    n_runs = (n_runs + 3) / 4;
   inputs = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
   read_files (names);
   g_snprintf (crash_name, sizeof crash_name, "%s.crash", name);

@@ -8,9 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Values of buffers; the last of them are huge, and mel has none of those. */
-#define N_KINDS 14
-#define N_MEL_KINDS 4
 #define SAMPLE_NS 62500 /* at 16 kHz */
 
 static float
@@ -39,16 +36,17 @@ one_value (guint kind, guint32 noise)
 
 /* Bytes that may begin anywhere in memory, and be in two pieces. */
 static GstBuffer *
-new_buffer (Tape *tape, gsize size, guint n_kinds)
+new_buffer (Tape *tape, gsize size)
 {
-  const guint kind = tape_below (tape, N_KINDS) % n_kinds;
+  const guint kind = tape_below (tape, 14);
   const gsize skew = tape_below (tape, 6) == 0 ? 1 + tape_below (tape, 3) : 0;
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, size + skew, NULL);
   guint32 noise = tape_u32 (tape) | 1;
   GstMapInfo info;
 
   gst_buffer_map (buffer, &info, GST_MAP_WRITE);
-  memset (info.data, 0, info.size);
+  if (info.size)
+    memset (info.data, 0, info.size);
   for (gsize i = skew; i + 4 <= info.size; i += 4) {
     float value;
 
@@ -132,9 +130,8 @@ push_buffer (Storm *storm, Tape *tape)
     const guint n = tape_below (tape, 10) ? tape_u32 (tape) % 4000
                                           : tape_u32 (tape) % 40000;
 
-    buffer = new_buffer (tape,
-        n * 4 + (tape_below (tape, 60) == 1 ? tape_below (tape, 4) : 0),
-        N_KINDS);
+    buffer = new_buffer (
+        tape, n * 4 + (tape_below (tape, 60) == 1 ? tape_below (tape, 4) : 0));
     set_times (storm, tape, buffer, n * SAMPLE_NS);
   } else {
     static const gssize wrong[] = {4, -4};
@@ -145,7 +142,7 @@ push_buffer (Storm *storm, Tape *tape)
       size = 0;
     else if (decision == 2)
       size += (gsize) TAPE_ONE_OF (tape, wrong);
-    buffer = new_buffer (tape, size, N_MEL_KINDS);
+    buffer = new_buffer (tape, size);
     set_times (storm, tape, buffer, storm->n_frames * FRAME);
   }
   return gst_pad_push (storm->src, buffer);

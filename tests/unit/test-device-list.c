@@ -200,8 +200,12 @@ cancel_at_ten (gpointer data, guint unit)
 {
   Count *count = data;
 
-  if (g_atomic_int_add (&count->n_run, 1) == 10)
+  const gint n = g_atomic_int_add (&count->n_run, 1);
+
+  if (n == 10)
     g_atomic_int_set (&count->cancelled, 1);
+  while (n > 10 && !g_atomic_int_get (&count->cancelled))
+    g_thread_yield (); /* whoever is the tenth may not be running */
 }
 
 /* Soon means that most units of a command are not run any more. */

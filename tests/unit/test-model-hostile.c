@@ -125,7 +125,9 @@ test_truncated_anywhere (void)
 
     file_init (&file, f);
     g_assert_true (try_open_exactly (file.data, file.size));
-    for (gsize size = 0; size < file.size; size++)
+    /* Every length; where that is slow, each of the header and some of data. */
+    for (gsize size = 0; size < file.size;
+         size += size < 4096 || g_test_slow () ? 1 : 61)
       g_assert_false (try_open (file.data, size));
     for (guint i = 0; i < file.places->len; i++, n++)
       g_assert_false (
@@ -171,7 +173,7 @@ test_changed_bytes (void)
   for (guint f = 0; f < G_N_ELEMENTS (files); f++) {
     g_auto (File) file = {0};
     guint opened = 0;
-    const guint n_rounds = 6000;
+    const guint n_rounds = g_test_slow () ? 6000 : 2000;
 
     file_init (&file, f);
     for (guint round = 0; round < n_rounds; round++) {
