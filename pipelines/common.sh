@@ -93,10 +93,18 @@ find_plugin ()
 
 # --- the model
 
-# Sets $model; "find_model whole" leaves out encoders that have no decoder.
+wanted=any
+
+# The same without encoders that have no decoder.
+find_whole_model ()
+{
+  wanted=whole
+  find_model
+}
+
+# Sets $model.
 find_model ()
 {
-  wanted=${1:-any}
   model=${choice:-${NPUENC_MODEL:-}}
   if [ -n "$model" ]; then
     case $model in

@@ -47,7 +47,7 @@ GST_PLUGIN_PATH_1_0=$build/gst
 find_plugin
 
 say "--- Model"
-find_model whole
+find_whole_model
 
 mkdir -p "$results"
 # The commands of README.md work in that folder as they are.

@@ -57,7 +57,7 @@ tool=$root/build/pipelines/transcribe/npuenc-transcribe
 [ -x "$tool" ] || tool=$(command -v npuenc-transcribe) ||
   die "there is no npuenc-transcribe; build it first:" \
     "$root/pipelines/quickstart.sh"
-find_model whole
+find_whole_model
 case $model in
   synthetic:*) die "the weights of $model are random and have no words;" \
     "pass --model with a whole Whisper model." ;;

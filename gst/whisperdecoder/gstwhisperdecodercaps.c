@@ -8,20 +8,9 @@
 #define PARENT_CLASS                                                           \
   GST_BASE_TRANSFORM_CLASS (g_type_class_peek (GST_TYPE_BASE_TRANSFORM))
 
-/* Width of the states that the model takes, 0 while none is loaded. */
-static guint
-get_d (GstWhisperDecoder *self)
-{
-  guint d = 0;
-
-  GST_OBJECT_LOCK (self);
-  if (self->session)
-    d = npu_decoder_get_d (self->session->decoder);
-  GST_OBJECT_UNLOCK (self);
-  return d;
-}
-
-/* What one side has says nothing of the other. */
+/* What one side has says nothing of the other. States of another width than the
+ * model's are not left out here: upstream would fail without a word of why;
+ * they are refused when they arrive. */
 static GstCaps *
 transform_caps (GstBaseTransform *base, GstPadDirection direction,
     GstCaps *caps, GstCaps *filter)
@@ -38,7 +27,7 @@ transform_caps (GstBaseTransform *base, GstPadDirection direction,
     gst_caps_unref (all);
   }
   if (direction == GST_PAD_SRC)
-    result = states_caps_keep (result, get_d (GST_WHISPER_DECODER (base)));
+    result = states_caps_keep (result);
   return result;
 }
 

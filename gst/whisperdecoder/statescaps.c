@@ -52,32 +52,31 @@ states_format_check_width (
 }
 
 static gboolean
-is_kept (const GValue *value, guint d)
+is_kept (const GValue *value)
 {
   TensorDims dims;
 
   return G_VALUE_HOLDS_STRING (value) &&
          tensor_dims_parse (g_value_get_string (value), &dims) &&
-         dims.outer <= STATES_MAX_POSITIONS && (d == 0 || dims.inner == d);
+         dims.outer <= STATES_MAX_POSITIONS;
 }
 
 static gboolean
 keep_structure (GstCapsFeatures *features, GstStructure *s, gpointer user_data)
 {
-  const guint d = *(const guint *) user_data;
   const GValue *dimensions = gst_structure_get_value (s, "dimensions");
   GValue kept = G_VALUE_INIT;
 
   if (!dimensions)
     return TRUE;
   if (!GST_VALUE_HOLDS_LIST (dimensions))
-    return is_kept (dimensions, d);
+    return is_kept (dimensions);
 
   g_value_init (&kept, GST_TYPE_LIST);
   for (guint i = 0; i < gst_value_list_get_size (dimensions); i++) {
     const GValue *value = gst_value_list_get_value (dimensions, i);
 
-    if (is_kept (value, d))
+    if (is_kept (value))
       gst_value_list_append_value (&kept, value);
   }
   if (gst_value_list_get_size (&kept) == 0) {
@@ -89,9 +88,9 @@ keep_structure (GstCapsFeatures *features, GstStructure *s, gpointer user_data)
 }
 
 GstCaps *
-states_caps_keep (GstCaps *caps, guint d)
+states_caps_keep (GstCaps *caps)
 {
   caps = gst_caps_make_writable (caps);
-  gst_caps_filter_and_map_in_place (caps, keep_structure, &d);
+  gst_caps_filter_and_map_in_place (caps, keep_structure, NULL);
   return caps;
 }

@@ -25,8 +25,8 @@ gboolean states_caps_parse (
     const GstCaps *caps, StatesFormat *format, GError **error);
 
 /* Returns: (transfer full): @caps (transfer full) without dimensions that are
- * no states of width @d; 0 stands for any. */
-GstCaps *states_caps_keep (GstCaps *caps, guint d);
+ * no states. */
+GstCaps *states_caps_keep (GstCaps *caps);
 
 /* Returns: %FALSE with @error set where the states are not of the width that a
  * model named @model takes, @d. */
