@@ -12,6 +12,8 @@
 #include "xrt/xrt-device.h"
 #endif
 
+#define TILE_ALIGNMENT 64 /* bytes */
+
 /* --- opening ----------------------------------------------------------- */
 
 #ifdef HAVE_XRT
@@ -126,17 +128,81 @@ gboolean
 npu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction, gsize offset,
     gsize size, GError **error)
 {
-  g_return_val_if_fail (
-      offset <= buffer->size && size <= buffer->size - offset, FALSE);
+  if (offset > buffer->size || size > buffer->size - offset) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "%" G_GSIZE_FORMAT " bytes from byte %" G_GSIZE_FORMAT
+        " are not in a buffer of %" G_GSIZE_FORMAT,
+        size, offset, buffer->size);
+    return FALSE;
+  }
   return buffer->device->klass->buffer_sync (
       buffer, direction, offset, size, error);
+}
+
+/* Of an element of a row; of packed tiles whole cache lines. */
+static guint
+alignment_of (NpuType type)
+{
+  switch (type) {
+    case NPU_TYPE_F32:
+      return sizeof (float);
+    case NPU_TYPE_BF16:
+      return sizeof (guint16);
+    default:
+      return TILE_ALIGNMENT;
+  }
+}
+
+static void
+set_alignments (guint *alignment, const NpuOp *op)
+{
+  const gboolean tiles =
+      op->kind == NPU_OP_LINEAR && op->c_layout == NPU_LAYOUT_QKV_TILES;
+
+  for (guint i = 0; i < NPU_MAX_ARGS; i++)
+    alignment[i] = 1;
+  switch (op->kind) {
+    case NPU_OP_LINEAR:
+      alignment[NPU_ARG_A] = alignment_of (op->a_type);
+      alignment[NPU_ARG_C] = tiles ? TILE_ALIGNMENT : alignment_of (op->c_type);
+      alignment[NPU_ARG_R] = tiles ? TILE_ALIGNMENT : sizeof (float);
+      alignment[NPU_ARG_QKV_V] = TILE_ALIGNMENT;
+      break;
+    case NPU_OP_ATTENTION:
+      alignment[NPU_ARG_Q] = alignment[NPU_ARG_K] = alignment[NPU_ARG_V] =
+          TILE_ALIGNMENT;
+      alignment[NPU_ARG_O] = alignment_of (op->c_type);
+      break;
+    case NPU_OP_LAYERNORM:
+    case NPU_OP_GELU:
+      alignment[NPU_ARG_X] = alignment_of (op->a_type);
+      alignment[NPU_ARG_Y] = alignment_of (op->c_type);
+      break;
+    default: /* a program's blocks are its own */
+      break;
+  }
 }
 
 NpuKernel *
 npu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error)
 {
-  g_return_val_if_fail (op->rows > 0, NULL);
-  return device->klass->kernel_open (device, op, error);
+  NpuKernel *kernel;
+
+  if (op->rows == 0) {
+    g_set_error_literal (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "an operation on no rows cannot be opened");
+    return NULL;
+  }
+  kernel = device->klass->kernel_open (device, op, error);
+  if (!kernel)
+    return NULL;
+  kernel->max_rows = op->rows;
+  kernel->max_kv_rows = op->kv_rows ? op->kv_rows : op->rows;
+  kernel->n_groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1;
+  if (op->kind == NPU_OP_PROGRAM)
+    kernel->n_groups = 0; /* its tiles are blocks */
+  set_alignments (kernel->arg_alignment, op);
+  return kernel;
 }
 
 void
@@ -167,12 +233,53 @@ npu_run_free (NpuRun *run)
     run->device->klass->run_free (run);
 }
 
+static gboolean
+rows_fit (const NpuLaunch *launch, GError **error)
+{
+  const NpuKernel *kernel = launch->kernel;
+  const guint kv_rows = launch->kv_rows ? launch->kv_rows : launch->rows;
+  const guint64 end = (guint64) launch->first_tile + launch->n_tiles;
+  guint64 n_tiles = kernel->max_rows;
+
+  if (kernel->n_groups > 0) {
+    const guint64 tiles_of_rows = ((guint64) launch->rows + 63) / 64;
+
+    if (launch->rows == 0 || launch->rows > kernel->max_rows ||
+        kv_rows > kernel->max_kv_rows) {
+      g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+          "a launch has %u rows and %u keys; its kernel was opened for %u and "
+          "%u at most",
+          launch->rows, kv_rows, kernel->max_rows, kernel->max_kv_rows);
+      return FALSE;
+    }
+    n_tiles = tiles_of_rows * kernel->n_groups;
+  }
+  if (launch->n_tiles > 0 && end <= n_tiles)
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "a launch has %u tiles from tile %u of %" G_GUINT64_FORMAT,
+      launch->n_tiles, launch->first_tile, n_tiles);
+  return FALSE;
+}
+
 /* A launch beyond its buffers would write over other memory. */
 static gboolean
 launch_fits (const NpuLaunch *launch, GError **error)
 {
   const NpuKernel *kernel = launch->kernel;
 
+  /* A kernel that was not opened here says nothing of itself. */
+  if (kernel->max_rows > 0 && !rows_fit (launch, error))
+    return FALSE;
+  for (guint i = 0; i < NPU_MAX_ARGS; i++)
+    if (kernel->arg_size[i] > 0 && kernel->arg_alignment[i] > 1 &&
+        launch->offset[i] % kernel->arg_alignment[i] != 0) {
+      g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+          "argument %u of a launch begins at byte %" G_GSIZE_FORMAT
+          ", which is no multiple of %u",
+          i, launch->offset[i], kernel->arg_alignment[i]);
+      return FALSE;
+    }
   for (guint i = 0; i < NPU_MAX_ARGS; i++) {
     const NpuBuffer *buffer = launch->args[i];
     const gsize size = kernel->arg_size[i], offset = launch->offset[i];
@@ -213,7 +320,6 @@ npu_run_finish (NpuRun *run, const NpuLaunch *launch, GError **error)
 gboolean
 npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
 {
-  g_return_val_if_fail (launch->n_tiles > 0, FALSE);
   return launch_fits (launch, error) &&
          run->device->klass->submit (run, launch, error);
 }

@@ -188,6 +188,10 @@ struct _NpuKernel {
    * prepare, in finish, or because the device is the CPU. Launches on others
    * need no sync of them. */
   guint host_args;
+  /* What a launch may have, of the operation that it was opened for; set by
+   * npu_kernel_open(). */
+  guint max_rows, max_kv_rows, n_groups;
+  guint arg_alignment[NPU_MAX_ARGS]; /* of offsets, bytes */
   /* Groups (attention: heads) that every launch must cover whole, whatever
    * the batch; 0 where a launch may have any tiles of one group. */
   guint groups_per_launch;

@@ -321,16 +321,6 @@ encode (NpuEncoder *encoder, const float *mel, guint n_frames, float *states,
   NpuStage *stages = encoder->stages;
   gboolean done;
 
-  if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
-    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "a window of %u frames cannot be encoded; this model's %u positions "
-        "are for an even number from 2 to %u, %u.%02u s: set whispermel's "
-        "window to that or less",
-        n_frames, encoder->max_frames / 2, encoder->max_frames,
-        encoder->max_frames / 100, encoder->max_frames % 100);
-    return FALSE;
-  }
-
   encoder->mel = mel;
   encoder->n_frames = n_frames;
   encoder->states = states;
@@ -377,6 +367,21 @@ largest_magnitude (const float *x, gsize n)
 }
 
 static gboolean
+check_frames (NpuEncoder *encoder, guint n_frames, GError **error)
+{
+  if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "a window of %u frames cannot be encoded; this model's %u positions "
+        "are for an even number from 2 to %u, %u.%02u s: set whispermel's "
+        "window to that or less",
+        n_frames, encoder->max_frames / 2, encoder->max_frames,
+        encoder->max_frames / 100, encoder->max_frames % 100);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
 check_mel (const float *mel, guint n_mels, guint n_frames, GError **error)
 {
   const gsize n = (gsize) n_mels * n_frames, bad = find_non_finite (mel, n);
@@ -414,7 +419,8 @@ gboolean
 npu_encoder_encode (NpuEncoder *encoder, const float *mel, guint n_frames,
     float *states, NpuStats *stats, GError **error)
 {
-  return check_mel (mel, encoder->n_mels, n_frames, error) &&
+  return check_frames (encoder, n_frames, error) &&
+         check_mel (mel, encoder->n_mels, n_frames, error) &&
          encode (encoder, mel, n_frames, states, stats, error) &&
          check_states (encoder, mel, n_frames, states, error);
 }

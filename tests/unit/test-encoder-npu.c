@@ -428,7 +428,10 @@ test_auto (void)
   check_auto (&there, ".", "xrt:0", NULL);
   check_auto (&there, NULL, "cpu", NULL);
   check_auto (&none, ".", "cpu", NULL);
-  check_auto (&none, "/nonexistent", "cpu", "/nonexistent");
+  check_auto (&none, "/nonexistent", "cpu",
+      "There is no folder of overlays '/nonexistent', so that no NPU was "
+      "looked "
+      "for");
   check_auto (&locked, ".", "cpu", "join the group render");
 }
 

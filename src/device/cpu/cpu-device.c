@@ -480,11 +480,15 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
 
   device->workers = g_new0 (GThread *, device->base.n_workers);
   for (guint i = 0; i < device->base.n_workers; i++) {
+    g_autoptr (GError) cause = NULL;
+
     device->workers[i] =
-        g_thread_try_new ("npuenc-cpu", worker_main, device, error);
+        g_thread_try_new ("npuenc-cpu", worker_main, device, &cause);
     if (!device->workers[i]) {
-      g_prefix_error (error, "cannot start worker %u of %u: ", i + 1,
-          device->base.n_workers);
+      g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
+          "cannot start worker %u of %u: %s; a limit of threads (RLIMIT_NPROC, "
+          "or pids of the cgroup) may be reached: set threads to fewer",
+          i + 1, device->base.n_workers, cause->message);
       device->base.n_workers = i;
       cpu_device_free (&device->base);
       return NULL;

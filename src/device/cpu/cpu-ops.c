@@ -208,6 +208,9 @@ open_rows (CpuKernel *kernel, const NpuOp *op)
 static gboolean
 op_is_supported (const NpuOp *op)
 {
+  /* A type of products, not of rows or tiles. */
+  if (op->a_type == NPU_TYPE_S16 || op->c_type == NPU_TYPE_S16)
+    return FALSE;
   switch (op->kind) {
     case NPU_OP_LINEAR:
       return cpu_linear_is_supported (op);

@@ -82,6 +82,27 @@ xrt_attention_pack_tile (const NpuKernel *base, guint arg, guint8 *data,
     mask_keys (kernel, to, rows);
 }
 
+/* Whether the tiles of all heads from tile @first on are masked on the host's
+ * side: they are not where a window of more keys was packed since, and given up
+ * before its attention. */
+static gboolean
+is_rest_masked (const XrtKernel *kernel, const guint8 *k, guint first)
+{
+  const guint kv_tiles = kernel->program->overlay->kv_tiles;
+  const float masked = XRT_MASKED_BIAS;
+  guint16 bias;
+
+  kernel->kernels->convert_bf16 (&bias, &masked, 1);
+  for (guint head = 0; head < kernel->op.heads; head++)
+    for (guint i = first; i < kv_tiles; i++) {
+      const guint8 *tile = k + ((gsize) head * kv_tiles + i) * XRT_QK_TILE_SIZE;
+
+      if (((const guint16 *) tile)[TILE_ELEMENTS] != bias)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /* Masks the tiles behind those of the window's keys, where they were not. */
 static gboolean
 mask_rest (const XrtKernel *kernel, const NpuLaunch *launch, GError **error)
@@ -92,8 +113,10 @@ mask_rest (const XrtKernel *kernel, const NpuLaunch *launch, GError **error)
   XrtBuffer *buffer = (XrtBuffer *) launch->args[NPU_ARG_K];
   const gsize offset = launch->offset[NPU_ARG_K];
 
-  if (buffer->masked_kv_rows == kv_rows && buffer->masked_offset == offset)
+  if (buffer->masked_kv_rows == kv_rows && buffer->masked_offset == offset &&
+      is_rest_masked (kernel, buffer->base.data + offset, N_TILES (kv_rows)))
     return TRUE;
+  buffer->masked_kv_rows = 0; /* until all is synced */
   for (guint head = 0; head < kernel->op.heads; head++)
     for (guint i = N_TILES (kv_rows); i < kv_tiles; i++) {
       const gsize tile =

@@ -191,10 +191,16 @@ load (XrtContext *context, XrtApiError *cause)
 static gboolean
 start_waiter (XrtContext *context, GError **error)
 {
+  g_autoptr (GError) cause = NULL;
+
   context->stop = context->lost = FALSE;
   context->last_end = 0;
   context->waiter =
-      g_thread_try_new ("npuenc-xrt", xrt_context_waiter, context, error);
+      g_thread_try_new ("npuenc-xrt", xrt_context_waiter, context, &cause);
+  if (!context->waiter)
+    g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
+        "%s: cannot start a thread that waits for launches: %s",
+        context->device->base.name, cause->message);
   return context->waiter != NULL;
 }
 

@@ -63,7 +63,10 @@ xrt_batch_for (NpuDevice *base, const NpuOp *op, guint depth)
 static gboolean
 fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
 {
-  static const char *const types[] = {"f32", "int8", "bf16"};
+  static const char *const types[] = {[NPU_TYPE_F32] = "f32",
+      [NPU_TYPE_Q8] = "int8",
+      [NPU_TYPE_BF16] = "bf16",
+      [NPU_TYPE_S16] = "int16"};
 
   if (op->kind == NPU_OP_PROGRAM)
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
