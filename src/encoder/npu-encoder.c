@@ -314,6 +314,21 @@ read_states (const NpuStage *stage, guint slot, NpuLaunch *launch,
 }
 
 static gboolean
+check_frames (NpuEncoder *encoder, guint n_frames, GError **error)
+{
+  if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "a window of %u frames cannot be encoded; this model's %u positions "
+        "are for an even number from 2 to %u, %u.%02u s: set whispermel's "
+        "window to that or less",
+        n_frames, encoder->max_frames / 2, encoder->max_frames,
+        encoder->max_frames / 100, encoder->max_frames % 100);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
 encode (NpuEncoder *encoder, const float *mel, guint n_frames, float *states,
     NpuStats *stats, GError **error)
 {
@@ -321,6 +336,8 @@ encode (NpuEncoder *encoder, const float *mel, guint n_frames, float *states,
   NpuStage *stages = encoder->stages;
   gboolean done;
 
+  if (!check_frames (encoder, n_frames, error))
+    return FALSE;
   encoder->mel = mel;
   encoder->n_frames = n_frames;
   encoder->states = states;
@@ -364,21 +381,6 @@ largest_magnitude (const float *x, gsize n)
   for (gsize i = 0; i < n; i++)
     largest = MAX (largest, fabsf (x[i]));
   return largest;
-}
-
-static gboolean
-check_frames (NpuEncoder *encoder, guint n_frames, GError **error)
-{
-  if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
-    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "a window of %u frames cannot be encoded; this model's %u positions "
-        "are for an even number from 2 to %u, %u.%02u s: set whispermel's "
-        "window to that or less",
-        n_frames, encoder->max_frames / 2, encoder->max_frames,
-        encoder->max_frames / 100, encoder->max_frames % 100);
-    return FALSE;
-  }
-  return TRUE;
 }
 
 static gboolean
