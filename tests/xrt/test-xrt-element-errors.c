@@ -215,7 +215,7 @@ test_overlays (void)
   }
   check_error (new_element ("xrt", "/nowhere", 600000), RESOURCE (NOT_FOUND),
       "is not a directory");
-  check_auto ("/nowhere", "is not a directory");
+  check_auto ("/nowhere", "There is no folder of overlays '/nowhere'");
 }
 
 /* --- launches ----------------------------------------------------------- */
