@@ -160,8 +160,9 @@ test_rows (gconstpointer data)
 {
   const NpuPrecision precision = GPOINTER_TO_INT (data);
   g_autoptr (NpuModel) model = decoder_fixture_new_model ();
-  g_autofree float *expected[] = {logits_one_by_one (model, precision, 0),
-      logits_one_by_one (model, precision, 1)};
+  g_autofree float *first = logits_one_by_one (model, precision, 0);
+  g_autofree float *second = logits_one_by_one (model, precision, 1);
+  const float *const expected[] = {first, second};
 
   for (guint threads = 1; threads <= 4; threads++) {
     g_autoptr (DecoderFixture) fixture =

@@ -13,7 +13,7 @@
 
 /* Each command reads all of what the one before wrote. */
 typedef struct {
-  gint64 values[N_COMMANDS + 1][MAX_UNITS];
+  guint64 values[N_COMMANDS + 1][MAX_UNITS];
   guint n_run[N_COMMANDS][MAX_UNITS];
 } Chain;
 
@@ -35,7 +35,7 @@ static void
 run_link (gpointer data, guint unit)
 {
   const Link *link = data;
-  gint64 sum = unit;
+  guint64 sum = unit;
 
   for (guint i = 0; i < link->n_before; i++)
     sum = sum * 31 + link->chain->values[link->i][i];
