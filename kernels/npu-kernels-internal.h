@@ -6,6 +6,14 @@
 
 #include "npu-kernels.h"
 
+/* The name of a function that is not inline: npu_<name>_<instruction set>, so
+ * that a profile or a trace tells whose it is; the name begins with its
+ * subject. A file defines NPU_ISA before it includes anything. What a file
+ * calls itself it calls by a macro that is the short name. */
+#define NPU_KERNEL(name) NPU_KERNEL_OF (name, NPU_ISA)
+#define NPU_KERNEL_OF(name, isa) NPU_KERNEL_PASTE (name, isa)
+#define NPU_KERNEL_PASTE(name, isa) npu_##name##_##isa
+
 /* Softmax runs in powers of two: exp (x) = exp2 (x * NPU_LOG2E). */
 #define NPU_LOG2E 1.44269504088896340736f
 

@@ -15,6 +15,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA c
+
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
 #include "npu-rotate.h"
@@ -22,6 +24,10 @@
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+#define pack_rows NPU_KERNEL (attention_pack_rows)
+#define transpose NPU_KERNEL (attention_transpose)
+#define rotate NPU_KERNEL (attention_rotate)
 
 #define ROWS NPU_TILE_ROWS
 #define DIM NPU_HEAD_DIM
@@ -175,15 +181,17 @@ run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
 }
 
 static void
-run_f32 (float *o, ptrdiff_t o_stride, const void *q, const void *k,
-    const void *v, int q_rows, int kv_rows, float scale, void *scratch)
+NPU_KERNEL (attention_f32_run) (float *o, ptrdiff_t o_stride, const void *q,
+    const void *k, const void *v, int q_rows, int kv_rows, float scale,
+    void *scratch)
 {
   run (o, o_stride, q, k, v, q_rows, kv_rows, scale, scratch, 0);
 }
 
 static void
-run_s8 (float *o, ptrdiff_t o_stride, const void *q, const void *k,
-    const void *v, int q_rows, int kv_rows, float scale, void *scratch)
+NPU_KERNEL (attention_s8_run) (float *o, ptrdiff_t o_stride, const void *q,
+    const void *k, const void *v, int q_rows, int kv_rows, float scale,
+    void *scratch)
 {
   run (o, o_stride, q, k, v, q_rows, kv_rows, scale, scratch, 1);
 }
@@ -228,7 +236,8 @@ round_even (float x)
 }
 
 static void
-pack_q_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   float by_row[ROWS][DIM];
 
@@ -237,19 +246,22 @@ pack_q_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 static void
-pack_k_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   pack_rows (((KTile *) tile)->x, x, stride, rows, NPU_QK_LIMIT);
 }
 
 static void
-pack_v_f32 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   pack_rows (((VTile *) tile)->x, x, stride, rows, NPU_V_LIMIT);
 }
 
 static void
-pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   QTile *q = tile;
   float by_row[ROWS][DIM], max[ROWS] = {0}, inverse[ROWS];
@@ -271,7 +283,8 @@ pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 static void
-pack_k_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   KTile *k = tile;
   float rotated[DIM][ROWS], mean[DIM] = {0}, max, inverse;
@@ -297,7 +310,8 @@ pack_k_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 static void
-pack_v_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   VTile *v = tile;
 
@@ -315,19 +329,19 @@ npu_attention_init_c (NpuKernels *kernels)
       .k_tile_size = sizeof (KTile),
       .v_tile_size = sizeof (VTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = pack_q_f32,
-      .pack_k = pack_k_f32,
-      .pack_v = pack_v_f32,
-      .run = run_f32,
+      .pack_q = NPU_KERNEL (attention_f32_pack_q),
+      .pack_k = NPU_KERNEL (attention_f32_pack_k),
+      .pack_v = NPU_KERNEL (attention_f32_pack_v),
+      .run = NPU_KERNEL (attention_f32_run),
   };
   kernels->attention_s8 = (NpuAttentionKernel){
       .q_tile_size = sizeof (QTile),
       .k_tile_size = sizeof (KTile),
       .v_tile_size = sizeof (VTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = pack_q_s8,
-      .pack_k = pack_k_s8,
-      .pack_v = pack_v_s8,
-      .run = run_s8,
+      .pack_q = NPU_KERNEL (attention_s8_pack_q),
+      .pack_k = NPU_KERNEL (attention_s8_pack_k),
+      .pack_v = NPU_KERNEL (attention_s8_pack_v),
+      .run = NPU_KERNEL (attention_s8_run),
   };
 }

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA c
+
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
 
@@ -10,7 +12,7 @@
 #define BLOCK 64
 
 static void
-gelu_f32 (float *y, const float *x, size_t n)
+NPU_KERNEL (gelu_f32) (float *y, const float *x, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     y[i] = npu_gelu (x[i]);
@@ -40,7 +42,7 @@ static inline __attribute__ ((always_inline)) void
 finish (float *y, float *t, const float *residual, int gelu, int n)
 {
   if (gelu)
-    gelu_f32 (t, t, (size_t) n);
+    NPU_KERNEL (gelu_f32) (t, t, (size_t) n);
   if (residual == y)
     for (int j = 0; j < n; j++)
       y[j] += t[j];
@@ -60,7 +62,7 @@ block_f32 (float *y, const float *acc, Added added, int gelu, int n)
 }
 
 static void
-epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
+NPU_KERNEL (epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
     ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n)
 {
   for (int i = 0; i < rows; i++, y += y_stride, acc += acc_stride)
@@ -88,7 +90,7 @@ block_s32 (float *y, const int32_t *acc, float row_scale,
 }
 
 static void
-epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
+NPU_KERNEL (epilogue_s32) (float *y, ptrdiff_t y_stride, const int32_t *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
     const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n)
 {
@@ -110,7 +112,7 @@ epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
 void
 npu_epilogue_init_c (NpuKernels *kernels)
 {
-  kernels->gelu_f32 = gelu_f32;
-  kernels->epilogue_f32 = epilogue_f32;
-  kernels->epilogue_s32 = epilogue_s32;
+  kernels->gelu_f32 = NPU_KERNEL (gelu_f32);
+  kernels->epilogue_f32 = NPU_KERNEL (epilogue_f32);
+  kernels->epilogue_s32 = NPU_KERNEL (epilogue_s32);
 }

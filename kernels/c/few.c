@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA c
+
 #include "npu-few.h"
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
@@ -13,14 +15,19 @@
 #include "x86/npu-x86.h"
 #endif
 
+#define dot NPU_KERNEL (few_dot)
+#define softmax_of_run NPU_KERNEL (few_softmax_of_run)
+#define weights_s16 NPU_KERNEL (few_weights_s16)
+#define zero_of NPU_KERNEL (few_zero_of)
+
 #define DIM NPU_HEAD_DIM
 
 /* Sums run in this many lanes: compilers may not reorder a float sum. */
 #define LANES 16
 
 static void
-dot_s8 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
-    const int8_t *weight, int rows, int n, int k)
+NPU_KERNEL (few_dot_s8) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int8_t *weight, int rows, int n, int k)
 {
   for (int column = 0; column < n; column++, weight += k)
     for (int i = 0; i < rows; i++) {
@@ -33,8 +40,8 @@ dot_s8 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
 }
 
 static void
-dot_s16 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
-    const int16_t *weight, int rows, int n, int k)
+NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int16_t *weight, int rows, int n, int k)
 {
   for (int column = 0; column < n; column++, weight += k)
     for (int i = 0; i < rows; i++) {
@@ -61,8 +68,8 @@ dot (const float *x, const float *y, int k)
 }
 
 static void
-dot_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
-    const float *weight, int rows, int n, int k)
+NPU_KERNEL (few_dot_f32) (float *c, ptrdiff_t c_stride, const float *a,
+    ptrdiff_t a_stride, const float *weight, int rows, int n, int k)
 {
   for (int column = 0; column < n; column++, weight += k)
     for (int i = 0; i < rows; i++)
@@ -84,8 +91,9 @@ softmax_of_run (NpuAttended *to, float *score, int n)
 }
 
 static void
-attend_f32 (NpuAttended *to, const float *q, const float *const *keys,
-    ptrdiff_t k_at, ptrdiff_t v_at, int n_keys, float scale)
+NPU_KERNEL (few_attend_f32) (NpuAttended *to, const float *q,
+    const float *const *keys, ptrdiff_t k_at, ptrdiff_t v_at, int n_keys,
+    float scale)
 {
   float score[NPU_FEW_KEYS];
 
@@ -117,7 +125,7 @@ weights_s16 (int16_t *weight, float *step, const float *score,
 }
 
 static void
-attend_s8 (NpuAttended *to, const int16_t *q, const int8_t *k,
+NPU_KERNEL (few_attend_s8) (NpuAttended *to, const int16_t *q, const int8_t *k,
     const float *k_scale, const int8_t *v, const float *v_scale, int n_keys,
     float scale)
 {
@@ -197,7 +205,9 @@ npu_few_quantize_s8 (int8_t *y, const float *x, int k)
 void
 npu_few_init (NpuFewKernels *kernels, unsigned cpu_flags)
 {
-  *kernels = (NpuFewKernels){dot_s8, dot_s16, dot_f32, attend_f32, attend_s8};
+  *kernels = (NpuFewKernels){NPU_KERNEL (few_dot_s8), NPU_KERNEL (few_dot_s16),
+      NPU_KERNEL (few_dot_f32), NPU_KERNEL (few_attend_f32),
+      NPU_KERNEL (few_attend_s8)};
 #if NPU_HAVE_X86
   if (!(cpu_flags & NPU_CPU_AVX2))
     return;

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA c
+
 #include "npu-best.h"
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
@@ -14,7 +16,7 @@
 #define LANES 16
 
 static int
-argmax (const float *x, int n)
+NPU_KERNEL (logits_argmax) (const float *x, int n)
 {
   float largest = -INFINITY;
   int at = -1;
@@ -28,9 +30,9 @@ argmax (const float *x, int n)
 }
 
 static float
-log_sum_exp (const float *x, int n)
+NPU_KERNEL (logits_log_sum_exp) (const float *x, int n)
 {
-  const int at = argmax (x, n), whole = n - n % LANES;
+  const int at = NPU_KERNEL (logits_argmax) (x, n), whole = n - n % LANES;
   const float largest = at < 0 ? 0.0f : x[at];
   float lanes[LANES] = {0}, sum = 0.0f;
 
@@ -45,7 +47,7 @@ log_sum_exp (const float *x, int n)
 }
 
 static int
-best (const float *x, int n, int *ids, int n_best)
+NPU_KERNEL (logits_best) (const float *x, int n, int *ids, int n_best)
 {
   NpuBest list = {.ids = ids, .n_max = n_best};
 
@@ -58,7 +60,8 @@ best (const float *x, int n, int *ids, int n_best)
 void
 npu_logits_init (NpuLogitsKernels *kernels, unsigned cpu_flags)
 {
-  *kernels = (NpuLogitsKernels){argmax, log_sum_exp, best};
+  *kernels = (NpuLogitsKernels){NPU_KERNEL (logits_argmax),
+      NPU_KERNEL (logits_log_sum_exp), NPU_KERNEL (logits_best)};
 #if NPU_HAVE_X86
   if (cpu_flags & NPU_CPU_AVX2)
     npu_logits_init_avx2 (kernels);

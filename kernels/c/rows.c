@@ -2,12 +2,20 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA c
+
 #include "npu-kernels-internal.h"
 #include "npu-math.h"
 #include "npu-rotate.h"
 
 #include <math.h>
 #include <string.h>
+
+#define sum_lanes NPU_KERNEL (rows_sum_lanes)
+#define moments NPU_KERNEL (rows_moments)
+#define scale_of NPU_KERNEL (rows_scale_of)
+#define rotate_and_quantise NPU_KERNEL (rows_rotate_and_quantise)
+#define relative_norm NPU_KERNEL (rows_relative_norm)
 
 /* Sums run in this many lanes: compilers may not reorder a float sum. */
 #define LANES 16
@@ -49,8 +57,9 @@ moments (const float *x, int d, float eps, float *mean, float *inverse_std)
 }
 
 static void
-layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+NPU_KERNEL (layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,
+    ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
+    int rows, int d)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += y_stride) {
     float mean, inverse_std;
@@ -93,20 +102,21 @@ rotate_and_quantise (uint8_t *y, float *scale, float *x, int n)
 }
 
 static void
-layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+NPU_KERNEL (layernorm_q8) (uint8_t *y, float *scale, const float *x,
+    ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
+    int rows, int d)
 {
   float t[NPU_Q8_COLUMNS];
 
   for (int i = 0; i < rows; i++, x += x_stride, y += d) {
-    layernorm_f32 (t, d, x, x_stride, gamma, beta, eps, 1, d);
+    NPU_KERNEL (layernorm_f32) (t, d, x, x_stride, gamma, beta, eps, 1, d);
     rotate_and_quantise (y, &scale[i], t, d);
   }
 }
 
 static void
-quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k)
+NPU_KERNEL (quantize_q8) (uint8_t *y, float *scale, const float *x,
+    ptrdiff_t x_stride, const float *column_scale, int rows, int k)
 {
   float t[NPU_Q8_COLUMNS];
 
@@ -142,8 +152,8 @@ relative_norm (const float *x, int n, float *largest)
 }
 
 static void
-quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    int rows, int k)
+NPU_KERNEL (quantize_s16) (int16_t *y, float *scale, const float *x,
+    ptrdiff_t x_stride, int rows, int k)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     float largest, inverse;
@@ -160,7 +170,7 @@ quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
 }
 
 static void
-convert_bf16 (uint16_t *y, const float *x, size_t n)
+NPU_KERNEL (convert_bf16) (uint16_t *y, const float *x, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     y[i] = (uint16_t) (npu_bits_of_float (npu_round_bf16 (x[i])) >> 16);
@@ -191,9 +201,9 @@ npu_rotation_apply (float *x, int n)
 void
 npu_rows_init_c (NpuKernels *kernels)
 {
-  kernels->layernorm_f32 = layernorm_f32;
-  kernels->layernorm_q8 = layernorm_q8;
-  kernels->quantize_q8 = quantize_q8;
-  kernels->quantize_s16 = quantize_s16;
-  kernels->convert_bf16 = convert_bf16;
+  kernels->layernorm_f32 = NPU_KERNEL (layernorm_f32);
+  kernels->layernorm_q8 = NPU_KERNEL (layernorm_q8);
+  kernels->quantize_q8 = NPU_KERNEL (quantize_q8);
+  kernels->quantize_s16 = NPU_KERNEL (quantize_s16);
+  kernels->convert_bf16 = NPU_KERNEL (convert_bf16);
 }

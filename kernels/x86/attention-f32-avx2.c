@@ -2,10 +2,15 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx2
+
 #include "x86/attention-avx2.h"
 #include "x86/npu-x86.h"
 
 #include <string.h>
+
+#define raise_reference NPU_KERNEL (attention_f32_raise_reference)
+#define run_tile NPU_KERNEL (attention_f32_run_tile)
 
 typedef struct {
   float x[DIM][ROWS];
@@ -167,8 +172,9 @@ run_tile (Scratch *scratch, const QTile *q, const KvTile *k, const KvTile *v,
 }
 
 static void
-run (float *o, ptrdiff_t o_stride, const void *q, const void *k_tiles,
-    const void *v_tiles, int q_rows, int kv_rows, float scale, void *scratch_)
+NPU_KERNEL (attention_f32_run) (float *o, ptrdiff_t o_stride, const void *q,
+    const void *k_tiles, const void *v_tiles, int q_rows, int kv_rows,
+    float scale, void *scratch_)
 {
   const KvTile *k = k_tiles, *v = v_tiles;
   Scratch *scratch = scratch_;
@@ -188,7 +194,8 @@ run (float *o, ptrdiff_t o_stride, const void *q, const void *k_tiles,
 }
 
 static void
-pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   npu_load_columns (((QTile *) tile)->x, x, stride, rows);
 }
@@ -205,13 +212,15 @@ pack_rows (
 }
 
 static void
-pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   pack_rows (tile, x, stride, rows, NPU_QK_LIMIT);
 }
 
 static void
-pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   pack_rows (tile, x, stride, rows, NPU_V_LIMIT);
 }
@@ -224,9 +233,9 @@ npu_attention_init_f32_avx2 (NpuKernels *kernels)
       .k_tile_size = sizeof (KvTile),
       .v_tile_size = sizeof (KvTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = pack_q,
-      .pack_k = pack_k,
-      .pack_v = pack_v,
-      .run = run,
+      .pack_q = NPU_KERNEL (attention_f32_pack_q),
+      .pack_k = NPU_KERNEL (attention_f32_pack_k),
+      .pack_v = NPU_KERNEL (attention_f32_pack_v),
+      .run = NPU_KERNEL (attention_f32_run),
   };
 }

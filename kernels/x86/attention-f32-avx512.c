@@ -2,10 +2,14 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx512
+
 #include "x86/attention-avx512.h"
 #include "x86/npu-x86.h"
 
 #include <string.h>
+
+#define raise_reference NPU_KERNEL (attention_f32_raise_reference)
 
 #define BLOCK_OF(groups) (4 * GROUPS / (groups)) /* rows: 16 accumulators */
 
@@ -168,8 +172,9 @@ run_groups (Scratch *scratch, const QTile *q, const KvTile *k, const KvTile *v,
 }
 
 static void
-run (float *o, ptrdiff_t o_stride, const void *q, const void *k, const void *v,
-    int q_rows, int kv_rows, float scale, void *scratch_)
+NPU_KERNEL (attention_f32_run) (float *o, ptrdiff_t o_stride, const void *q,
+    const void *k, const void *v, int q_rows, int kv_rows, float scale,
+    void *scratch_)
 {
   Scratch *scratch = scratch_;
 
@@ -182,7 +187,8 @@ run (float *o, ptrdiff_t o_stride, const void *q, const void *k, const void *v,
 }
 
 static void
-pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   QTile *q = tile;
 
@@ -203,13 +209,15 @@ pack_rows (
 }
 
 static void
-pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   pack_rows (tile, x, stride, rows, NPU_QK_LIMIT);
 }
 
 static void
-pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_f32_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   pack_rows (tile, x, stride, rows, NPU_V_LIMIT);
 }
@@ -222,9 +230,9 @@ npu_attention_init_f32_avx512 (NpuKernels *kernels)
       .k_tile_size = sizeof (KvTile),
       .v_tile_size = sizeof (KvTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = pack_q,
-      .pack_k = pack_k,
-      .pack_v = pack_v,
-      .run = run,
+      .pack_q = NPU_KERNEL (attention_f32_pack_q),
+      .pack_k = NPU_KERNEL (attention_f32_pack_k),
+      .pack_v = NPU_KERNEL (attention_f32_pack_v),
+      .run = NPU_KERNEL (attention_f32_run),
   };
 }

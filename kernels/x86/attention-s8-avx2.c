@@ -4,6 +4,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx2
+
 #include "x86/attention-avx2.h"
 #include "x86/npu-x86.h"
 
@@ -26,7 +28,10 @@ typedef struct {
   float scale[16]; /* one, padded */
 } KTile;
 
-#include "x86/attention-s8-avx2.h"
+#include "x86/attention-s8-avx2_tmpl.h"
+
+#define subtract_mean NPU_KERNEL (attention_s8_subtract_mean)
+#define largest_norm NPU_KERNEL (attention_s8_largest_norm)
 
 NPU_INLINE void
 multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
@@ -61,7 +66,8 @@ column_norms (const float *x)
 }
 
 static void
-pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   QTile *q = tile;
 
@@ -133,7 +139,8 @@ largest_norm (const float (*x)[DIM], int rows)
 }
 
 static void
-pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   float centred[ROWS][DIM] __attribute__ ((aligned (32)));
   KTile *k = tile;
@@ -170,9 +177,9 @@ npu_attention_init_s8_avx2 (NpuKernels *kernels)
       .k_tile_size = sizeof (KTile),
       .v_tile_size = sizeof (VTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = pack_q,
-      .pack_k = pack_k,
-      .pack_v = pack_v,
-      .run = run,
+      .pack_q = NPU_KERNEL (attention_s8_pack_q),
+      .pack_k = NPU_KERNEL (attention_s8_pack_k),
+      .pack_v = NPU_KERNEL (attention_s8_pack_v),
+      .run = NPU_KERNEL (attention_s8_run),
   };
 }

@@ -3,8 +3,12 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "x86/attention-s8-avx512.h"
+#define NPU_ISA avx512bf16
+
+#include "x86/attention-s8-avx512_tmpl.h"
 #include "x86/npu-x86.h"
+
+#define raise_reference NPU_KERNEL (attention_s8_raise_reference)
 
 typedef struct {
   uint32_t x[ROWS / 2][DIM]; /* two keys' bfloat16, the first one low */
@@ -261,8 +265,9 @@ run_groups (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
 }
 
 static void
-run (float *o, ptrdiff_t o_stride, const void *q, const void *k, const void *v,
-    int q_rows, int kv_rows, float scale, void *scratch_)
+NPU_KERNEL (attention_s8_run) (float *o, ptrdiff_t o_stride, const void *q,
+    const void *k, const void *v, int q_rows, int kv_rows, float scale,
+    void *scratch_)
 {
   Scratch *scratch = scratch_;
 
@@ -275,7 +280,8 @@ run (float *o, ptrdiff_t o_stride, const void *q, const void *k, const void *v,
 }
 
 static void
-pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   VTile *v = tile;
 
@@ -300,9 +306,9 @@ npu_attention_init_s8_avx512bf16 (NpuKernels *kernels)
       .k_tile_size = sizeof (KTile),
       .v_tile_size = sizeof (VTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = npu_pack_q_s8,
-      .pack_k = npu_pack_k_s8,
-      .pack_v = pack_v,
-      .run = run,
+      .pack_q = NPU_KERNEL (attention_s8_pack_q),
+      .pack_k = NPU_KERNEL (attention_s8_pack_k),
+      .pack_v = NPU_KERNEL (attention_s8_pack_v),
+      .run = NPU_KERNEL (attention_s8_run),
   };
 }

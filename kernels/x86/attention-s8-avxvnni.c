@@ -1,8 +1,10 @@
 /* int8 attention with AVX-VNNI: scores by vpdpbusd. Queries and keys are as
- * in attention-s8-avx512.h: rotated, keys relative to their tile's mean.
+ * in attention-s8-avx512_tmpl.h: rotated, keys relative to their tile's mean.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avxvnni
+
 #include "x86/attention-avx2.h"
 #include "x86/npu-x86.h"
 
@@ -22,7 +24,9 @@ typedef struct {
 /* Scores are below 64 * 127 * 127. */
 #define SCORE_SHIFT 5
 
-#include "x86/attention-s8-avx2.h"
+#include "x86/attention-s8-avx2_tmpl.h"
+
+#define rotate_rows NPU_KERNEL (attention_s8_rotate_rows)
 
 NPU_INLINE void
 multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
@@ -115,7 +119,8 @@ max_abs_64 (const float *x)
 }
 
 static void
-pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   float rotated[ROWS][DIM] __attribute__ ((aligned (32)));
   QTile *q = tile;
@@ -140,7 +145,8 @@ pack_q (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 static void
-pack_k (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   float rotated[ROWS][DIM] __attribute__ ((aligned (32)));
   KTile *k = tile;
@@ -181,9 +187,9 @@ npu_attention_init_s8_avxvnni (NpuKernels *kernels)
       .k_tile_size = sizeof (KTile),
       .v_tile_size = sizeof (VTile),
       .scratch_size = sizeof (Scratch),
-      .pack_q = pack_q,
-      .pack_k = pack_k,
-      .pack_v = pack_v,
-      .run = run,
+      .pack_q = NPU_KERNEL (attention_s8_pack_q),
+      .pack_k = NPU_KERNEL (attention_s8_pack_k),
+      .pack_v = NPU_KERNEL (attention_s8_pack_v),
+      .run = NPU_KERNEL (attention_s8_run),
   };
 }

@@ -2,15 +2,17 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx2
+
 #include "x86/npu-x86.h"
 #include "x86/vector-avx2.h"
 
-#include "x86/epilogue.h"
+#include "x86/epilogue_tmpl.h"
 
 void
 npu_epilogue_init_avx2 (NpuKernels *kernels)
 {
-  kernels->gelu_f32 = gelu_f32;
-  kernels->epilogue_f32 = epilogue_f32;
-  kernels->epilogue_s32 = epilogue_s32;
+  kernels->gelu_f32 = NPU_KERNEL (gelu_f32);
+  kernels->epilogue_f32 = NPU_KERNEL (epilogue_f32);
+  kernels->epilogue_s32 = NPU_KERNEL (epilogue_s32);
 }

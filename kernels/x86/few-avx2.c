@@ -2,12 +2,16 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "x86/few-ints-avx2.h"
+#define NPU_ISA avx2
 
-#include "x86/few-f32.h"
+#include "x86/few-ints-avx2_tmpl.h"
+
+#include "x86/few-f32_tmpl.h"
 
 void
 npu_few_init_avx2 (NpuFewKernels *kernels)
 {
-  *kernels = (NpuFewKernels){dot_s8, dot_s16, dot_f32, attend_f32, attend_s8};
+  *kernels = (NpuFewKernels){NPU_KERNEL (few_dot_s8), NPU_KERNEL (few_dot_s16),
+      NPU_KERNEL (few_dot_f32), NPU_KERNEL (few_attend_f32),
+      NPU_KERNEL (few_attend_s8)};
 }

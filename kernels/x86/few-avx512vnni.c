@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx512vnni
+
 #include "x86/ints-avx512.h"
 #include "x86/vector-avx512.h"
 
@@ -33,12 +35,12 @@ store_s16 (int16_t *y, Vector v)
       (__m256i *) y, _mm512_cvtsepi32_epi16 (_mm512_cvtps_epi32 (v)));
 }
 
-#include "x86/few-ints.h"
+#include "x86/few-ints_tmpl.h"
 
 void
 npu_few_init_avx512vnni (NpuFewKernels *kernels)
 {
-  kernels->dot_s8 = dot_s8;
-  kernels->dot_s16 = dot_s16;
-  kernels->attend_s8 = attend_s8;
+  kernels->dot_s8 = NPU_KERNEL (few_dot_s8);
+  kernels->dot_s16 = NPU_KERNEL (few_dot_s16);
+  kernels->attend_s8 = NPU_KERNEL (few_attend_s8);
 }

@@ -2,12 +2,14 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "x86/few-ints-avx2.h"
+#define NPU_ISA avxvnni
+
+#include "x86/few-ints-avx2_tmpl.h"
 
 void
 npu_few_init_avxvnni (NpuFewKernels *kernels)
 {
-  kernels->dot_s8 = dot_s8;
-  kernels->dot_s16 = dot_s16;
-  kernels->attend_s8 = attend_s8;
+  kernels->dot_s8 = NPU_KERNEL (few_dot_s8);
+  kernels->dot_s16 = NPU_KERNEL (few_dot_s16);
+  kernels->attend_s8 = NPU_KERNEL (few_attend_s8);
 }

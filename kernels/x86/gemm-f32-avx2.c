@@ -2,12 +2,15 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx2
+
 #include "x86/avx2.h"
 
 typedef float Input;
 typedef float Weight;
 typedef float Sum;
 
+#define GEMM(name) NPU_KERNEL (gemm_f32_##name)
 #define LANES 8
 #define PANEL (2 * LANES)
 #define ROWS 6 /* 12 accumulators */
@@ -15,7 +18,7 @@ typedef float Sum;
 #define DEPTH 256   /* a panel's weights take 16 KiB */
 #define PREFETCH 26 /* all of it, in ten times six rows */
 
-#include "x86/gemm.h"
+#include "x86/gemm_tmpl.h"
 
 NPU_INLINE void
 multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
@@ -46,5 +49,5 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
 void
 npu_gemm_init_f32_avx2 (NpuKernels *kernels)
 {
-  kernels->gemm_f32 = (NpuGemmKernel){.pack = pack, .run = run};
+  kernels->gemm_f32 = (NpuGemmKernel){.pack = GEMM (pack), .run = GEMM (run)};
 }

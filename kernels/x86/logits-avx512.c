@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx512
+
 #include "x86/npu-x86.h"
 #include "x86/vector-avx512.h"
 
@@ -23,10 +25,11 @@ exp2_vector (Vector v)
   return npu_exp2_avx512 (_mm512_max_ps (splat (NPU_EXP2_MIN), v));
 }
 
-#include "x86/logits.h"
+#include "x86/logits_tmpl.h"
 
 void
 npu_logits_init_avx512 (NpuLogitsKernels *kernels)
 {
-  *kernels = (NpuLogitsKernels){argmax, log_sum_exp, best};
+  *kernels = (NpuLogitsKernels){NPU_KERNEL (logits_argmax),
+      NPU_KERNEL (logits_log_sum_exp), NPU_KERNEL (logits_best)};
 }

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx2
+
 #include "x86/npu-x86.h"
 #include "x86/vector-avx2.h"
 
@@ -37,7 +39,7 @@ store_s16 (int16_t *y, Vector v, int n)
     memcpy (y, &packed, (size_t) n * sizeof *y);
 }
 
-#include "x86/rows.h"
+#include "x86/rows_tmpl.h"
 
 /* 8 floats as bfloat16, in 32 bits each. */
 NPU_INLINE __m256i
@@ -54,7 +56,7 @@ round_bf16 (const float *x)
 }
 
 static void
-convert_bf16 (uint16_t *y, const float *x, size_t n)
+NPU_KERNEL (convert_bf16) (uint16_t *y, const float *x, size_t n)
 {
   size_t i = 0;
 
@@ -70,9 +72,9 @@ convert_bf16 (uint16_t *y, const float *x, size_t n)
 void
 npu_rows_init_avx2 (NpuKernels *kernels)
 {
-  kernels->layernorm_f32 = layernorm_f32;
-  kernels->layernorm_q8 = layernorm_q8;
-  kernels->quantize_q8 = quantize_q8;
-  kernels->quantize_s16 = quantize_s16;
-  kernels->convert_bf16 = convert_bf16;
+  kernels->layernorm_f32 = NPU_KERNEL (layernorm_f32);
+  kernels->layernorm_q8 = NPU_KERNEL (layernorm_q8);
+  kernels->quantize_q8 = NPU_KERNEL (quantize_q8);
+  kernels->quantize_s16 = NPU_KERNEL (quantize_s16);
+  kernels->convert_bf16 = NPU_KERNEL (convert_bf16);
 }

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#define NPU_ISA avx512
+
 #include "x86/npu-x86.h"
 #include "x86/vector-avx512.h"
 
@@ -33,7 +35,7 @@ store_s16 (int16_t *y, Vector v, int n)
     _mm512_mask_cvtepi32_storeu_epi16 (y, npu_first_lanes (n), q);
 }
 
-#include "x86/rows.h"
+#include "x86/rows_tmpl.h"
 
 /* 16 floats rounded to bfloat16, ties to even, in 32 bits each. */
 NPU_INLINE __m512i
@@ -50,7 +52,7 @@ round_bf16 (__m512 x)
 }
 
 static void
-convert_bf16 (uint16_t *y, const float *x, size_t n)
+NPU_KERNEL (convert_bf16) (uint16_t *y, const float *x, size_t n)
 {
   size_t i = 0;
 
@@ -67,9 +69,9 @@ convert_bf16 (uint16_t *y, const float *x, size_t n)
 void
 npu_rows_init_avx512 (NpuKernels *kernels)
 {
-  kernels->layernorm_f32 = layernorm_f32;
-  kernels->layernorm_q8 = layernorm_q8;
-  kernels->quantize_q8 = quantize_q8;
-  kernels->quantize_s16 = quantize_s16;
-  kernels->convert_bf16 = convert_bf16;
+  kernels->layernorm_f32 = NPU_KERNEL (layernorm_f32);
+  kernels->layernorm_q8 = NPU_KERNEL (layernorm_q8);
+  kernels->quantize_q8 = NPU_KERNEL (quantize_q8);
+  kernels->quantize_s16 = NPU_KERNEL (quantize_s16);
+  kernels->convert_bf16 = NPU_KERNEL (convert_bf16);
 }

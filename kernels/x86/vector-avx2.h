@@ -76,4 +76,4 @@ gelu_vector (Vector v)
   return npu_gelu_avx2 (v);
 }
 
-#include "x86/vector.h"
+#include "x86/vector_tmpl.h"

@@ -1,5 +1,6 @@
 """The installed library: its pkg-config file, headers and symbols, and the
-examples of loose tiles, as built and by the line in their header.
+examples of loose tiles, as built and by the line in their header; and the
+names of its kernels' functions.
 
 usage: library.py BUILD-FOLDER EXAMPLE...
 
@@ -89,6 +90,28 @@ def symbols(folder, env):
         f"declared alone: {sorted(declared - exported)}")
 
 
+def kernel_names():
+    """Each function of the kernels has a name of its own, whatever a compiler
+    appends to that of a part or a clone."""
+    name = re.compile(r"([A-Za-z]\w*)"
+                      r"(?:\.(?:isra|part|cold|constprop|llvm|lto_priv)"
+                      r"(?:\.\d+)*)*")
+    files = {}
+    for line in tap.command("nm", "-A", "--defined-only",
+                            BUILD / "kernels/libnpukernels.a").splitlines():
+        where, kind, symbol = line.rsplit(maxsplit=2)
+        # Others are the compiler's own, like a sanitizer's constructors.
+        found = name.fullmatch(symbol)
+        if kind in "tT" and found:
+            member = where.rsplit(":", 1)[0]
+            files.setdefault(found[1], set()).add(member)
+    assert "npu_kernels_init" in files, sorted(files)
+    shared = {symbol: sorted(members) for symbol, members in files.items()
+              if len(members) > 1}
+    assert not shared, "\n".join(f"{symbol}: {', '.join(members)}"
+                                 for symbol, members in shared.items())
+
+
 def main():
     with tap.folder() as name:
         folder = pathlib.Path(name)
@@ -101,6 +124,7 @@ def main():
         tests += [
             ("installed headers stand alone", lambda: headers(folder, env)),
             ("symbols are those of the headers", lambda: symbols(folder, env)),
+            ("no two functions of the kernels have one name", kernel_names),
         ]
         tap.run(tests)
 

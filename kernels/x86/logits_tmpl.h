@@ -34,7 +34,7 @@ largest_of (const float *x, int n)
 }
 
 static int
-argmax (const float *x, int n)
+NPU_KERNEL (logits_argmax) (const float *x, int n)
 {
   const float largest = largest_of (x, n);
   int i = 0;
@@ -47,7 +47,7 @@ argmax (const float *x, int n)
 }
 
 static float
-log_sum_exp (const float *x, int n)
+NPU_KERNEL (logits_log_sum_exp) (const float *x, int n)
 {
   const float found = largest_of (x, n);
   const float largest = found == -INFINITY ? 0.0f : found;
@@ -70,7 +70,7 @@ log_sum_exp (const float *x, int n)
 }
 
 static int
-best (const float *x, int n, int *ids, int n_best)
+NPU_KERNEL (logits_best) (const float *x, int n, int *ids, int n_best)
 {
   NpuBest list = {.ids = ids, .n_max = n_best};
   const int whole = n - n % LANES;

@@ -11,7 +11,16 @@
  */
 #pragma once
 
-#include "x86/few.h"
+#include "x86/few_tmpl.h"
+
+#define multiply_s8_all NPU_KERNEL (few_multiply_s8_all)
+#define multiply_s8_two NPU_KERNEL (few_multiply_s8_two)
+#define multiply_s8_one NPU_KERNEL (few_multiply_s8_one)
+#define multiply_s8_last NPU_KERNEL (few_multiply_s8_last)
+#define multiply_s16_all NPU_KERNEL (few_multiply_s16_all)
+#define multiply_s16_two NPU_KERNEL (few_multiply_s16_two)
+#define multiply_s16_one NPU_KERNEL (few_multiply_s16_one)
+#define multiply_s16_last NPU_KERNEL (few_multiply_s16_last)
 
 #define STEP (2 * LANES) /* 16-bit integers of a vector */
 
@@ -111,8 +120,8 @@ dot_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
 }
 
 static void
-dot_s8 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
-    const int8_t *weight, int rows, int n, int k)
+NPU_KERNEL (few_dot_s8) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int8_t *weight, int rows, int n, int k)
 {
   dot_ints (c, c_stride, a, a_stride, (const char *) weight, rows, n,
       (size_t) k, k, multiply_s8_all, multiply_s8_two, multiply_s8_one,
@@ -120,8 +129,8 @@ dot_s8 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
 }
 
 static void
-dot_s16 (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
-    const int16_t *weight, int rows, int n, int k)
+NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int16_t *weight, int rows, int n, int k)
 {
   dot_ints (c, c_stride, a, a_stride, (const char *) weight, rows, n,
       (size_t) k * sizeof *weight, k, multiply_s16_all, multiply_s16_two,
@@ -175,7 +184,7 @@ weights_s16 (int16_t *weight, float *score, const float *v_scale, int n)
 }
 
 static void
-attend_s8 (NpuAttended *to, const int16_t *q, const int8_t *k,
+NPU_KERNEL (few_attend_s8) (NpuAttended *to, const int16_t *q, const int8_t *k,
     const float *k_scale, const int8_t *v, const float *v_scale, int n_keys,
     float scale)
 {

@@ -5,7 +5,12 @@
  */
 #pragma once
 
-#include "x86/few.h"
+#include "x86/few_tmpl.h"
+
+#define multiply_f32_all NPU_KERNEL (few_multiply_f32_all)
+#define multiply_f32_two NPU_KERNEL (few_multiply_f32_two)
+#define multiply_f32_one NPU_KERNEL (few_multiply_f32_one)
+#define multiply_f32_last NPU_KERNEL (few_multiply_f32_last)
 
 /* The sums of four vectors' lanes, each in the same order. */
 NPU_INLINE __m128
@@ -60,8 +65,8 @@ MULTIPLY_F32 (one, 1, COLUMNS)
 MULTIPLY_F32 (last, 1, 1)
 
 static void
-dot_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
-    const float *weight, int rows, int n, int k)
+NPU_KERNEL (few_dot_f32) (float *c, ptrdiff_t c_stride, const float *a,
+    ptrdiff_t a_stride, const float *weight, int rows, int n, int k)
 {
   int column = 0;
 
@@ -86,8 +91,9 @@ dot_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
 }
 
 static void
-attend_f32 (NpuAttended *to, const float *q, const float *const *keys,
-    ptrdiff_t k_at, ptrdiff_t v_at, int n_keys, float scale)
+NPU_KERNEL (few_attend_f32) (NpuAttended *to, const float *q,
+    const float *const *keys, ptrdiff_t k_at, ptrdiff_t v_at, int n_keys,
+    float scale)
 {
   float score[KEYS];
   Vector x[DIM / LANES], o[DIM / LANES];

@@ -2,8 +2,8 @@
  * that is held in registers. The file that includes this one defines Input,
  * Weight and Sum, the types of A, the weights and C, PANEL, the columns of a
  * block, in two registers, ROWS, its rows, STEP, the inputs that a lane takes
- * at once, DEPTH, and PREFETCH, the lines of 64 bytes of the next panel that
- * are asked for at every ROWS rows, or 0.
+ * at once, DEPTH, PREFETCH, the lines of 64 bytes of the next panel that are
+ * asked for at every ROWS rows, or 0, and GEMM (name), the names of functions.
  *
  * Weights are packed by panels, [n / PANEL][k / STEP][PANEL][STEP], and taken
  * in blocks of DEPTH inputs, which stay in the first cache while all rows are
@@ -17,6 +17,10 @@
 #include "x86/npu-x86.h"
 
 #include <string.h>
+
+#define multiply_all GEMM (multiply_all)
+#define multiply_last GEMM (multiply_last)
+#define multiply_one GEMM (multiply_one)
 
 #define LAST_ROWS (NPU_TILE_ROWS % ROWS)
 
@@ -46,7 +50,7 @@ prefetch (const char *line, int n)
 }
 
 static void
-run (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
+GEMM (run) (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
     const void *packed, int rows, int n, int k)
 {
   for (int first = 0; first < k; first += DEPTH)
@@ -75,7 +79,7 @@ run (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
 }
 
 static void
-pack (void *packed, const void *weight, int n, int k)
+GEMM (pack) (void *packed, const void *weight, int n, int k)
 {
   const Weight *from = weight;
   Weight *to = packed;

@@ -6,7 +6,7 @@
 #pragma once
 
 static void
-gelu_f32 (float *y, const float *x, size_t n)
+NPU_KERNEL (gelu_f32) (float *y, const float *x, size_t n)
 {
   size_t i = 0;
 
@@ -80,7 +80,7 @@ finish_rows (float *y, ptrdiff_t y_stride, ptrdiff_t acc_stride,
 }
 
 static void
-epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
+NPU_KERNEL (epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
     ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n)
 {
   const Operands x = {.acc = acc};
@@ -92,7 +92,7 @@ epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
 }
 
 static void
-epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
+NPU_KERNEL (epilogue_s32) (float *y, ptrdiff_t y_stride, const int32_t *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
     const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n)
 {

@@ -16,6 +16,8 @@
 #include "x86/attention-avx2.h"
 #include "x86/ints-avx2.h"
 
+#define run_tile NPU_KERNEL (attention_s8_run_tile)
+
 /* 64 products of a weight and a value stay below 2^30. */
 #define WEIGHT_BITS 13
 #define MAX_VALUE 2047.0f
@@ -319,8 +321,9 @@ run_tile (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
 }
 
 static void
-run (float *o, ptrdiff_t o_stride, const void *q, const void *k_tiles,
-    const void *v_tiles, int q_rows, int kv_rows, float scale, void *scratch_)
+NPU_KERNEL (attention_s8_run) (float *o, ptrdiff_t o_stride, const void *q,
+    const void *k_tiles, const void *v_tiles, int q_rows, int kv_rows,
+    float scale, void *scratch_)
 {
   const KTile *k = k_tiles;
   const VTile *v = v_tiles;
@@ -337,7 +340,8 @@ run (float *o, ptrdiff_t o_stride, const void *q, const void *k_tiles,
 }
 
 static void
-pack_v (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   VTile *v = tile;
   __m256 max = _mm256_setzero_ps (), inverse;

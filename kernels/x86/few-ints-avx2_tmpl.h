@@ -1,4 +1,4 @@
-/* Vectors of few-ints.h in AVX2. The file that includes this one may be
+/* Vectors of few-ints_tmpl.h in AVX2. The file that includes this one may be
  * compiled with AVX-VNNI as well.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -37,4 +37,4 @@ store_s16 (int16_t *y, Vector v)
                                        _mm256_extracti128_si256 (q, 1)));
 }
 
-#include "x86/few-ints.h"
+#include "x86/few-ints_tmpl.h"

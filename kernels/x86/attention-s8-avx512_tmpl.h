@@ -135,7 +135,8 @@ npu_hadamard_columns (float (*x)[ROWS], int apart, float factor)
 }
 
 static void
-npu_pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   QTile *q = tile;
 
@@ -168,7 +169,8 @@ npu_pack_q_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
 }
 
 static void
-npu_pack_k_s8 (void *tile, const float *x, ptrdiff_t stride, int rows)
+NPU_KERNEL (attention_s8_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   float rotated[ROWS][DIM] __attribute__ ((aligned (64)));
   KTile *k = tile;

@@ -1,6 +1,6 @@
 /* Products of 16-bit integers with constant weights of 16 bits, for vectors of
  * any width. The file that includes this one includes that of the vectors and
- * defines ROWS, DEPTH and PREFETCH (gemm.h).
+ * defines ROWS, DEPTH and PREFETCH (gemm_tmpl.h).
  *
  * Without VNNI these are as fast as vpmaddwd and vpaddd can go, 1.5 times as
  * fast as float on Zen 3; with it twice.
@@ -13,11 +13,12 @@ typedef int16_t Input;
 typedef int16_t Weight;
 typedef int32_t Sum;
 
+#define GEMM(name) NPU_KERNEL (gemm_s16_##name)
 #define STEP 2
 #define LANES ((int) (sizeof (NpuInts) / sizeof (Sum)))
 #define PANEL (2 * LANES)
 
-#include "x86/gemm.h"
+#include "x86/gemm_tmpl.h"
 
 NPU_INLINE void
 multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,

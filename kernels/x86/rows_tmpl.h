@@ -77,8 +77,9 @@ row_at (const Row *row, int j, int n)
 }
 
 static void
-layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+NPU_KERNEL (layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,
+    ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
+    int rows, int d)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += y_stride) {
     const Row row = normalised_row (x, gamma, beta, eps, d);
@@ -191,8 +192,9 @@ rotate_and_quantise (uint8_t *y, const Row *row, int n)
 }
 
 static void
-layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *gamma, const float *beta, float eps, int rows, int d)
+NPU_KERNEL (layernorm_q8) (uint8_t *y, float *scale, const float *x,
+    ptrdiff_t x_stride, const float *gamma, const float *beta, float eps,
+    int rows, int d)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += d) {
     const Row row = normalised_row (x, gamma, beta, eps, d);
@@ -202,8 +204,8 @@ layernorm_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
 }
 
 static void
-quantize_q8 (uint8_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    const float *column_scale, int rows, int k)
+NPU_KERNEL (quantize_q8) (uint8_t *y, float *scale, const float *x,
+    ptrdiff_t x_stride, const float *column_scale, int rows, int k)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     const Row row = {.x = x, .factor = column_scale};
@@ -232,8 +234,8 @@ relative_norm (const float *x, int n, float *largest)
 }
 
 static void
-quantize_s16 (int16_t *y, float *scale, const float *x, ptrdiff_t x_stride,
-    int rows, int k)
+NPU_KERNEL (quantize_s16) (int16_t *y, float *scale, const float *x,
+    ptrdiff_t x_stride, int rows, int k)
 {
   for (int i = 0; i < rows; i++, x += x_stride, y += k) {
     float largest, inverse;
