@@ -180,7 +180,6 @@ run_linear (gpointer data, guint unit)
   const DecoderOp *op = data;
   const DecoderStep *step = &op->decoder->step;
   const NpuFewKernels *few = &op->decoder->host->few;
-  const DecoderProduct product = op->decoder->weights->product;
   const DecoderLinear *linear = op->linear;
   const gsize k = linear->k, column = unit * op->columns;
   const guint n = MIN (linear->n - column, op->columns);
@@ -194,10 +193,10 @@ run_linear (gpointer data, guint unit)
     const guint rows = MIN (n_rows - row, ROWS_AT_ONCE);
     const gint16 *ints = step->ints + row * k;
 
-    if (product == DECODER_S8)
+    if (linear->product == DECODER_S8)
       few->dot_s8 (acc.s32, MAX_COLUMNS, ints, k,
           (const gint8 *) linear->weight + column * k, rows, n, k);
-    else if (product == DECODER_S16)
+    else if (linear->product == DECODER_S16)
       few->dot_s16 (acc.s32, MAX_COLUMNS, ints, k,
           (const gint16 *) linear->weight + column * k, rows, n, k);
     else
@@ -341,7 +340,7 @@ run_join (gpointer data, guint unit)
 static guint
 columns_of_unit (const DecoderLinear *linear, OpTarget target, guint d)
 {
-  const gsize size = linear->k * (linear->scale ? 1 : sizeof (float));
+  const gsize size = linear->k * decoder_product_size (linear->product);
   guint columns = MAX_COLUMNS;
 
   while (columns > DIM &&

@@ -80,8 +80,8 @@ add_norm (WeightsReader *reader, const NpuTensor *weight, const NpuTensor *bias)
   return (DecoderNorm){add_floats (reader, weight), add_floats (reader, bias)};
 }
 
-static gsize
-element_size (DecoderProduct product)
+gsize
+decoder_product_size (DecoderProduct product)
 {
   return product == DECODER_S8    ? sizeof (gint8)
          : product == DECODER_S16 ? sizeof (gint16)
@@ -90,17 +90,17 @@ element_size (DecoderProduct product)
 
 /* Maps of one input, one under the other. */
 static DecoderLinear
-add_linear (WeightsReader *reader, const NpuTensor *const weight[],
-    const NpuTensor *const bias[], guint n_tensors)
+add_linear (WeightsReader *reader, DecoderProduct product,
+    const NpuTensor *const weight[], const NpuTensor *const bias[],
+    guint n_tensors)
 {
-  const DecoderProduct product = reader->weights->product;
-  DecoderLinear linear = {.k = weight[0]->shape[1]};
+  DecoderLinear linear = {.k = weight[0]->shape[1], .product = product};
   guint row = 0;
 
   for (guint i = 0; i < n_tensors; i++)
     linear.n += weight[i]->shape[0];
-  linear.weight =
-      new_array (reader, (gsize) linear.n * linear.k, element_size (product));
+  linear.weight = new_array (
+      reader, (gsize) linear.n * linear.k, decoder_product_size (product));
   linear.bias = new_array (reader, linear.n, sizeof (float));
   if (product != DECODER_F32)
     linear.scale = new_array (reader, linear.n, sizeof (float));
@@ -134,9 +134,21 @@ add_linear (WeightsReader *reader, const NpuTensor *const weight[],
 }
 
 static DecoderLinear
-add_one (WeightsReader *reader, const NpuTensor *weight, const NpuTensor *bias)
+add_one (WeightsReader *reader, DecoderProduct product, const NpuTensor *weight,
+    const NpuTensor *bias)
 {
-  return add_linear (reader, &weight, &bias, 1);
+  return add_linear (reader, product, &weight, &bias, 1);
+}
+
+/* Of a layer's maps. Weights of 8 bits there change one choice in 250, which
+ * nothing behind them can put right; those of the vocabulary do not, where the
+ * likeliest logits are computed again (npu_decoder_refine). */
+static DecoderProduct
+product_of_layers (const WeightsReader *reader)
+{
+  const DecoderProduct product = reader->weights->product;
+
+  return product == DECODER_S8 ? DECODER_S16 : product;
 }
 
 static void
@@ -145,19 +157,23 @@ add_layer (
 {
   const NpuAttentionWeights *self = &block->self, *cross = &block->cross;
   const NpuMlpWeights *mlp = &block->mlp;
+  const DecoderProduct product = product_of_layers (reader);
   const NpuTensor *weights[] = {
       self->query_weight, self->key_weight, self->value_weight};
   const NpuTensor *biases[] = {self->query_bias, NULL, self->value_bias};
 
   layer->self_ln = add_norm (reader, self->ln_weight, self->ln_bias);
-  layer->qkv = add_linear (reader, weights, biases, G_N_ELEMENTS (weights));
-  layer->self_out = add_one (reader, self->out_weight, self->out_bias);
+  layer->qkv =
+      add_linear (reader, product, weights, biases, G_N_ELEMENTS (weights));
+  layer->self_out = add_one (reader, product, self->out_weight, self->out_bias);
   layer->cross_ln = add_norm (reader, cross->ln_weight, cross->ln_bias);
-  layer->cross_query = add_one (reader, cross->query_weight, cross->query_bias);
-  layer->cross_out = add_one (reader, cross->out_weight, cross->out_bias);
+  layer->cross_query =
+      add_one (reader, product, cross->query_weight, cross->query_bias);
+  layer->cross_out =
+      add_one (reader, product, cross->out_weight, cross->out_bias);
   layer->mlp_ln = add_norm (reader, mlp->ln_weight, mlp->ln_bias);
-  layer->fc1 = add_one (reader, mlp->fc1_weight, mlp->fc1_bias);
-  layer->fc2 = add_one (reader, mlp->fc2_weight, mlp->fc2_bias);
+  layer->fc1 = add_one (reader, product, mlp->fc1_weight, mlp->fc1_bias);
+  layer->fc2 = add_one (reader, product, mlp->fc2_weight, mlp->fc2_bias);
 }
 
 static void
@@ -169,7 +185,8 @@ add_all (WeightsReader *reader, const NpuDecoderWeights *from)
     add_layer (reader, &weights->layers[i], &from->blocks[i]);
   weights->ln = add_norm (reader, from->ln_weight, from->ln_bias);
   weights->positions = add_floats (reader, from->positional_embedding);
-  weights->vocabulary = add_one (reader, from->token_embedding, NULL);
+  weights->vocabulary =
+      add_one (reader, weights->product, from->token_embedding, NULL);
 }
 
 /* --- reading ------------------------------------------------------------- */

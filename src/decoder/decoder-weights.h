@@ -17,9 +17,13 @@ typedef enum {
   DECODER_S8,  /* 16-bit rows with weights of 8 bits */
 } DecoderProduct;
 
+/* Bytes of a weight. */
+gsize decoder_product_size (DecoderProduct product);
+
 /* y[n] = weight[n][k] x[k] + bias[n]. */
 typedef struct {
   guint n, k;
+  DecoderProduct product;
   gpointer weight; /* [n][k] floats, gint16 or gint8 */
   float *scale;    /* [n] of integers, else NULL */
   float *bias;     /* [n] or NULL */
@@ -39,8 +43,8 @@ typedef struct {
 
 typedef struct {
   guint d, n_heads, n_layers, n_positions, n_vocab;
-  DecoderProduct product;
-  DecoderLayer *layers; /* [n_layers] */
+  DecoderProduct product; /* of the vocabulary; a layer's may be finer */
+  DecoderLayer *layers;   /* [n_layers] */
   DecoderNorm ln;
   DecoderLinear vocabulary; /* n = n_vocab */
   float *positions;         /* [n_positions][d] */

@@ -27,9 +27,11 @@ G_BEGIN_DECLS
 typedef struct _NpuDecoder NpuDecoder;
 
 typedef struct {
-  /* Of products with weights: F32; INT16 and INT8 have weights of as many bits
-   * with a scale for each row, times rows of 16 bits, whose sums are exact, and
-   * keys and values of cross-attention in 8 bits. AUTO is INT8, BF16 is F32. */
+  /* Of products with weights: F32; INT16 has weights of 16 bits with a scale
+   * for each row, times rows of 16 bits, whose sums are exact, and keys and
+   * values of cross-attention in 8 bits; INT8 also the vocabulary's weights,
+   * half of all that a small model reads for a token, whose likeliest logits
+   * can be had exactly (npu_decoder_refine). AUTO is INT8, BF16 is F32. */
   NpuPrecision precision;
   guint max_windows;   /* windows at once, 1 to 16 */
   guint max_sequences; /* sequences at once, 1 to 128 */
