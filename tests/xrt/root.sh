@@ -86,6 +86,7 @@ enter ()
   unshare --mount --propagation private -- sh -euc '
     folder=$1 source=$2 build=$3 data=$4
     shift 4
+    mount --bind "$folder" "$folder" # else nothing inside could unshare mounts
     mount -t proc proc "$folder/proc"
     for pair in "$source:/src" "$build:/build" "$data:/shared"; do
       from=${pair%:*} to=$folder${pair##*:}

@@ -210,6 +210,7 @@ test_two_devices (void)
 int
 main (int argc, char **argv)
 {
+  rig_keep_stdout ();
   g_test_init (&argc, &argv, NULL);
   if (argc != 3)
     g_error ("usage: %s LARGE PACKED", argv[0]);

@@ -253,6 +253,7 @@ test_launches (void)
 int
 main (int argc, char **argv)
 {
+  rig_keep_stdout ();
   encoder_test_init (&argc, &argv);
   overlays = argc == 2 ? argv[1] : g_getenv (OVERLAYS_OF_CHILD);
   if (!overlays)

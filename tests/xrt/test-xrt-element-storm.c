@@ -177,6 +177,7 @@ test_lost (void)
 int
 main (int argc, char **argv)
 {
+  rig_keep_stdout ();
   encoder_test_init (&argc, &argv);
   if (argc != 3)
     g_error ("usage: %s OVERLAYS INT8_OVERLAYS", argv[0]);

@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -345,6 +346,25 @@ static const char *const npus[][3] = {
     {"phoenix", "NPU Phoenix", "npu1"},
 };
 
+/* XRT tells of some failures on stdout, where the results are. */
+static void
+test_stdout (void)
+{
+  if (!g_test_subprocess ()) {
+    g_setenv (OVERLAYS_OF_CHILD, overlays, TRUE);
+    g_test_trap_subprocess (
+        NULL, 120 * G_USEC_PER_SEC, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_passed ();
+    g_test_trap_assert_stdout ("*a result*");
+    g_test_trap_assert_stdout_unmatched ("*a library's line*");
+    g_test_trap_assert_stderr ("*a library's line*");
+    return;
+  }
+  g_print ("a result\n");
+  puts ("a library's line");
+  fflush (stdout);
+}
+
 /* --- launches ----------------------------------------------------------- */
 
 /* A launch hangs until the driver's watchdog of 2 s, alone or in a list, first
@@ -515,6 +535,7 @@ test_storm (void)
 int
 main (int argc, char **argv)
 {
+  rig_keep_stdout ();
   g_test_init (&argc, &argv, NULL);
   overlays = argc == 2 ? argv[1] : g_getenv (OVERLAYS_OF_CHILD);
   if (!overlays)
@@ -532,6 +553,7 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, npus[i], test_generation);
   }
+  g_test_add_func ("/xrt/failures/stdout", test_stdout);
   g_test_add_func ("/xrt/failures/hang", test_hang);
   g_test_add_func ("/xrt/failures/hang-for-ever", test_hang_for_ever);
   g_test_add_func ("/xrt/failures/watchdog", test_watchdog);

@@ -554,6 +554,7 @@ test_clean (void)
 int
 main (int argc, char **argv)
 {
+  rig_keep_stdout ();
   g_test_init (&argc, &argv, NULL);
   if (argc != 7)
     g_error ("usage: %s SMALL LARGE PAIRS BIAS GELU RESIDUAL", argv[0]);

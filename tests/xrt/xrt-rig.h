@@ -13,6 +13,10 @@ G_BEGIN_DECLS
 #define MS ((guint64) 1000000)
 #define SECOND ((guint64) 1000000000)
 
+/* Leaves stdout to the test's results: what XRT writes there goes to stderr. To
+ * be called before g_test_init(). */
+void rig_keep_stdout (void);
+
 /* Opens "xrt" with these overlays; fails the test where it cannot be had. */
 NpuDevice *rig_open (const char *overlays);
 

@@ -37,9 +37,12 @@ def read_report(path):
 
 
 def examine():
-    tap.expect(on_npu("xrt-smi", "examine"), "NPU Phoenix", "6x5")
-    tap.expect(on_npu("xrt-smi", "examine", generation="strix"),
-               "NPU Strix", "6x8")
+    tap.expect(on_npu("xrt-smi", "examine"), "|RyzenAI-npu1 ", "|6x5 ")
+    for generation, number in (("strix", 4), ("strix-halo", 5), ("krackan", 6)):
+        tap.expect(on_npu("xrt-smi", "examine", generation=generation),
+                   f"|RyzenAI-npu{number} ", "|6x8 ")
+    tap.expect(on_npu("xrt-smi", "examine", name="NPU Phoenix"),
+               "|NPU Phoenix ", "|6x5 ")
 
 
 def runs():

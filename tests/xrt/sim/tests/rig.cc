@@ -239,7 +239,8 @@ Product::fill (int seed)
       int sum = 0;
       for (int i = 0; i < 16; i++)
         sum += a[row * 16 + i] * b[i * 16 + column];
-      const double rounded = std::nearbyint (sum / 128.0);
+      /* The quick-start guide's kernel rounds down. */
+      const double rounded = std::floor (sum / 128.0);
       wanted[row * 16 + column] = (int8_t) (rounded < -128  ? -128
                                             : rounded > 127 ? 127
                                                             : rounded);
