@@ -34,8 +34,9 @@ typedef struct {
 struct _CpuList {
   CpuCommand *commands;
   guint n_commands;
-  atomic_uint current; /* number of the current command, from 1 */
-  atomic_uint n_left;  /* helpers that found nothing and may be called again */
+  const gint *cancelled; /* atomic, of the caller; or NULL */
+  atomic_uint current;   /* number of the current command, from 1 */
+  atomic_uint n_left; /* helpers that found nothing and may be called again */
   gatomicrefcount refs;
 
   /* under the device's lock */
@@ -55,7 +56,8 @@ relax (void)
 }
 
 static CpuList *
-list_new (const NpuCommand *commands, guint n_commands, guint max_helpers)
+list_new (const NpuCommand *commands, guint n_commands, guint max_helpers,
+    const gint *cancelled)
 {
   CpuList *list = g_new0 (CpuList, 1);
 
@@ -64,6 +66,7 @@ list_new (const NpuCommand *commands, guint n_commands, guint max_helpers)
     list->commands[i].command = commands[i];
   list->n_commands = n_commands;
   list->max_helpers = max_helpers;
+  list->cancelled = cancelled;
   list->link.data = list;
   g_atomic_ref_count_init (&list->refs);
   return list;
@@ -78,9 +81,10 @@ list_unref (CpuList *list)
   g_free (list);
 }
 
-/* Runs one unit; FALSE where none is left. */
+/* Runs one unit; FALSE where none is left. @is_cancelled is looked up before
+ * the unit counts as done: until then the list's caller is there. */
 static gboolean
-run_unit (CpuCommand *command)
+run_unit (CpuList *list, CpuCommand *command, gboolean *is_cancelled)
 {
   const guint n_units = command->command.n_units;
   guint unit;
@@ -91,6 +95,7 @@ run_unit (CpuCommand *command)
   if (unit >= n_units)
     return FALSE;
   command->command.run (command->command.data, unit);
+  *is_cancelled = list->cancelled && g_atomic_int_get (list->cancelled);
   atomic_fetch_add_explicit (&command->done, 1, memory_order_release);
   return TRUE;
 }
@@ -117,14 +122,16 @@ cpu_list_help (CpuDevice *device, CpuList *list)
 {
   const guint64 end = npu_clock_ns () + CPU_LIST_TURN;
   guint64 idle_since = 0, now;
-  gboolean left = FALSE;
+  gboolean left = FALSE, is_cancelled = FALSE;
   guint current;
 
   while ((current = atomic_load_explicit (
               &list->current, memory_order_acquire)) != ENDED) {
-    if (current != NOT_BEGUN && run_unit (&list->commands[current - 1])) {
+    if (current != NOT_BEGUN &&
+        run_unit (list, &list->commands[current - 1], &is_cancelled)) {
       idle_since = 0;
-      if (npu_clock_ns () >= end)
+      left = is_cancelled; /* not called again: the list is about to end */
+      if (is_cancelled || npu_clock_ns () >= end)
         break;
       continue;
     }
@@ -222,14 +229,14 @@ run_shared (const CpuListRun *run, guint i, GError **error)
   CpuList *list = run->list;
   CpuCommand *command = &list->commands[i];
   guint n_units = command->command.n_units, n_run = 0, n_left;
-  gboolean stopped = FALSE;
+  gboolean stopped = FALSE, is_cancelled = FALSE;
 
   atomic_store_explicit (&list->current, i + 1, memory_order_release);
   n_left = atomic_exchange_explicit (&list->n_left, 0, memory_order_relaxed);
   if (n_left > 0)
     call_workers (run->device, list, n_left, n_left);
-  while (!stopped && run_unit (command))
-    if (++n_run % CHECK_EVERY == 0)
+  while (!stopped && run_unit (list, command, &is_cancelled))
+    if (is_cancelled || ++n_run % CHECK_EVERY == 0)
       stopped = must_stop (run, error);
   if (stopped) {
     const guint taken = atomic_exchange_explicit (
@@ -283,7 +290,7 @@ cpu_device_run_list (NpuDevice *base, const NpuCommand *commands,
   if (max_helpers == 0)
     return run_commands (&run, commands, n_commands, error);
 
-  run.list = list_new (commands, n_commands, max_helpers);
+  run.list = list_new (commands, n_commands, max_helpers, cancelled);
   g_mutex_lock (&device->lock);
   g_queue_push_tail_link (&device->lists, &run.list->link);
   g_mutex_unlock (&device->lock);
