@@ -52,17 +52,28 @@ case $format in
   *) die "--format $format: it must be txt, srt, vtt or json." ;;
 esac
 
+# The program of the build that the plugin is of, else an installed one.
+find_program ()
+{
+  IFS=:
+  for folder in ${GST_PLUGIN_PATH_1_0:-} "$root/build/gst"; do
+    program=$folder/../pipelines/transcribe/npuenc-transcribe
+    [ ! -x "$program" ] || break
+  done
+  unset IFS
+  [ -x "$program" ] || program=$(command -v npuenc-transcribe) ||
+    die "there is no npuenc-transcribe; build it first:" \
+      "$root/pipelines/quickstart.sh"
+}
+
 find_plugin
-tool=$root/build/pipelines/transcribe/npuenc-transcribe
-[ -x "$tool" ] || tool=$(command -v npuenc-transcribe) ||
-  die "there is no npuenc-transcribe; build it first:" \
-    "$root/pipelines/quickstart.sh"
 find_whole_model
 case $model in
   synthetic:*) die "the weights of $model are random and have no words;" \
     "pass --model with a whole Whisper model." ;;
 esac
+find_program
 
 # shellcheck disable=SC2086 # $task is one word or none
-"$tool" --model "$model" --format "$format" --out "$out" $task \
+"$program" --model "$model" --format "$format" --out "$out" $task \
   ${language:+--language "$language"} -- "$@"
