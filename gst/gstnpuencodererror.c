@@ -62,6 +62,17 @@ translate (
   }
 }
 
+/* The text of a message, which applications show: UTF-8, whatever bytes of a
+ * property or a file it repeats. Takes @text. */
+static char *
+make_valid (char *text)
+{
+  char *valid = g_utf8_make_valid (text, -1);
+
+  g_free (text);
+  return valid;
+}
+
 void
 gst_npu_encoder_post_error (GstElement *element, const GError *error,
     GstResourceError open_code, const char *properties)
@@ -75,6 +86,7 @@ gst_npu_encoder_post_error (GstElement *element, const GError *error,
     text = g_strdup_printf ("%s (%s)", error->message, properties);
   else
     text = g_strdup (error->message);
+  text = make_valid (text);
 
   GST_CAT_ERROR_OBJECT (category_of (element), element, "%s", text);
   gst_element_message_full (element, GST_MESSAGE_ERROR, domain, code, text,
@@ -90,7 +102,7 @@ gst_npu_encoder_post_warning (GstElement *element, const GError *error,
   char *text;
 
   translate (error, open_code, &domain, &code);
-  text = g_strdup_printf ("%s. %s.", error->message, consequence);
+  text = make_valid (g_strdup_printf ("%s. %s.", error->message, consequence));
   GST_CAT_WARNING_OBJECT (category_of (element), element, "%s", text);
   gst_element_message_full (element, GST_MESSAGE_WARNING, domain, code, text,
       NULL, __FILE__, G_STRFUNC, __LINE__);

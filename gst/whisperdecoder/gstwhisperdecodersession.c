@@ -90,9 +90,8 @@ find_language (const GstWhisperDecoderSession *session, const char *code,
     return FALSE;
   }
 
-  is_english = *language >= 0
-                   ? g_strcmp0 (npu_language_get_code (*language), "en") == 0
-                   : g_ascii_strncasecmp (code, "en", 2) == 0;
+  is_english = *language >= 0 &&
+               g_strcmp0 (npu_language_get_code (*language), "en") == 0;
   *language = -1;
   if (!is_english)
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,

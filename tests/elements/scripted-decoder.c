@@ -140,7 +140,8 @@ int
 npu_tokenizer_find_language (NpuTokenizer *tokenizer, const char *name)
 {
   for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
-    if (g_ascii_strncasecmp (name, codes[i], 2) == 0)
+    if (g_ascii_strncasecmp (name, codes[i], 2) == 0 &&
+        !g_ascii_isalpha (name[2]))
       return i;
   }
   return -1;

@@ -148,7 +148,10 @@ check_start (const char *property, const char *value, GQuark domain, int code,
   if (strcmp (property, "suppress-tokens") == 0 ||
       strcmp (value, "klingon") == 0)
     g_object_set (element, "model", "m", NULL);
-  gst_util_set_object_arg (G_OBJECT (element), property, value);
+  if (g_utf8_validate (value, -1, NULL))
+    gst_util_set_object_arg (G_OBJECT (element), property, value);
+  else
+    g_object_set (element, property, value, NULL); /* of strings only */
   g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==,
       GST_STATE_CHANGE_FAILURE);
   decoder_check_error (bus, domain, code, named, remedy, NULL);
@@ -169,12 +172,24 @@ test_start_errors (void)
       GST_RESOURCE_ERROR_SETTINGS, "English only", "transcribe");
   check_start ("language-code", "de", GST_RESOURCE_ERROR,
       GST_RESOURCE_ERROR_SETTINGS, "'de'", "English only");
+  check_start ("language-code", "enm", GST_RESOURCE_ERROR,
+      GST_RESOURCE_ERROR_SETTINGS, "'enm'", "English only");
   check_start ("language-code", "klingon", GST_RESOURCE_ERROR,
       GST_RESOURCE_ERROR_SETTINGS, "'klingon'", "auto");
   check_start ("suppress-tokens", "5,x", GST_RESOURCE_ERROR,
       GST_RESOURCE_ERROR_SETTINGS, "'x'", "suppress-tokens");
   check_start ("suppress-tokens", "51865", GST_RESOURCE_ERROR,
       GST_RESOURCE_ERROR_SETTINGS, "'51865'", "0 to 51864");
+}
+
+/* Messages are UTF-8, which a property need not be. */
+static void
+test_bytes_that_are_no_text (void)
+{
+  check_start ("language-code", "a\xff", GST_RESOURCE_ERROR,
+      GST_RESOURCE_ERROR_SETTINGS, "'a\xef\xbf\xbd'", "English only");
+  check_start ("suppress-tokens", "\xf0\x28", GST_RESOURCE_ERROR,
+      GST_RESOURCE_ERROR_SETTINGS, "'\xef\xbf\xbd('", "0 to 51864");
 }
 
 /* --- the model ---------------------------------------------------------- */
@@ -370,6 +385,7 @@ main (int argc, char **argv)
   ADD ("properties/arrive", test_settings_arrive);
   ADD ("properties/kept-while-open", test_kept_while_open);
   ADD ("errors/start", test_start_errors);
+  ADD ("errors/bytes-that-are-no-text", test_bytes_that_are_no_text);
   ADD ("model/by-event", test_model_by_event);
   ADD ("model/property-is-first", test_property_model_is_first);
   ADD ("model/none", test_no_model);

@@ -35,6 +35,27 @@ size_of_caps (GstCaps *caps, gboolean *is_float32)
 }
 
 static void
+check_text (GstCaps *caps, GstBuffer *buffer)
+{
+  GstMapInfo info;
+  const char *text;
+
+  if (!GST_BUFFER_PTS_IS_VALID (buffer) ||
+      !GST_BUFFER_DURATION_IS_VALID (buffer))
+    g_error ("text without a time");
+  if (!gst_buffer_map (buffer, &info, GST_MAP_READ))
+    return;
+  text = (const char *) info.data;
+  if (info.size == 0 || !g_utf8_validate (text, (gssize) info.size, NULL))
+    g_error ("text of no characters, or of halves");
+  if (gst_structure_has_name (
+          gst_caps_get_structure (caps, 0), "application/x-json") !=
+      (info.size > 2 && memcmp (text + info.size - 2, "}\n", 2) == 0))
+    g_error ("text that is not of its caps");
+  gst_buffer_unmap (buffer, &info);
+}
+
+static void
 check_output (Storm *storm, GstPad *pad, GstBuffer *buffer)
 {
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
@@ -43,6 +64,10 @@ check_output (Storm *storm, GstPad *pad, GstBuffer *buffer)
 
   if (!caps)
     return; /* deactivated meanwhile, in another thread */
+  if (storm->decoder) {
+    check_text (caps, buffer);
+    return;
+  }
   if (gst_buffer_get_size (buffer) != size_of_caps (caps, &is_float32))
     g_error ("a buffer of %" G_GSIZE_FORMAT " bytes is not of its caps",
         gst_buffer_get_size (buffer));
@@ -91,7 +116,9 @@ wanted_caps (Storm *storm)
   g_mutex_unlock (&storm->sink_lock);
   if (decision == 1)
     return gst_caps_new_empty_simple ("audio/x-raw");
-  if (!storm->encoder && n_mels) {
+  if (storm->decoder && n_mels)
+    return gst_caps_new_empty_simple ("application/x-json");
+  if (!storm->encoder && !storm->decoder && n_mels) {
     g_autofree char *text =
         g_strdup_printf ("other/tensors, dimensions=(string)100:%u:1", n_mels);
 

@@ -25,7 +25,8 @@ set_encoder_property (Storm *storm, Tape *tape)
       g_object_set (encoder, "batch-size", tape_below (tape, 25), NULL);
       break;
     case 4:
-      g_object_set (encoder, "output-type", tape_below (tape, 2), NULL);
+      if (!storm->decoder || storm->decoder != encoder)
+        g_object_set (encoder, "output-type", tape_below (tape, 2), NULL);
       break;
     case 5:
       g_object_set (encoder, "threads", 1 + tape_below (tape, 3), NULL);
@@ -51,7 +52,7 @@ set_mel_property (GstElement *mel, Tape *tape)
   static const guint64 hops[] = {
       0, 10 * GST_MSECOND, 500 * GST_MSECOND, GST_SECOND, 3 * GST_SECOND};
 
-  switch (tape_below (tape, 3)) {
+  switch (tape_below (tape, 5)) {
     case 0:
       g_object_set (mel, "n-mels", TAPE_ONE_OF (tape, n_mels), NULL);
       break;
@@ -59,15 +60,96 @@ set_mel_property (GstElement *mel, Tape *tape)
       g_object_set (mel, "window",
           GST_SECOND + tape_below (tape, 3) * 20 * GST_MSECOND, NULL);
       break;
+    case 2:
+      g_object_set (mel, "mode", tape_below (tape, 2), NULL);
+      break;
+    case 3:
+      g_object_set (mel, "tail", tape_below (tape, 2), NULL);
+      break;
     default:
       g_object_set (mel, "hop", TAPE_ONE_OF (tape, hops), NULL);
+  }
+}
+
+static void
+set_decoder_text (Storm *storm, Tape *tape)
+{
+  /* The good ones first: with the others nothing starts. */
+  const gboolean is_good = tape_below (tape, 8) > 0;
+  static const char *const languages[] = {
+      "auto", "", "en", "zh-CN", "German", "xx", "\xff"};
+  static const char *const tokens[] = {
+      "-1", "", "1, 50256", NULL, "1,2,999999999", "a", ","};
+  static const char *const prompts[] = {
+      NULL, "", "Ask not.", "\xf0\x28\x8c\x28", "<|endoftext|>"};
+
+  switch (tape_below (tape, 4)) {
+    case 0:
+      g_object_set (storm->decoder, "language-code",
+          languages[tape_below (tape, is_good ? 5 : 7)], NULL);
+      break;
+    case 1:
+      g_object_set (storm->decoder, "suppress-tokens",
+          tokens[tape_below (tape, is_good ? 4 : 7)], NULL);
+      break;
+    case 2:
+      g_object_set (
+          storm->decoder, "initial-prompt", TAPE_ONE_OF (tape, prompts), NULL);
+      break;
+    default:
+      g_object_set (storm->decoder, "vocabulary",
+          is_good ? storm->vocabulary : storm->model, NULL);
+  }
+}
+
+static void
+set_decoder_property (Storm *storm, Tape *tape)
+{
+  static const double temperatures[] = {0.0, 0.2, 1.0};
+  GstElement *decoder = storm->decoder;
+
+  switch (tape_below (tape, 10)) {
+    case 0:
+      g_object_set (decoder, "verbosity", tape_below (tape, 4), NULL);
+      break;
+    case 1:
+      g_object_set (decoder, "beam-size", 1 + tape_below (tape, 4), NULL);
+      break;
+    case 2:
+      g_object_set (decoder, "best-of", 1 + tape_below (tape, 4), NULL);
+      break;
+    case 3:
+      g_object_set (decoder, "temperature", TAPE_ONE_OF (tape, temperatures),
+          "seed", (guint64) tape_u32 (tape), NULL);
+      break;
+    case 4:
+      g_object_set (decoder, "timestamps", tape_below (tape, 2), NULL);
+      break;
+    case 5:
+      g_object_set (decoder, "task", tape_below (tape, 2), NULL);
+      break;
+    case 6:
+      g_object_set (
+          decoder, "condition-on-previous-text", tape_below (tape, 2), NULL);
+      break;
+    case 7:
+      if (decoder != storm->encoder)
+        g_object_set (
+            decoder, "model", tape_below (tape, 8) ? storm->model : NULL, NULL);
+      break;
+    default:
+      set_decoder_text (storm, tape);
   }
 }
 
 void
 storm_set_property (Storm *storm, Tape *tape)
 {
-  if (storm->encoder && (!storm->mel || tape_below (tape, 2)))
+  const guint decision = tape_below (tape, 3);
+
+  if (storm->decoder && (!storm->encoder || decision == 0))
+    set_decoder_property (storm, tape);
+  else if (storm->encoder && (!storm->mel || decision == 1))
     set_encoder_property (storm, tape);
   else
     set_mel_property (storm->mel, tape);
@@ -80,14 +162,17 @@ read_things (Storm *storm, Tape *tape)
   g_autoptr (GstCaps) caps = NULL;
   g_autoptr (GstStructure) stats = NULL;
 
+  GstElement *counting =
+      storm->decoder && tape_below (tape, 2) ? storm->decoder : storm->encoder;
+
   switch (tape_below (tape, 5)) {
     case 0:
-      if (storm->encoder)
-        g_object_get (storm->encoder, "stats", &stats, NULL);
+      if (counting)
+        g_object_get (counting, "stats", &stats, NULL);
       break;
     case 1:
-      if (storm->encoder)
-        g_signal_emit_by_name (storm->encoder, "reset-stats");
+      if (counting)
+        g_signal_emit_by_name (counting, "reset-stats");
       break;
     case 2:
       query = gst_query_new_latency ();
@@ -103,12 +188,35 @@ read_things (Storm *storm, Tape *tape)
   }
 }
 
+/* What a decoder would send, or nonsense of the same name. */
+static GstEvent *
+new_advance (Tape *tape)
+{
+  static const guint64 untils[] = {0, GST_SECOND, 500 * GST_MSECOND, 1,
+      GST_CLOCK_TIME_NONE, G_MAXUINT64 - 1, G_MAXINT64};
+  const guint64 until = tape_below (tape, 3)
+                            ? tape_u32 (tape) % 4000 * GST_MSECOND
+                            : TAPE_ONE_OF (tape, untils);
+
+  if (tape_below (tape, 8) == 1)
+    return gst_event_new_custom (
+        GST_EVENT_CUSTOM_UPSTREAM, gst_structure_new ("whisper/advance",
+                                       "until", G_TYPE_STRING, "soon", NULL));
+  return gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+      gst_structure_new ("whisper/advance", "until", G_TYPE_UINT64, until,
+          "sentence", G_TYPE_UINT64, TAPE_ONE_OF (tape, untils), "seqnum",
+          G_TYPE_UINT, STORM_SEQNUM + (tape_below (tape, 8) == 1), NULL));
+}
+
 static void
 send_upstream (Storm *storm, Tape *tape)
 {
   GstEvent *event;
 
-  switch (tape_below (tape, 4)) {
+  switch (tape_below (tape, 5)) {
+    case 3:
+      event = new_advance (tape);
+      break;
     case 0:
       event = gst_event_new_qos (GST_QOS_TYPE_UNDERFLOW, 2.0, GST_SECOND, 0);
       break;
@@ -133,7 +241,8 @@ static void
 change_state (Storm *storm, Tape *tape)
 {
   static const GstState states[] = {GST_STATE_NULL, GST_STATE_READY,
-      GST_STATE_PAUSED, GST_STATE_PLAYING, GST_STATE_PLAYING};
+      GST_STATE_PAUSED, GST_STATE_PLAYING, GST_STATE_PLAYING, GST_STATE_PLAYING,
+      GST_STATE_PLAYING};
 
   gst_element_set_state (storm->pipeline, TAPE_ONE_OF (tape, states));
 }
@@ -174,6 +283,6 @@ storm_meddle (Storm *storm, Tape *tape)
     else if (decision < 18)
       storm_read_messages (storm);
     else
-      g_usleep (tape_u8 (tape) * 4);
+      g_usleep (tape_u8 (tape) * (storm->decoder ? 100 : 4));
   }
 }

@@ -127,15 +127,17 @@ push_buffer (Storm *storm, Tape *tape)
   GstBuffer *buffer;
 
   if (storm->mel) {
-    const guint n = tape_below (tape, 10) ? tape_u32 (tape) % 4000
-                                          : tape_u32 (tape) % 40000;
+    const guint usual = storm->decoder ? 16000 : 4000;
+    const guint n = tape_u32 (tape) % (tape_below (tape, 10) ? usual : 40000);
 
     buffer = new_buffer (
         tape, n * 4 + (tape_below (tape, 60) == 1 ? tape_below (tape, 4) : 0));
     set_times (storm, tape, buffer, n * SAMPLE_NS);
   } else {
     static const gssize wrong[] = {4, -4};
-    gsize size = (gsize) storm->n_frames * STORM_MELS * 4;
+    gsize size =
+        (gsize) storm->n_frames *
+        (storm->encoder ? STORM_MELS * 4 : STORM_D * (storm->half ? 2 : 4));
     const guint decision = tape_below (tape, 40);
 
     if (decision == 1)
@@ -148,6 +150,32 @@ push_buffer (Storm *storm, Tape *tape)
   return gst_pad_push (storm->src, buffer);
 }
 
+/* Of mel or of states, whichever the first element takes. */
+static GstCaps *
+new_tensor_caps (Storm *storm, Tape *tape, gboolean good)
+{
+  static const char *const tails[] = {":1", "", ":1:1", ":2"};
+  const guint frames =
+      good ? 2 + 2 * tape_below (tape, 60) : tape_u32 (tape) % 3010;
+  const guint tail = tape_below (tape, good ? 3 : 4);
+  const gboolean is_fit = good || tape_below (tape, 8);
+  const gboolean half = !storm->encoder && tape_below (tape, 2);
+  g_autofree char *dimensions =
+      storm->encoder
+          ? g_strdup_printf ("%u:%u", frames, is_fit ? STORM_MELS : 128)
+          : g_strdup_printf ("%u:%u", is_fit ? STORM_D : 128, frames);
+  g_autofree char *text = g_strdup_printf (
+      "other/tensors,format=static,num_tensors=1,types=(string)%s,"
+      "dimensions=(string)%s%s,framerate=0/1",
+      half ? "float16" : "float32", dimensions, tails[tail]);
+
+  if (frames >= 2 && frames <= 200) {
+    storm->n_frames = frames;
+    storm->half = half;
+  }
+  return gst_caps_from_string (text);
+}
+
 static void
 send_caps (Storm *storm, Tape *tape, gboolean good)
 {
@@ -156,7 +184,6 @@ send_caps (Storm *storm, Tape *tape, gboolean good)
       "audio/x-raw,format=F32LE,rate=8000,channels=1,layout=interleaved",
       "audio/x-raw,format=F32LE,rate=16000,channels=2,layout=interleaved",
       "other/tensors,format=static"};
-  static const char *const tails[] = {":1", "", ":1:1", ":2"};
   g_autoptr (GstCaps) caps = NULL;
 
   if (storm->mel) {
@@ -166,18 +193,7 @@ send_caps (Storm *storm, Tape *tape, gboolean good)
               "layout=interleaved"
             : TAPE_ONE_OF (tape, bad_audio));
   } else {
-    const guint frames =
-        good ? 2 + 2 * tape_below (tape, 60) : tape_u32 (tape) % 3010;
-    const guint tail = tape_below (tape, good ? 3 : 4);
-    g_autofree char *text = g_strdup_printf (
-        "other/tensors,format=static,num_tensors=1,"
-        "types=(string)float32,dimensions=(string)%u:%u%s,"
-        "framerate=0/1",
-        frames, good || tape_below (tape, 8) ? STORM_MELS : 128, tails[tail]);
-
-    if (frames >= 2 && frames <= 200)
-      storm->n_frames = frames;
-    caps = gst_caps_from_string (text);
+    caps = new_tensor_caps (storm, tape, good);
   }
   gst_pad_push_event (storm->src, gst_event_new_caps (caps));
 }
@@ -187,6 +203,7 @@ send_segment (Storm *storm, Tape *tape, gboolean good)
 {
   static const double rates[] = {0.5, 2.0, -1.0, 1e-3};
   GstSegment segment;
+  GstEvent *event;
 
   gst_segment_init (&segment, GST_FORMAT_TIME);
   if (!good) {
@@ -205,7 +222,9 @@ send_segment (Storm *storm, Tape *tape, gboolean good)
       segment.base = (guint64) tape_u32 (tape) << tape_below (tape, 31);
     storm->head = segment.start;
   }
-  gst_pad_push_event (storm->src, gst_event_new_segment (&segment));
+  event = gst_event_new_segment (&segment);
+  gst_event_set_seqnum (event, STORM_SEQNUM);
+  gst_pad_push_event (storm->src, event);
 }
 
 static void
@@ -235,6 +254,9 @@ storm_flush (Storm *storm, Tape *tape)
   g_mutex_lock (&storm->streaming);
   gst_pad_push_event (
       storm->src, gst_event_new_flush_stop (tape_below (tape, 2)));
+  /* Elements that have been stopped meanwhile do not pass it on. */
+  if (GST_PAD_IS_FLUSHING (storm->sink))
+    gst_pad_send_event (storm->sink, gst_event_new_flush_stop (TRUE));
   storm->unstarted = TRUE;
   g_mutex_unlock (&storm->streaming);
   g_atomic_int_set (&storm->flushing, FALSE);
@@ -271,11 +293,22 @@ send_others (Storm *storm, Tape *tape)
   }
 }
 
+/* Lets the flush have the lock, and elements the time to start: else the tape
+ * has run out by then. */
+static void
+wait_for_flow (Storm *storm, Tape *tape)
+{
+  for (guint i = 0; i < 100 && g_atomic_int_get (&storm->flushing); i++)
+    g_usleep (100);
+  g_usleep (tape_u8 (tape) * (storm->decoder ? 100 : 10));
+}
+
 void
 storm_stream (Storm *storm, Tape *tape)
 {
   while (tape->left) {
     const guint decision = tape_below (tape, 32);
+    GstFlowReturn flow = GST_FLOW_OK;
 
     if (decision == 31) {
       storm_flush (storm, tape);
@@ -287,9 +320,9 @@ storm_stream (Storm *storm, Tape *tape)
       send_caps (storm, tape, TRUE); /* the end of a stream takes them too */
       send_segment (storm, tape, TRUE);
     }
-    if (decision < 22)
-      push_buffer (storm, tape);
-    else if (decision < 25)
+    if (decision < 22) {
+      flow = push_buffer (storm, tape);
+    } else if (decision < 25)
       send_gap (storm, tape);
     else if (decision < 27)
       send_segment (storm, tape, FALSE);
@@ -298,5 +331,7 @@ storm_stream (Storm *storm, Tape *tape)
     else
       send_others (storm, tape);
     g_mutex_unlock (&storm->streaming);
+    if (flow == GST_FLOW_FLUSHING)
+      wait_for_flow (storm, tape);
   }
 }

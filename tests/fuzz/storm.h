@@ -10,18 +10,22 @@
 #include "tape.h"
 
 #define STORM_MELS 80
+#define STORM_D 64     /* two blocks' width, so that a window takes no time */
+#define STORM_SEQNUM 7 /* of segments, so that advances can have it */
 #define FRAME (10 * GST_MSECOND)
 
 typedef struct {
-  GstElement *pipeline, *mel, *encoder; /* one of the latter may be NULL */
-  GstPad *src, *sink;                   /* ours, around them */
+  /* Those that are not under test are NULL; a transcriber is all three. */
+  GstElement *pipeline, *mel, *encoder, *decoder;
+  GstPad *src, *sink; /* ours, around them */
   GstBus *bus;
   GMutex streaming;   /* what must not pass each other on src */
   int flushing;       /* atomic; one flush at a time */
   gboolean unstarted; /* a flush has taken the segment; under streaming */
-  const char *model;
+  const char *model, *vocabulary;
   GstClockTime head; /* of the stream; the streaming thread's */
-  guint n_frames;    /* of a window of mel; likewise */
+  guint n_frames;    /* of a window of mel, or of states; likewise */
+  gboolean half;     /* so are the states; likewise */
   GMutex sink_lock;
   Tape sink_tape; /* under sink_lock, as the next */
   guint wanted_mels;
