@@ -139,8 +139,8 @@ push_queries (GstPad *src)
 {
   g_autoptr (GstCaps) caps = encoder_mel_caps (FRAMES);
   g_autoptr (GstQuery) query = gst_query_new_allocation (caps, TRUE);
-  g_autoptr (GstCaps) peer = gst_pad_peer_query_caps (src, NULL);
 
+  gst_caps_unref (gst_pad_peer_query_caps (src, NULL));
   gst_pad_peer_query_accept_caps (src, caps);
   gst_pad_peer_query (src, query);
 }

@@ -97,6 +97,7 @@ test_settings_arrive (void)
   NpuDecodingOptions *options;
   ScriptSeen seen;
 
+  g_assert_nonnull (rig);
   script_get_seen (&seen);
   options = &seen.options;
   g_assert_cmpint (options->language, ==, 2);

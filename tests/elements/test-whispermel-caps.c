@@ -491,8 +491,8 @@ test_other_audio_names_converters (void)
   static const char *const caps[] = {
       "audio/x-raw,format=S16LE,rate=16000,channels=1,layout=interleaved",
       "audio/x-raw,format=F32LE,rate=44100,channels=1,layout=interleaved",
-      "audio/x-raw,format=F32LE,rate=16000,channels=2,layout=interleaved,"
-      "channel-mask=(bitmask)3",
+      ("audio/x-raw,format=F32LE,rate=16000,channels=2,layout=interleaved,"
+       "channel-mask=(bitmask)3"),
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (caps); i++) {

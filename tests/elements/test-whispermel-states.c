@@ -110,9 +110,9 @@ ask (gpointer data)
 
   while (!g_atomic_int_get (&storm->stop)) {
     g_autoptr (GstQuery) latency = gst_query_new_latency ();
-    g_autoptr (GstCaps) caps = gst_pad_peer_query_caps (storm->sink, NULL);
-    g_autoptr (GstCaps) sink_caps = gst_pad_peer_query_caps (storm->src, NULL);
 
+    gst_caps_unref (gst_pad_peer_query_caps (storm->sink, NULL));
+    gst_caps_unref (gst_pad_peer_query_caps (storm->src, NULL));
     gst_pad_peer_query (storm->sink, latency);
     gst_pad_push_event (storm->sink,
         window_event_new_advance (GST_SECOND / 2, GST_CLOCK_TIME_NONE, 0));

@@ -168,7 +168,7 @@ main (int argc, char **argv)
       {"size", 0, 0, G_OPTION_ARG_INT, &max_size, "most bytes made up", "N"},
       {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &names, NULL,
           "FILE…"},
-      {NULL},
+      G_OPTION_ENTRY_NULL,
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_autoptr (GError) error = NULL;

@@ -24,7 +24,7 @@ typedef struct {
 } Case;
 
 static const Case cases[] = {
-    {"no-cgroups", {{NULL}}, 16},
+    {"no-cgroups", {{NULL, NULL}}, 16},
     {"v2/no-limit",
         {{"proc/self/cgroup", "0::/user.slice\n"},
             {"sys/fs/cgroup/user.slice/cpu.max", "max 100000\n"}},
