@@ -53,10 +53,13 @@ to_half (float x)
 }
 
 void
-floats_to_half (guint16 *y, const float *x, gsize n)
+floats_to_half (void *y, const float *x, gsize n)
 {
-  for (gsize i = 0; i < n; i++)
-    y[i] = to_half (x[i]);
+  for (gsize i = 0; i < n; i++) {
+    const guint16 half = to_half (x[i]);
+
+    memcpy ((guint8 *) y + i * sizeof half, &half, sizeof half);
+  }
 }
 
 /* Subnormals are whole numbers of 2^-24; a float's subnormals are not met, so

@@ -10,8 +10,8 @@
 G_BEGIN_DECLS
 
 /* y[n] = x[n] in IEEE half precision, rounded to nearest, ties to even. What
- * is too large becomes an infinity. */
-void floats_to_half (guint16 *y, const float *x, gsize n);
+ * is too large becomes an infinity. @y need not be aligned. */
+void floats_to_half (void *y, const float *x, gsize n);
 
 /* y[n] = x[n], which is in IEEE half precision and need not be aligned. */
 void floats_from_half (float *y, const void *x, gsize n);

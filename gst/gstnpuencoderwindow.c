@@ -100,7 +100,7 @@ encode_mapped (const GstNpuEncoderWindow *window, NpuEncoder *encoder,
   if (window->half && !check_half (states, n_states (window), error))
     return FALSE;
   if (window->half)
-    floats_to_half ((guint16 *) out->data, states, n_states (window));
+    floats_to_half (out->data, states, n_states (window));
   else if (own_states)
     memcpy (out->data, own_states, out->size);
   return TRUE;

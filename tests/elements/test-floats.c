@@ -66,6 +66,28 @@ check_half (guint32 bits)
     g_error ("%a (0x%08x) became 0x%04x, not 0x%04x", x, bits, half, expected);
 }
 
+/* Memory that comes from downstream begins anywhere. */
+static void
+test_any_address (void)
+{
+  const float x[] = {
+      1.0f, -2.0f, 0.5f, 65504.0f, 1e-6f, 3.0f, 4.0f, 5.0f, 6.0f};
+  const gsize n = G_N_ELEMENTS (x);
+  guint16 expected[G_N_ELEMENTS (x)];
+  guint8 bytes[sizeof expected + 2];
+  float back[G_N_ELEMENTS (x)];
+
+  floats_to_half (expected, x, n);
+  for (gsize skew = 0; skew < 2; skew++) {
+    memset (bytes, 0xa5, sizeof bytes);
+    floats_to_half (bytes + skew, x, n);
+    g_assert_cmpmem (bytes + skew, sizeof expected, expected, sizeof expected);
+    g_assert_cmpuint (bytes[sizeof expected + skew], ==, 0xa5);
+    floats_from_half (back, bytes + skew, n);
+    g_assert_cmpfloat (back[3], ==, 65504.0f);
+  }
+}
+
 static void
 test_every_half_and_its_neighbours (void)
 {
@@ -129,6 +151,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/floats/any-address", test_any_address);
   g_test_add_func ("/floats/half-is-the-nearest-ties-to-even",
       test_every_half_and_its_neighbours);
   g_test_add_func ("/floats/half-of-any-bits", test_all_kinds_of_floats);
