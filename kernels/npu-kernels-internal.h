@@ -44,8 +44,12 @@ npu_s16_scale (float largest, float norm, float *inverse)
   *inverse = 0.0f;
   if (largest < NPU_S16_SMALLEST)
     return 0.0f;
-  if (norm == norm)
-    *inverse = NPU_S16_NORM / norm / largest;
+  /* The norm is a NaN, or 0 where the largest is so large that its reciprocal
+   * is subnormal and this thread makes zeros of such, as libraries built for
+   * fast arithmetic set it. */
+  if (!(norm > 0.0f))
+    return __builtin_nanf ("");
+  *inverse = NPU_S16_NORM / norm / largest;
   return largest / NPU_S16_NORM * norm;
 }
 
