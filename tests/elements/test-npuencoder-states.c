@@ -209,7 +209,7 @@ test_nothing_downstream (void)
   g_autofree char *details = NULL;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = encoder_pop_message (bus, GST_MESSAGE_ERROR, 60 * GST_SECOND);
+  message = encoder_pop_message (bus, GST_MESSAGE_ERROR, 600 * GST_SECOND);
   g_assert_nonnull (message);
   gst_message_parse_error (message, NULL, &details);
   g_assert_nonnull (strstr (details, "not-linked"));
