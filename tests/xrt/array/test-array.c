@@ -18,6 +18,10 @@ test_design (gconstpointer data)
 
   if (!design)
     return;
+  if (is_long && !g_test_slow ()) {
+    g_test_skip ("attention takes -m slow");
+    return;
+  }
   for (guint seed = 0; seed < (is_long ? 2 : 3); seed++) {
     g_autofree char *why = NULL;
     Array *array = design_open (design, seed, NULL, &why);
