@@ -37,7 +37,7 @@ struct _CpuList {
   const gint *cancelled; /* atomic, of the caller; or NULL */
   atomic_uint current;   /* number of the current command, from 1 */
   atomic_uint n_left; /* helpers that found nothing and may be called again */
-  gatomicrefcount refs;
+  atomic_uint refs;
 
   /* under the device's lock */
   GList link;
@@ -68,14 +68,14 @@ list_new (const NpuCommand *commands, guint n_commands, guint max_helpers,
   list->max_helpers = max_helpers;
   list->cancelled = cancelled;
   list->link.data = list;
-  g_atomic_ref_count_init (&list->refs);
+  atomic_init (&list->refs, 1);
   return list;
 }
 
 static void
 list_unref (CpuList *list)
 {
-  if (!g_atomic_ref_count_dec (&list->refs))
+  if (atomic_fetch_sub_explicit (&list->refs, 1, memory_order_acq_rel) > 1)
     return;
   g_aligned_free (list->commands);
   g_free (list);
@@ -110,7 +110,7 @@ cpu_device_next_list (CpuDevice *device)
 
     if (list->n_helpers < list->max_helpers) {
       list->n_helpers++;
-      g_atomic_ref_count_inc (&list->refs);
+      atomic_fetch_add_explicit (&list->refs, 1, memory_order_relaxed);
       return list;
     }
   }
