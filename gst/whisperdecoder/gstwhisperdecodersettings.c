@@ -115,7 +115,7 @@ register_precision (void)
       {NPU_PRECISION_AUTO, "The fastest that keeps the text", "auto"},
       {NPU_PRECISION_INT8, "Vocabulary in 8 bits, layers in 16", "int8"},
       {NPU_PRECISION_F32, "32-bit float throughout", "f32"},
-      {NPU_PRECISION_BF16, "bfloat16 products, sums in float", "bf16"},
+      {NPU_PRECISION_BF16, "As f32: no bfloat16 products here", "bf16"},
       {NPU_PRECISION_INT16, "Products of 16 bits", "int16"},
       {0, NULL, NULL},
   };
