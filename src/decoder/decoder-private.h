@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "alignment-heads.h"
 #include "decoder-cache.h"
 #include "decoder-weights.h"
 #include "decoder-window.h"
@@ -16,6 +17,7 @@ G_BEGIN_DECLS
 /* The rows of a step, and room for what becomes of them. */
 typedef struct {
   guint n_rows, n_wanted;
+  guint n_attending;       /* rows whose scores are asked for */
   guint room, wanted_room; /* rows there is memory for */
 
   /* of each row, as the host says */
@@ -29,6 +31,7 @@ typedef struct {
   guint n_windows;
   guint *wanted;     /* [n_wanted] rows whose logits are wanted */
   float **logits;    /* [n_wanted] */
+  float **attention; /* [n_rows]: where scores go, or NULL */
   float *x;          /* [n_rows][d]: the residual */
   float *norm;       /* [n_rows][d] */
   float *q;          /* [n_rows][d] */
@@ -52,6 +55,7 @@ struct _NpuDecoder {
   NpuDecoderOptions options;
   NpuPrecision precision;
   const NpuTensor *embedding;
+  GArray *alignment_heads; /* of NpuAlignmentHead, by layer */
   DecoderWeights *weights;
   DecoderWindows windows;
   DecoderCache cache;

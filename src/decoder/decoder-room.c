@@ -32,8 +32,9 @@ reserve_rows (NpuDecoder *decoder, guint n)
 
   step->room = 0;
   if (!RENEW (step->slots, n) || !RENEW (step->sequence, n) ||
-      !RENEW (step->n_keys, n) || !RENEW (step->by_window, n) ||
-      !RENEW (step->x, d) || !RENEW (step->norm, d) || !RENEW (step->q, d) ||
+      !RENEW (step->n_keys, n) || !RENEW (step->attention, n) ||
+      !RENEW (step->by_window, n) || !RENEW (step->x, d) ||
+      !RENEW (step->norm, d) || !RENEW (step->q, d) ||
       !RENEW (step->attended, d) || !RENEW (step->hidden, 4 * d) ||
       !RENEW (step->ints, 4 * d) || !RENEW (step->scale, n) ||
       !RENEW (step->q_ints, d) || !RENEW (step->q_scale, heads) ||
@@ -90,6 +91,7 @@ decoder_step_clear (NpuDecoder *decoder)
   free (step->runs);
   free (step->wanted);
   free (step->logits);
+  free (step->attention);
   free (step->final);
   g_free (step->windows);
   g_free (step->window_first);

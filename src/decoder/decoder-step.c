@@ -30,6 +30,7 @@ struct _DecoderOp {
   UnitsFunc n_units;
   void (*run) (gpointer op, guint unit);
   guint layer;
+  guint first_head, n_heads; /* of alignment's, in the layer */
   const DecoderNorm *norm;
   const DecoderLinear *linear;
   guint columns; /* of a linear's unit */
@@ -309,6 +310,73 @@ run_cross (gpointer data, guint unit)
         MIN (window->n_positions - run * NPU_FEW_KEYS, NPU_FEW_KEYS));
 }
 
+/* Nothing where nobody asked. */
+static guint
+units_of_scores (const DecoderOp *op)
+{
+  const DecoderStep *step = &op->decoder->step;
+
+  return step->n_attending ? step->n_windows * op->n_heads * step->n_runs : 0;
+}
+
+/* scores[n_keys] of one row and head, from its key @first on. */
+static void
+score_keys (const DecoderOp *op, const DecoderWindow *window, guint row,
+    guint head, gsize first, guint n_keys, float *scores)
+{
+  const NpuDecoder *decoder = op->decoder;
+  const NpuFewKernels *few = &decoder->host->few;
+  const DecoderStep *step = &decoder->step;
+  const guint n_heads = decoder->weights->n_heads;
+  const gsize by_head = (gsize) row * n_heads + head;
+  gint32 sums[NPU_FEW_KEYS];
+
+  if (window->heads) {
+    const DecoderHead *from = &window->heads[op->layer * n_heads + head];
+
+    few->dot_s8 (sums, NPU_FEW_KEYS, step->q_ints + by_head * DIM, DIM,
+        from->k + first * DIM, 1, n_keys, DIM);
+    for (guint i = 0; i < n_keys; i++)
+      scores[i] = (float) sums[i] * 0.125f * step->q_scale[by_head] *
+                  from->k_scale[first + i];
+    return;
+  }
+  for (guint i = 0; i < n_keys; i++) {
+    const float *key =
+        window->keys[first + i] +
+        decoder_windows_layer_offset (&decoder->windows, op->layer) +
+        head * DIM;
+
+    few->dot_f32 (&scores[i], 1, step->q + by_head * DIM, DIM, key, 1, 1, DIM);
+    scores[i] *= 0.125f;
+  }
+}
+
+/* A run of keys of a window and an alignment head, for the rows that asked. */
+static void
+run_scores (gpointer data, guint unit)
+{
+  const DecoderOp *op = data;
+  const NpuDecoder *decoder = op->decoder;
+  const DecoderStep *step = &decoder->step;
+  const gsize first = (gsize) (unit % step->n_runs) * NPU_FEW_KEYS;
+  const guint at = op->first_head + unit / step->n_runs % op->n_heads;
+  const guint group = unit / step->n_runs / op->n_heads;
+  const DecoderWindow *window = &decoder->windows.windows[step->windows[group]];
+  const gsize n = window->n_positions;
+  const NpuAlignmentHead *head =
+      &g_array_index (decoder->alignment_heads, NpuAlignmentHead, at);
+
+  for (guint i = step->window_first[group];
+       first < n && i < step->window_first[group + 1]; i++) {
+    const guint row = step->by_window[i];
+
+    if (step->attention[row])
+      score_keys (op, window, row, head->head, first,
+          MIN (n - first, NPU_FEW_KEYS), step->attention[row] + at * n + first);
+  }
+}
+
 /* Joins the runs; the result is the next product's input. */
 static void
 run_join (gpointer data, guint unit)
@@ -389,6 +457,22 @@ add_quantise (NpuDecoder *decoder, const DecoderLinear *linear, float **in)
                          .in = in});
 }
 
+/* After what makes the layer's queries. */
+static void
+add_scores (NpuDecoder *decoder, guint layer)
+{
+  const GArray *heads = decoder->alignment_heads;
+  DecoderOp op = {
+      .n_units = units_of_scores, .run = run_scores, .layer = layer};
+
+  for (guint i = 0; i < heads->len; i++)
+    if (g_array_index (heads, NpuAlignmentHead, i).layer == layer &&
+        op.n_heads++ == 0)
+      op.first_head = i;
+  if (op.n_heads > 0)
+    add_op (decoder, op);
+}
+
 static void
 add_layer (NpuDecoder *decoder, guint i)
 {
@@ -411,6 +495,7 @@ add_layer (NpuDecoder *decoder, guint i)
         (DecoderOp){.n_units = units_of_rows, .run = run_quantise_queries});
   add_op (decoder,
       (DecoderOp){.n_units = units_of_cross, .run = run_cross, .layer = i});
+  add_scores (decoder, i);
   add_op (decoder, (DecoderOp){.n_units = units_of_rows, .run = run_join});
   add_linear (decoder, &layer->cross_out, i, &step->attended, &step->x,
       TO_ADDED, FALSE);
@@ -423,7 +508,7 @@ add_layer (NpuDecoder *decoder, guint i)
       decoder, &layer->fc2, i, &step->hidden, &step->x, TO_ADDED, FALSE);
 }
 
-#define OPS_PER_LAYER 15
+#define OPS_PER_LAYER 16
 #define OPS_AT_END 2
 
 void
@@ -447,9 +532,15 @@ decoder_step_init (NpuDecoder *decoder)
 gboolean
 decoder_step_run (NpuDecoder *decoder, GError **error)
 {
-  for (guint i = 0; i < decoder->n_ops; i++)
-    decoder->commands[i] = (NpuCommand){decoder->ops[i].run, &decoder->ops[i],
-        decoder->ops[i].n_units (&decoder->ops[i])};
-  return npu_device_run_list (&decoder->host->base, decoder->commands,
-      decoder->n_ops, decoder->options.timeout, &decoder->cancelled, error);
+  guint n = 0;
+
+  for (guint i = 0; i < decoder->n_ops; i++) {
+    DecoderOp *op = &decoder->ops[i];
+    const guint n_units = op->n_units (op);
+
+    if (n_units > 0)
+      decoder->commands[n++] = (NpuCommand){op->run, op, n_units};
+  }
+  return npu_device_run_list (&decoder->host->base, decoder->commands, n,
+      decoder->options.timeout, &decoder->cancelled, error);
 }

@@ -83,6 +83,10 @@ open_decoder (NpuDecoder *decoder, GError **error)
   if (!from || !check_sizes (decoder->model, error))
     return FALSE;
   decoder->embedding = from->token_embedding;
+  decoder->alignment_heads =
+      npu_alignment_heads_new (&npu_model_get_config (decoder->model)->decoder,
+          npu_model_get_config (decoder->model)->n_vocab,
+          npu_model_get_location (decoder->model));
   decoder->weights =
       decoder_weights_new (decoder->model, decoder->host, product, error);
   if (!decoder->weights ||
@@ -134,6 +138,7 @@ npu_decoder_free (NpuDecoder *decoder)
     decoder_cache_clear (&decoder->cache);
   decoder_windows_clear (&decoder->windows);
   decoder_weights_unref (decoder->weights);
+  g_clear_pointer (&decoder->alignment_heads, g_array_unref);
   npu_model_unref (decoder->model);
   g_free (decoder);
 }
@@ -160,6 +165,12 @@ NpuPrecision
 npu_decoder_get_precision (NpuDecoder *decoder)
 {
   return decoder->precision;
+}
+
+guint
+npu_decoder_get_n_alignment_heads (NpuDecoder *decoder)
+{
+  return decoder->alignment_heads->len;
 }
 
 NpuDevice *
@@ -286,7 +297,7 @@ embed (NpuDecoder *decoder, guint32 token, guint position, float *x,
 
 static gboolean
 add_row (NpuDecoder *decoder, const NpuDecoderRow *row, float *logits,
-    GError **error)
+    float *attention, GError **error)
 {
   DecoderStep *step = &decoder->step;
   const guint n = step->n_rows;
@@ -306,6 +317,8 @@ add_row (NpuDecoder *decoder, const NpuDecoderRow *row, float *logits,
   step->sequence[n] = row->sequence;
   step->slots[n] = sequence->slots[sequence->n_tokens - 1];
   step->n_keys[n] = sequence->n_tokens;
+  step->attention[n] = attention;
+  step->n_attending += attention != NULL;
   step->n_rows++;
   if (row->wants_logits) {
     step->wanted[step->n_wanted] = n;
@@ -364,26 +377,27 @@ check_result (NpuDecoder *decoder, GError **error)
 
 static gboolean
 run_step (NpuDecoder *decoder, const NpuDecoderRow *rows, guint n_rows,
-    float *const *logits, GError **error)
+    float *const *logits, float *const *attention, GError **error)
 {
   DecoderStep *step = &decoder->step;
 
   for (guint i = 0; i < n_rows; i++)
     if (!add_row (decoder, &rows[i],
-            rows[i].wants_logits ? logits[step->n_wanted] : NULL, error))
+            rows[i].wants_logits ? logits[step->n_wanted] : NULL,
+            attention ? attention[i] : NULL, error))
       return FALSE;
   group_by_window (decoder);
   return decoder_step_run (decoder, error) && check_result (decoder, error);
 }
 
 gboolean
-npu_decoder_step (NpuDecoder *decoder, const NpuDecoderRow *rows, guint n_rows,
-    float *const *logits, GError **error)
+npu_decoder_step_attending (NpuDecoder *decoder, const NpuDecoderRow *rows,
+    guint n_rows, float *const *logits, float *const *attention, GError **error)
 {
   DecoderStep *step = &decoder->step;
   guint n_wanted = 0;
 
-  decoder->n_last = step->n_rows = step->n_wanted = 0;
+  decoder->n_last = step->n_rows = step->n_wanted = step->n_attending = 0;
   if (is_cancelled (decoder, error))
     return FALSE;
   if (n_rows == 0) {
@@ -398,7 +412,7 @@ npu_decoder_step (NpuDecoder *decoder, const NpuDecoderRow *rows, guint n_rows,
         "no memory for a step of %u rows", n_rows);
     return FALSE;
   }
-  if (run_step (decoder, rows, n_rows, logits, error)) {
+  if (run_step (decoder, rows, n_rows, logits, attention, error)) {
     decoder->n_last = step->n_wanted;
     return TRUE;
   }
@@ -406,6 +420,14 @@ npu_decoder_step (NpuDecoder *decoder, const NpuDecoderRow *rows, guint n_rows,
     decoder_cache_truncate (
         &decoder->cache, step->sequence[i], step->n_keys[i] - 1);
   return FALSE;
+}
+
+gboolean
+npu_decoder_step (NpuDecoder *decoder, const NpuDecoderRow *rows, guint n_rows,
+    float *const *logits, GError **error)
+{
+  return npu_decoder_step_attending (
+      decoder, rows, n_rows, logits, NULL, error);
 }
 
 /* By the step's own kernel: in float the same bytes. */

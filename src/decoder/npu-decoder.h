@@ -111,6 +111,31 @@ NPU_API gboolean npu_decoder_step (NpuDecoder *decoder,
     const NpuDecoderRow *rows, guint n_rows, float *const *logits,
     GError **error);
 
+/* Heads whose cross-attention follows the speech: OpenAI's own for its models,
+ * else all of the upper half of the layers. At least 1. */
+NPU_API guint npu_decoder_get_n_alignment_heads (NpuDecoder *decoder);
+
+/**
+ * npu_decoder_step_attending:
+ * @attention: (nullable): [n_rows], each NULL, or where a row's scores go: C
+ *   float[n_alignment_heads][n_positions of the row's window]
+ *
+ * npu_decoder_step(), which also says where in the window its tokens look: for
+ * each alignment head the products of the row's query with the keys of the
+ * window's positions, times 1/8. They are scores before the softmax, so that
+ * a caller can leave out positions behind the audio (openai/whisper,
+ * timing.py, find_alignment). A row's scores are of its input token: they tell
+ * where the token that comes next is heard. The same bytes whatever other rows
+ * are in the step.
+ *
+ * Costs for each row that asks, and head, n_positions products of 64 numbers:
+ * of base 0.8 million multiplications beside the 58 million of a token. Rows
+ * that do not ask, and steps where @attention is NULL, cost nothing.
+ */
+NPU_API gboolean npu_decoder_step_attending (NpuDecoder *decoder,
+    const NpuDecoderRow *rows, guint n_rows, float *const *logits,
+    float *const *attention, GError **error);
+
 /**
  * npu_decoder_refine:
  * @row: number of a row with wants_logits in the last step, counted among

@@ -70,10 +70,11 @@ apply_norm (
   return y;
 }
 
-/* o[64] of one query and head, over @n keys that are @d apart. */
+/* o[64] of one query and head, over @n keys that are @d apart; scores[n] or
+ * NULL is what its softmax is of. */
 static void
 attend (double *o, const double *q, const double *k, const double *v, gsize n,
-    gsize d)
+    gsize d, double *scores)
 {
   g_autofree double *weight = g_new (double, n);
   double max = -INFINITY, sum = 0;
@@ -84,6 +85,8 @@ attend (double *o, const double *q, const double *k, const double *v, gsize n,
       weight[i] += q[j] * k[i * d + j] / 8;
     max = MAX (max, weight[i]);
   }
+  if (scores)
+    memcpy (scores, weight, n * sizeof *scores);
   for (gsize i = 0; i < n; i++)
     sum += weight[i] = exp (weight[i] - max);
   memset (o, 0, HEAD_DIM * sizeof *o);
@@ -96,7 +99,7 @@ attend (double *o, const double *q, const double *k, const double *v, gsize n,
  * NULL, each seeing those up to itself. */
 static void
 add_attention (const NpuAttentionWeights *weights, double *x, gsize rows,
-    const double *states, gsize n_states)
+    const double *states, gsize n_states, double *scores)
 {
   const gsize d = weights->query_weight->shape[0];
   g_autofree double *norm =
@@ -114,7 +117,8 @@ add_attention (const NpuAttentionWeights *weights, double *x, gsize rows,
   for (gsize r = 0; r < rows; r++)
     for (gsize head = 0; head < d; head += HEAD_DIM)
       attend (attended + r * d + head, q + r * d + head, k + head, v + head,
-          states ? n : r + 1, d);
+          states ? n : r + 1, d,
+          scores ? scores + (head / HEAD_DIM * rows + r) * n : NULL);
   out = apply_linear (weights->out_weight, weights->out_bias, attended, rows);
   for (gsize i = 0; i < rows * d; i++)
     x[i] += out[i];
@@ -138,8 +142,8 @@ add_mlp (const NpuMlpWeights *weights, double *x, gsize rows)
 }
 
 double *
-ref_decoder_logits (NpuModel *model, const float *states, guint n_states,
-    const guint32 *tokens, guint n_tokens)
+ref_decoder_attending (NpuModel *model, const float *states, guint n_states,
+    const guint32 *tokens, guint n_tokens, double *scores)
 {
   const NpuDecoderWeights *weights = npu_model_get_decoder (model, NULL);
   const NpuModelConfig *config = npu_model_get_config (model);
@@ -156,10 +160,19 @@ ref_decoder_logits (NpuModel *model, const float *states, guint n_states,
     for (gsize j = 0; j < d; j++)
       x[i * d + j] = embedding[tokens[i] * d + j] + positions[i * d + j];
   for (guint i = 0; i < config->decoder.n_layers; i++) {
-    add_attention (&weights->blocks[i].self, x, n_tokens, NULL, 0);
-    add_attention (&weights->blocks[i].cross, x, n_tokens, keys, n_states);
+    add_attention (&weights->blocks[i].self, x, n_tokens, NULL, 0, NULL);
+    add_attention (&weights->blocks[i].cross, x, n_tokens, keys, n_states,
+        scores ? scores + i * d / HEAD_DIM * n_tokens * n_states : NULL);
     add_mlp (&weights->blocks[i].mlp, x, n_tokens);
   }
   norm = apply_norm (weights->ln_weight, weights->ln_bias, x, n_tokens);
   return apply_linear (weights->token_embedding, NULL, norm, n_tokens);
+}
+
+double *
+ref_decoder_logits (NpuModel *model, const float *states, guint n_states,
+    const guint32 *tokens, guint n_tokens)
+{
+  return ref_decoder_attending (
+      model, states, n_states, tokens, n_tokens, NULL);
 }

@@ -19,4 +19,9 @@ G_BEGIN_DECLS
 double *ref_decoder_logits (NpuModel *model, const float *states,
     guint n_states, const guint32 *tokens, guint n_tokens);
 
+/* The same, and scores (out caller-allocates): [n_layers][n_heads][n_tokens]
+ * [n_states], of cross-attention before the softmax; or NULL. */
+double *ref_decoder_attending (NpuModel *model, const float *states,
+    guint n_states, const guint32 *tokens, guint n_tokens, double *scores);
+
 G_END_DECLS
