@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commitment.h"
+
+#include <string.h>
+
+#include "repetition.h"
+
+#define MS G_GUINT64_CONSTANT (1000000)
+
+/* Attention may go back a little, from one word to the next. */
+#define LONGEST_JUMP_BACK (4000 * MS)
+
+/* Whoever cuts windows rounds to frames, which are of 10 ms, and the decoder's
+ * positions are of 20. */
+#define CUT_TOLERANCE (20 * MS)
+
+/* The last word's attention is often a little late. */
+#define LATEST_PEAK (300 * MS)
+
+/* Tokens at a seam that are compared with what was committed. */
+#define SEAM 8
+
+#define FEW_WORDS 2
+
+/* A word that is heard better moves back by less than this. */
+#define SLACK (200 * MS)
+
+/* In silence, text may still come for what is as new as this. */
+#define NEWEST_SILENCE (1000 * MS)
+
+/* More drafted tokens than this are seldom right. */
+#define LONGEST_DRAFT 32
+
+typedef struct {
+  guint n; /* tokens */
+  guint64 end;
+} CommittedWord;
+
+struct _NpuCommitment {
+  NpuCommitmentOptions options;
+  GArray *prefix; /* of guint32: committed and perhaps still in the window */
+  GArray *words;  /* of CommittedWord: the same, word by word */
+  GArray *draft;  /* of guint32 */
+  guint64 until, sentence, decided;
+  guint64 anew_until; /* windows that begin before it are heard without a
+                       * prefix; 0: none */
+  gboolean has_text;  /* in the utterance */
+};
+
+NpuCommitment *
+npu_commitment_new (const NpuCommitmentOptions *options)
+{
+  NpuCommitment *commitment = g_new0 (NpuCommitment, 1);
+
+  commitment->options = *options;
+  commitment->prefix = g_array_new (FALSE, FALSE, sizeof (guint32));
+  commitment->words = g_array_new (FALSE, FALSE, sizeof (CommittedWord));
+  commitment->draft = g_array_new (FALSE, FALSE, sizeof (guint32));
+  return commitment;
+}
+
+void
+npu_commitment_free (NpuCommitment *commitment)
+{
+  g_array_unref (commitment->prefix);
+  g_array_unref (commitment->words);
+  g_array_unref (commitment->draft);
+  g_free (commitment);
+}
+
+/* What follows is no continuation of what was said. */
+static void
+end_utterance (NpuCommitment *commitment)
+{
+  g_array_set_size (commitment->prefix, 0);
+  g_array_set_size (commitment->words, 0);
+  g_array_set_size (commitment->draft, 0);
+  commitment->anew_until = 0;
+  commitment->has_text = FALSE;
+}
+
+void
+npu_commitment_reset (NpuCommitment *commitment)
+{
+  end_utterance (commitment);
+  commitment->until = commitment->sentence = commitment->decided = 0;
+}
+
+/* --- the prefix --------------------------------------------------------- */
+
+/* Words that end before @start are not heard any more. */
+static void
+drop_before (NpuCommitment *commitment, guint64 start)
+{
+  guint n_words = 0, n_tokens = 0;
+
+  while (n_words < commitment->words->len) {
+    const CommittedWord *word =
+        &g_array_index (commitment->words, CommittedWord, n_words);
+
+    if (word->end > start + CUT_TOLERANCE)
+      break;
+    n_tokens += word->n;
+    n_words++;
+  }
+  g_array_remove_range (commitment->words, 0, n_words);
+  g_array_remove_range (commitment->prefix, 0, n_tokens);
+}
+
+static gboolean
+is_heard_anew (const NpuCommitment *commitment, guint64 start)
+{
+  return commitment->anew_until > start + CUT_TOLERANCE;
+}
+
+void
+npu_commitment_begin (NpuCommitment *commitment, guint64 start, gboolean is_new,
+    const guint32 **prefix, guint *n_prefix, const guint32 **draft,
+    guint *n_draft)
+{
+  if (is_new)
+    end_utterance (commitment);
+  drop_before (commitment, start);
+  if (!is_heard_anew (commitment, start))
+    commitment->anew_until = 0;
+
+  *prefix = (const guint32 *) commitment->prefix->data;
+  *n_prefix = commitment->anew_until ? 0 : commitment->prefix->len;
+  *draft = (const guint32 *) commitment->draft->data;
+  *n_draft = commitment->anew_until ? 0 : commitment->draft->len;
+}
+
+/* --- guards ------------------------------------------------------------- */
+
+/* Without a prefix, words that are committed are heard again: those whose
+ * middle is before what is committed, and then those that are the same. */
+static guint
+skip_committed (const NpuCommitment *commitment, const NpuHypothesis *h)
+{
+  const guint32 *tail = (const guint32 *) commitment->prefix->data;
+  const guint n_tail = commitment->prefix->len;
+  guint first = 0;
+
+  while (first < h->n_words && (h->words[first].start / 2 +
+                                   h->words[first].end / 2) < commitment->until)
+    first++;
+  if (first == h->n_words)
+    return first;
+  for (guint n = MIN (n_tail, SEAM); n > 0; n--) {
+    const guint from = h->words[first].first;
+    guint word = first;
+
+    if (from + n > h->n_tokens ||
+        memcmp (tail + n_tail - n, h->tokens + from, n * sizeof *tail) != 0)
+      continue;
+    while (word < h->n_words && h->words[word].first < from + n)
+      word++;
+    return word;
+  }
+  return first;
+}
+
+/* How many words there are before a repetition, which may begin in the
+ * prefix. */
+static guint
+count_before_loop (const NpuCommitment *commitment, const NpuHypothesis *h,
+    gboolean *has_looped)
+{
+  const guint n_prefix = commitment->anew_until ? 0 : commitment->prefix->len;
+  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (guint32));
+  guint kept, n = 0;
+
+  g_array_append_vals (all, commitment->prefix->data, n_prefix);
+  g_array_append_vals (all, h->tokens, h->n_tokens);
+  kept = npu_repetition_find ((const guint32 *) all->data, all->len);
+  *has_looped = kept < all->len;
+  while (n < h->n_words && n_prefix + h->words[n].first + h->words[n].n <= kept)
+    n++;
+  return n;
+}
+
+/* How many of words[n] from @first on are where they can be. */
+static guint
+count_plausible (const NpuCommitment *commitment, const NpuHypothesis *h,
+    guint first, guint n)
+{
+  guint64 farthest = commitment->has_text ? commitment->until : h->start;
+
+  for (guint i = first; i < n; i++) {
+    const guint64 peak = h->words[i].peak;
+
+    if (peak + LONGEST_JUMP_BACK < farthest || peak > h->end + LATEST_PEAK)
+      return i;
+    farthest = MAX (farthest, peak);
+  }
+  return n;
+}
+
+static gboolean
+is_nothing (const NpuCommitment *commitment, const NpuHypothesis *h)
+{
+  const NpuCommitmentOptions *options = &commitment->options;
+
+  if (!commitment->has_text && h->no_speech_prob > options->no_speech_threshold)
+    return TRUE;
+  /* A word or two behind what is sure are unlikely while they are spoken. */
+  if (commitment->has_text && h->n_words <= FEW_WORDS)
+    return FALSE;
+  return !(h->avg_logprob >= options->logprob_threshold);
+}
+
+/* --- commitment --------------------------------------------------------- */
+
+/* The rule for words[i]; @n are sound. */
+static gboolean
+is_final (
+    const NpuCommitment *commitment, const NpuHypothesis *h, guint i, guint n)
+{
+  const NpuHypothesisWord *word = &h->words[i];
+
+  if (h->is_last || word->start < h->due)
+    return TRUE;
+  /* A word is whole when the next one has begun. */
+  return !h->is_held && i + 1 < n &&
+         word->end + commitment->options.margin <= h->end;
+}
+
+static void
+commit_word (NpuCommitment *commitment, const NpuHypothesis *h,
+    const NpuHypothesisWord *word)
+{
+  const CommittedWord committed = {word->n, word->end};
+
+  g_array_append_vals (commitment->prefix, h->tokens + word->first, word->n);
+  g_array_append_val (commitment->words, committed);
+  commitment->until = word->end;
+  if (word->ends_sentence)
+    commitment->sentence = word->end;
+  commitment->has_text = TRUE;
+}
+
+/* Nothing before what is decided, nothing behind the audio. */
+static void
+order_times (const NpuCommitment *commitment, const NpuHypothesis *h,
+    NpuHypothesisWord *words)
+{
+  guint64 last = MAX (commitment->until, commitment->decided);
+
+  for (guint i = 0; i < h->n_words; i++) {
+    NpuHypothesisWord *word = &words[i];
+
+    *word = h->words[i];
+    word->start = MAX (MIN (word->start, h->end), last);
+    word->end = MAX (MIN (word->end, h->end), word->start);
+    last = word->end;
+  }
+}
+
+/* Where words to come may begin. */
+static guint64
+find_decided (const NpuCommitment *commitment, const NpuHypothesis *h,
+    const NpuHypothesisWord *words, const NpuCommit *commit)
+{
+  const guint open = commit->first + commit->n_committed;
+  const guint64 decided = MAX (commitment->until, commitment->decided);
+  guint64 next = h->end;
+
+  if (!h->is_last && commit->n_shown > 0)
+    next = words[open].start - MIN (words[open].start, SLACK);
+  else if (!h->is_last)
+    next = h->end - MIN (h->end, NEWEST_SILENCE);
+  return MAX (decided, next);
+}
+
+static void
+keep_draft (NpuCommitment *commitment, const NpuHypothesis *h, guint open)
+{
+  const guint from = open < h->n_words ? h->words[open].first : h->n_tokens;
+
+  g_array_set_size (commitment->draft, 0);
+  g_array_append_vals (commitment->draft, h->tokens + from,
+      MIN (h->n_tokens - from, LONGEST_DRAFT));
+}
+
+void
+npu_commitment_add (NpuCommitment *commitment, const NpuHypothesis *h,
+    NpuHypothesisWord *words, NpuCommit *commit)
+{
+  const gboolean is_anew = commitment->anew_until != 0;
+  guint first, n, open;
+
+  *commit = (NpuCommit){0};
+  n = count_before_loop (commitment, h, &commit->has_looped);
+  first = is_anew ? MIN (skip_committed (commitment, h), n) : 0;
+  n = is_nothing (commitment, h) ? first
+                                 : count_plausible (commitment, h, first, n);
+  order_times (commitment, h, words);
+
+  for (open = first; open < n && is_final (commitment, h, open, n); open++)
+    commit_word (commitment, h, &words[open]);
+  commit->first = first;
+  commit->n_committed = open - first;
+  commit->n_shown = n - open;
+  commit->decided = find_decided (commitment, h, words, commit);
+  commitment->decided = commit->decided;
+  commit->until = commitment->until;
+  commit->sentence = commitment->sentence;
+
+  keep_draft (commitment, h, open);
+  if (commit->has_looped)
+    commitment->anew_until = MAX (commitment->until, h->start + 1);
+  if (h->is_last)
+    end_utterance (commitment);
+}

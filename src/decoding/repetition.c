@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "repetition.h"
+
+#include <string.h>
+
+#define LONGEST_GRAM 8
+
+/* From @i on, an n-gram of @length comes @times times in a row. */
+static gboolean
+repeats_at (const guint32 *tokens, guint n, guint i, guint length, guint times)
+{
+  /* All but the first are the same as what stands @length before them. */
+  const guint n_same = length * (times - 1);
+
+  return i + length * times <= n &&
+         memcmp (tokens + i, tokens + i + length, n_same * sizeof *tokens) == 0;
+}
+
+guint
+npu_repetition_find (const guint32 *tokens, guint n)
+{
+  guint found = n;
+
+  for (guint length = 1; length <= LONGEST_GRAM; length++) {
+    const guint times = length > 2 ? 3 : 4;
+
+    for (guint i = 0; i + length < found; i++) {
+      if (repeats_at (tokens, n, i, length, times)) {
+        found = i + length;
+        break;
+      }
+    }
+  }
+  return found;
+}

@@ -1,0 +1,16 @@
+/* A decoder that has lost its way repeats itself.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* The number of tokens[n] up to the end of the first instance of an n-gram of 1
+ * to 8 tokens that comes three times in a row, or four times where it has one
+ * or two; @n where there is none. */
+guint npu_repetition_find (const guint32 *tokens, guint n);
+
+G_END_DECLS
