@@ -30,6 +30,14 @@ step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
 }
 
 static gboolean
+step_attending (gpointer self, const NpuDecoderRow *rows, guint n_rows,
+    float *const *logits, float *const *attention, GError **error)
+{
+  return npu_decoder_step_attending (
+      self, rows, n_rows, logits, attention, error);
+}
+
+static gboolean
 refine (gpointer self, guint row, const guint32 *ids, guint n, float *logits,
     GError **error)
 {
@@ -52,5 +60,7 @@ npu_logits_source_init (NpuLogitsSource *source, NpuDecoder *decoder)
       .truncate = truncate_sequence,
       .step = step,
       .refine = is_exact ? NULL : refine,
+      .n_heads = npu_decoder_get_n_alignment_heads (decoder),
+      .step_attending = step_attending,
   };
 }

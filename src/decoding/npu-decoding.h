@@ -27,6 +27,12 @@ typedef struct {
   /* NULL where the step's logits are exact. */
   gboolean (*refine) (gpointer self, guint row, const guint32 *ids, guint n,
       float *logits, GError **error);
+  /* As npu_decoder_step_attending(), with n_heads alignment heads; NULL and 0
+   * where nobody knows where tokens look. */
+  guint n_heads;
+  gboolean (*step_attending) (gpointer self, const NpuDecoderRow *rows,
+      guint n_rows, float *const *logits, float *const *attention,
+      GError **error);
 } NpuLogitsSource;
 
 NPU_API void npu_logits_source_init (

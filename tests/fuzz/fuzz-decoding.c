@@ -174,8 +174,13 @@ int
 LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
 {
   Rig rig = {.tape = {data, size}};
-  NpuLogitsSource source = {
-      &rig, N_VOCAB, 448, begin, fork_sequence, truncate_sequence, step, NULL};
+  NpuLogitsSource source = {.self = &rig,
+      .n_vocab = N_VOCAB,
+      .n_positions = 448,
+      .begin = begin,
+      .fork = fork_sequence,
+      .truncate = truncate_sequence,
+      .step = step};
   NpuTranscriptOptions options;
   NpuTranscript *transcript;
   guint64 at = 0;

@@ -101,8 +101,13 @@ scripted_source_new (guint n_vocab, ScriptedLogitsFunc func, gpointer data)
 {
   ScriptedSource *scripted = g_new0 (ScriptedSource, 1);
 
-  scripted->source = (NpuLogitsSource){scripted, n_vocab, 448, begin,
-      fork_sequence, truncate_sequence, step, NULL};
+  scripted->source = (NpuLogitsSource){.self = scripted,
+      .n_vocab = n_vocab,
+      .n_positions = 448,
+      .begin = begin,
+      .fork = fork_sequence,
+      .truncate = truncate_sequence,
+      .step = step};
   scripted->func = func;
   scripted->data = data;
   scripted->asked = g_array_new (FALSE, FALSE, sizeof (guint));
