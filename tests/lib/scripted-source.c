@@ -40,8 +40,8 @@ truncate_sequence (gpointer self, guint sequence, guint n_tokens)
 }
 
 static gboolean
-step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
-    float *const *logits, GError **error)
+step_attending (gpointer self, const NpuDecoderRow *rows, guint n_rows,
+    float *const *logits, float *const *attention, GError **error)
 {
   ScriptedSource *scripted = self;
   const guint n_vocab = scripted->source.n_vocab;
@@ -64,6 +64,9 @@ step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
     g_assert_cmpuint (tokens->len, <, scripted->source.n_positions);
     g_array_append_val (tokens, rows[i].token);
     scripted->most_tokens = MAX (scripted->most_tokens, tokens->len);
+    if (attention && attention[i])
+      scripted->attend (scripted->data, scripted->windows[s],
+          (guint32 *) tokens->data, tokens->len, attention[i]);
     if (!rows[i].wants_logits)
       continue;
     row = logits[scripted->asked->len];
@@ -74,6 +77,13 @@ step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
       row[v] = roundf (row[v] / coarse) * coarse;
   }
   return TRUE;
+}
+
+static gboolean
+step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
+    float *const *logits, GError **error)
+{
+  return step_attending (self, rows, n_rows, logits, NULL, error);
 }
 
 static gboolean
@@ -130,4 +140,13 @@ scripted_source_set_coarse (ScriptedSource *scripted, float step)
 {
   scripted->coarseness = step;
   scripted->source.refine = refine;
+}
+
+void
+scripted_source_set_attention (
+    ScriptedSource *scripted, guint n_heads, ScriptedAttentionFunc attend)
+{
+  scripted->attend = attend;
+  scripted->source.n_heads = n_heads;
+  scripted->source.step_attending = step_attending;
 }

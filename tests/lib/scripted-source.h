@@ -14,9 +14,14 @@ G_BEGIN_DECLS
 typedef void (*ScriptedLogitsFunc) (
     gpointer data, guint window, const guint32 *tokens, guint n, float *logits);
 
+/* Sets attention[n_heads][n_positions] of the last of tokens[n]. */
+typedef void (*ScriptedAttentionFunc) (gpointer data, guint window,
+    const guint32 *tokens, guint n, float *attention);
+
 typedef struct {
   NpuLogitsSource source; /* its refine is NULL unless it is set */
   ScriptedLogitsFunc func;
+  ScriptedAttentionFunc attend; /* NULL: nobody knows */
   gpointer data;
   GArray *sequences[SCRIPTED_SEQUENCES]; /* of guint32 */
   guint windows[SCRIPTED_SEQUENCES];
@@ -31,6 +36,10 @@ ScriptedSource *scripted_source_new (
     guint n_vocab, ScriptedLogitsFunc func, gpointer data);
 void scripted_source_free (ScriptedSource *scripted);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ScriptedSource, scripted_source_free)
+
+/* Tokens look somewhere. */
+void scripted_source_set_attention (
+    ScriptedSource *scripted, guint n_heads, ScriptedAttentionFunc attend);
 
 /* Makes the steps' logits coarse, as integers of 8 bits do; refine gives the
  * exact ones. */

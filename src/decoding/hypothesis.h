@@ -1,0 +1,57 @@
+/* What a window sounds like behind a forced prefix: the likeliest token each
+ * time, from a draft that one step verifies (Leviathan et al. 2023, greedy).
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "npu-decoding.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  const guint32 *prompt; /* [n_prompt]: before sot */
+  guint n_prompt;
+  const guint32 *prefix; /* [n_prefix]: first tokens of the answer */
+  guint n_prefix;        /* at most half of the positions */
+  const guint32 *draft;  /* [n_draft]: what may follow them */
+  guint n_draft;
+  guint max_tokens; /* behind the prefix */
+} NpuHypothesisTask;
+
+typedef struct {
+  GArray *tokens;   /* of guint32: behind the prefix, text alone */
+  float *attention; /* C float[n_rows][n_heads][n_positions], scores; row 0 is
+                     * of the token before the prefix, and tells where the
+                     * first of prefix and tokens is heard; the last is of the
+                     * last token: n_rows = n_prefix + tokens->len + 1 */
+  guint n_rows;
+  float avg_logprob; /* of what was sampled, with eot */
+  float no_speech_prob;
+  gboolean is_cut; /* at max_tokens, without eot */
+  guint n_steps;   /* of the decoder */
+  guint n_sampled; /* tokens that were not drafted right, with eot */
+} NpuHeard;
+
+void npu_heard_clear (NpuHeard *heard);
+
+/**
+ * npu_hypothesis_decode:
+ * @window: number of the window in @source
+ * @n_positions: of the window, as it was set
+ * @options: task, language (of a multilingual model, not -1), and what is
+ *   suppressed; timestamps are off, there is no search and no fallback
+ * @heard: (out): to be cleared, where %TRUE is returned
+ *
+ * The tokens are the same with any draft. Uses sequence 0.
+ *
+ * Returns: %FALSE with @error set: SETTINGS for a prefix that is too long;
+ *   FAILED for logits that are not numbers; what
+ *   the source says
+ */
+gboolean npu_hypothesis_decode (const NpuLogitsSource *source,
+    NpuTokenizer *tokenizer, guint window, guint n_positions,
+    const NpuDecodingOptions *options, const NpuHypothesisTask *task,
+    NpuHeard *heard, GError **error);
+
+G_END_DECLS
