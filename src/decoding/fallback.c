@@ -85,40 +85,67 @@ is_better (const NpuDecodingOptions *options, const NpuDecodedWindow *a,
   return a->avg_logprob > b->avg_logprob;
 }
 
-gboolean
-npu_decode_with_fallback (const NpuDecodingOptions *options,
-    guint32 timestamp_begin, NpuAttemptFunc attempt, gpointer data,
-    NpuDecodedWindow *decoded, GError **error)
+void
+npu_fallback_init (NpuFallback *fallback, const NpuDecodingOptions *options,
+    guint32 timestamp_begin)
 {
-  const float step = options->temperature_increment;
-  guint n_tries = 0;
-  gboolean has_failed;
+  *fallback = (NpuFallback){
+      .options = options,
+      .timestamp_begin = timestamp_begin,
+      .has_failed = TRUE,
+  };
+}
 
-  *decoded = (NpuDecodedWindow){0};
-  do {
-    const float temperature = options->temperature + (float) n_tries * step;
-    NpuDecodedWindow next = {0};
+void
+npu_fallback_clear (NpuFallback *fallback)
+{
+  npu_decoded_window_clear (&fallback->best);
+}
 
-    if (n_tries > 0 &&
-        (!(step > 0) || temperature > 1.0f + 1e-4f || n_tries == MAX_TRIES))
-      break;
-    if (!attempt (data, temperature, &next, error)) {
-      npu_decoded_window_clear (decoded);
-      return FALSE;
-    }
-    next.temperature = temperature;
-    n_tries++;
-    has_failed = needs_fallback (options, &next);
-    if (n_tries == 1 || !has_failed || is_better (options, &next, decoded)) {
-      npu_decoded_window_clear (decoded);
-      *decoded = next;
-    } else {
-      npu_decoded_window_clear (&next);
-    }
-  } while (has_failed);
+static float
+next_temperature (const NpuFallback *fallback)
+{
+  const NpuDecodingOptions *options = fallback->options;
 
-  decoded->n_tries = n_tries;
-  decoded->has_failed = has_failed;
-  decoded->is_silence = is_silence (options, decoded, timestamp_begin);
-  return TRUE;
+  return options->temperature +
+         (float) fallback->n_tries * options->temperature_increment;
+}
+
+gboolean
+npu_fallback_needs_attempt (const NpuFallback *fallback, float *temperature)
+{
+  *temperature = next_temperature (fallback);
+  if (fallback->n_tries == 0)
+    return TRUE;
+  return fallback->has_failed && fallback->options->temperature_increment > 0 &&
+         *temperature <= 1.0f + 1e-4f && fallback->n_tries < MAX_TRIES;
+}
+
+void
+npu_fallback_take (NpuFallback *fallback, const NpuDecodedWindow *attempt)
+{
+  const NpuDecodingOptions *options = fallback->options;
+  NpuDecodedWindow next = *attempt;
+
+  next.temperature = next_temperature (fallback);
+  fallback->n_tries++;
+  fallback->has_failed = needs_fallback (options, &next);
+  if (fallback->n_tries == 1 || !fallback->has_failed ||
+      is_better (options, &next, &fallback->best)) {
+    npu_decoded_window_clear (&fallback->best);
+    fallback->best = next;
+  } else {
+    npu_decoded_window_clear (&next);
+  }
+}
+
+void
+npu_fallback_end (NpuFallback *fallback, NpuDecodedWindow *decoded)
+{
+  *decoded = fallback->best;
+  fallback->best = (NpuDecodedWindow){0};
+  decoded->n_tries = fallback->n_tries;
+  decoded->has_failed = fallback->has_failed;
+  decoded->is_silence =
+      is_silence (fallback->options, decoded, fallback->timestamp_begin);
 }

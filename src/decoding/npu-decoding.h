@@ -62,6 +62,15 @@ typedef struct {
  * most 1 s; nothing in suppress: see npu_tokenizer_get_suppressed(). */
 NPU_API void npu_decoding_options_init (NpuDecodingOptions *options);
 
+/* How many of a source's sequences a window needs. */
+NPU_API guint npu_decoding_n_sequences (const NpuDecodingOptions *options);
+
+/* Whether @options, and a prefix of @n_prefix tokens, go with the source and
+ * the vocabulary; SETTINGS in @error says what does not. */
+NPU_API gboolean npu_decoding_check (const NpuLogitsSource *source,
+    NpuTokenizer *tokenizer, const NpuDecodingOptions *options, guint n_prefix,
+    GError **error);
+
 /* A window's answer. */
 typedef struct {
   GArray *tokens;          /* of guint32: the prefix, and what was sampled, with
@@ -78,6 +87,7 @@ typedef struct {
   int language;            /* index, -1: an English-only model */
   float language_prob;     /* 1 where it was given */
   gboolean is_silence;     /* no-speech: nothing is to be emitted */
+  guint64 decoding_time;   /* ns of steps; its share of those that it shared */
 } NpuDecodedWindow;
 
 NPU_API void npu_decoded_window_clear (NpuDecodedWindow *window);

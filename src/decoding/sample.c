@@ -1,13 +1,17 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The likeliest token, again and again, at temperature 0; else samples that
+ * grow together.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
 #include "search.h"
 
 #include <math.h>
 
-/* Takes the next token of @answer; FALSE once it is whole. */
+/* Takes the next token of an answer; FALSE once it is whole. */
 static gboolean
-append_next (NpuSearch *search, const NpuNextToken *next, float temperature,
-    NpuRandom *random, NpuAnswer *answer)
+append_next (NpuSearch *search, const NpuNextToken *next, guint i)
 {
+  NpuAnswer *answer = npu_answers_get (search->answers, i);
   guint32 token;
 
   if (next->n_best == 0) { /* nothing may come */
@@ -15,8 +19,10 @@ append_next (NpuSearch *search, const NpuNextToken *next, float temperature,
     answer->has_ended = TRUE;
     return FALSE;
   }
-  token = temperature > 0 ? npu_next_token_draw (next, temperature, random)
-                          : next->best[0].id;
+  token =
+      search->temperature > 0
+          ? npu_next_token_draw (next, search->temperature, &search->randoms[i])
+          : next->best[0].id;
   /* As it is without temperature, so that all attempts can be compared. */
   answer->sum += npu_next_token_logprob (next, token);
   search->n_steps++;
@@ -28,71 +34,52 @@ append_next (NpuSearch *search, const NpuNextToken *next, float temperature,
   return answer->tokens->len < search->max_tokens;
 }
 
-/* Lets answers[n] grow together until all are whole. */
-static gboolean
-grow (NpuSearch *search, float temperature, NpuAnswer *answers,
-    NpuRandom *randoms, guint n, GError **error)
+static void
+begin (NpuSearch *search)
 {
-  const NpuAnswer *open[NPU_MAX_SAMPLES];
-  guint n_open = 0;
+  const guint n = search->temperature > 0 ? search->options->best_of : 1;
+  const NpuLogitsSource *source = search->source;
+  const guint64 seed = npu_random_seed (
+      search->options->seed, (guint64) lroundf (search->temperature * 1000));
 
   for (guint i = 0; i < n; i++) {
-    if (append_next (
-            search, &search->first, temperature, &randoms[i], &answers[i]))
-      open[n_open++] = &answers[i];
-  }
-  while (n_open > 0) {
-    guint n_still = 0;
+    const guint sequence = search->first_sequence + i;
+    NpuAnswer answer;
 
-    if (!npu_search_step (search, open, n_open, error))
+    if (i > 0)
+      source->fork (source->self, search->first_sequence, sequence);
+    npu_answer_init (&answer, search->prefix, search->n_prefix, sequence);
+    g_array_append_val (search->answers, answer);
+    search->randoms[i].state = npu_random_seed (seed, i);
+    if (append_next (search, &search->first, i))
+      search->open[search->n_open++] = i;
+  }
+}
+
+static gboolean
+take (NpuSearch *search, float *const *logits, guint first_row, GError **error)
+{
+  guint n_still = 0;
+
+  for (guint row = 0; row < search->n_open; row++) {
+    const guint i = search->open[row];
+    const GArray *tokens = npu_answers_get (search->answers, i)->tokens;
+    NpuNextToken next;
+
+    if (!npu_search_read (search, (guint32 *) tokens->data, tokens->len,
+            first_row + row, logits[row], &next, error))
       return FALSE;
-    for (guint row = 0; row < n_open; row++) {
-      const guint i = (guint) (open[row] - answers);
-      NpuNextToken next;
-
-      if (!npu_search_read (search, (guint32 *) answers[i].tokens->data,
-              answers[i].tokens->len, row,
-              search->rows + (gsize) row * search->special->n_vocab, &next,
-              error))
-        return FALSE;
-      if (append_next (search, &next, temperature, &randoms[i], &answers[i]))
-        open[n_still++] = &answers[i];
-    }
-    n_open = n_still;
+    if (append_next (search, &next, i))
+      search->open[n_still++] = i;
   }
+  search->n_open = n_still;
   return TRUE;
 }
 
-gboolean
-npu_search_sample (
-    NpuSearch *search, float temperature, NpuAnswer *answer, GError **error)
+static GArray *
+get_answers (NpuSearch *search)
 {
-  const guint n = temperature > 0 ? search->options->best_of : 1;
-  const NpuLogitsSource *source = search->source;
-  const guint64 seed = npu_random_seed (
-      search->options->seed, (guint64) lroundf (temperature * 1000));
-  NpuAnswer answers[NPU_MAX_SAMPLES];
-  NpuRandom randoms[NPU_MAX_SAMPLES];
-  guint best = 0;
-  gboolean ok;
-
-  for (guint i = 0; i < n; i++) {
-    if (i > 0)
-      source->fork (source->self, 0, i);
-    npu_answer_init (&answers[i], search->prefix, search->n_prefix, i);
-    randoms[i].state = npu_random_seed (seed, i);
-  }
-  ok = grow (search, temperature, answers, randoms, n, error);
-  for (guint i = 1; i < n; i++) {
-    if (npu_search_rank (search, &answers[i]) >
-        npu_search_rank (search, &answers[best]))
-      best = i;
-  }
-  for (guint i = 0; i < n; i++) {
-    if (!ok || i != best)
-      npu_answer_clear (&answers[i]);
-  }
-  if (ok)
-    *answer = answers[best];
-  return ok;
+  return search->answers;
 }
+
+const NpuSearchStrategy npu_sampling = {begin, take, get_answers};

@@ -45,11 +45,9 @@ typedef struct {
   guint n;
 } Attempts;
 
-static gboolean
-attempt (
-    gpointer data, float temperature, NpuDecodedWindow *decoded, GError **error)
+static void
+attempt (Attempts *attempts, float temperature, NpuDecodedWindow *decoded)
 {
-  Attempts *attempts = data;
   const Attempt *next = &attempts->attempts[attempts->n++];
 
   g_assert_cmpfloat_with_epsilon (temperature, 0.2 * (attempts->n - 1), 1e-5);
@@ -59,7 +57,24 @@ attempt (
   decoded->compression_ratio = next->compression_ratio;
   decoded->is_cut = next->is_cut;
   decoded->no_speech_prob = attempts->no_speech_prob;
-  return TRUE;
+}
+
+static void
+decode (Attempts *attempts, NpuDecodedWindow *decoded)
+{
+  NpuDecodingOptions options;
+  NpuFallback fallback;
+  float temperature;
+
+  npu_decoding_options_init (&options);
+  npu_fallback_init (&fallback, &options, 50364);
+  while (npu_fallback_needs_attempt (&fallback, &temperature)) {
+    NpuDecodedWindow next = {0};
+
+    attempt (attempts, temperature, &next);
+    npu_fallback_take (&fallback, &next);
+  }
+  npu_fallback_end (&fallback, decoded);
 }
 
 static void
@@ -96,12 +111,9 @@ test_fallback (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     Attempts attempts = {cases[i].attempts, cases[i].no_speech_prob, 0};
-    NpuDecodingOptions options;
     NpuDecodedWindow decoded;
 
-    npu_decoding_options_init (&options);
-    g_assert_true (npu_decode_with_fallback (
-        &options, 50364, attempt, &attempts, &decoded, NULL));
+    decode (&attempts, &decoded);
     g_test_message ("case %u", i);
     g_assert_cmpuint (attempts.n, ==, cases[i].n);
     g_assert_cmpuint (decoded.n_tries, ==, cases[i].n);

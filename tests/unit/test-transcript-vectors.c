@@ -52,11 +52,9 @@ append_call (GString *calls, guint seek, guint frames, double temperature,
   g_string_append (calls, " ]\n");
 }
 
-static gboolean
-scripted_attempt (
-    gpointer data, float temperature, NpuDecodedWindow *decoded, GError **error)
+static void
+scripted_attempt (Run *run, float temperature, NpuDecodedWindow *decoded)
 {
-  Run *run = data;
   JsonObject *answer;
   g_autoptr (GArray) prompt = g_array_new (FALSE, FALSE, sizeof (guint32));
 
@@ -73,7 +71,6 @@ scripted_attempt (
   decoded->no_speech_prob =
       (float) json_object_get_double_member (answer, "no_speech_prob");
   set_text (run, decoded);
-  return TRUE;
 }
 
 static gboolean
@@ -82,12 +79,21 @@ scripted_decode (gpointer data, guint window, const NpuDecodingOptions *options,
     GError **error)
 {
   Run *run = data;
+  NpuFallback fallback;
+  float temperature;
 
   run->prompt = prompt;
   run->n_prompt = n_prompt;
-  return npu_decode_with_fallback (options,
-      npu_tokenizer_get_special (run->tokenizer)->timestamp_begin,
-      scripted_attempt, run, decoded, error);
+  npu_fallback_init (&fallback, options,
+      npu_tokenizer_get_special (run->tokenizer)->timestamp_begin);
+  while (npu_fallback_needs_attempt (&fallback, &temperature)) {
+    NpuDecodedWindow next = {0};
+
+    scripted_attempt (run, temperature, &next);
+    npu_fallback_take (&fallback, &next);
+  }
+  npu_fallback_end (&fallback, decoded);
+  return TRUE;
 }
 
 static void
