@@ -5,7 +5,9 @@
 
 #include "cue-text.h"
 #include "decoding/random.h"
+#include "decoding/window-decoding.h"
 #include "segments.h"
+#include "spoken-language.h"
 #include "tokenizer/utf8.h"
 #include "transcript-private.h"
 
@@ -22,23 +24,34 @@ struct _NpuTranscript {
   NpuDecodeFunc decode;
   gpointer decode_data;
 
-  GArray *initial; /* of guint32: the initial prompt */
-  GArray *history; /* of guint32: what the next window is told; begins with the
-                    * initial prompt unless that is carried */
-  int language;    /* -1: not known yet */
-  float language_prob;
+  GArray *carried; /* of guint32: what every window is told */
+  GArray *initial; /* of guint32: what the first one is told */
+  GArray *history; /* of guint32: what the next window is told besides; begins
+                    * with the initial prompt */
+  NpuSpokenLanguage spoken;
   guint64 last_end; /* of the last segment */
+
+  GQueue open; /* of OpenWindow, in the stream's order */
+  NpuDecodingStep step;
 };
 
-static gboolean
-decode_by_source (gpointer data, guint window,
-    const NpuDecodingOptions *options, const guint32 *prompt, guint n_prompt,
-    NpuDecodedWindow *decoded, GError **error)
-{
-  NpuTranscript *transcript = data;
+/* A window that has been begun and not been taken. */
+typedef struct {
+  NpuTranscript *transcript;
+  guint window;                /* of the source */
+  guint64 start, end;          /* of its audio */
+  NpuSpokenLanguage spoken;    /* before it */
+  gboolean is_asked;           /* for its language */
+  NpuWindowDecoding *decoding; /* NULL: it is whole */
+  NpuDecodedWindow decoded;    /* then */
+} OpenWindow;
 
-  return npu_decode_window (&transcript->source, transcript->tokenizer, window,
-      options, prompt, n_prompt, NULL, 0, decoded, error);
+static void
+open_window_free (OpenWindow *open)
+{
+  npu_window_decoding_free (open->decoding);
+  npu_decoded_window_clear (&open->decoded);
+  g_free (open);
 }
 
 void
@@ -49,23 +62,24 @@ npu_transcript_set_decode_func (
   transcript->decode_data = data;
 }
 
-/* A space and the stripped text, as text follows text. */
+/* Appends the tokens of a space and the stripped text, as text follows text. */
 static void
-encode_initial_prompt (NpuTranscript *transcript, const char *text)
+encode_prompt (NpuTranscript *transcript, const char *text, GArray *tokens)
 {
-  gsize n = strlen (text);
+  gsize n = text ? strlen (text) : 0;
   g_autoptr (GString) valid = g_string_new (NULL);
   g_autoptr (GString) prompt = g_string_new (" ");
   const char *stripped;
 
-  npu_utf8_append_valid (valid, (const guint8 *) text, n);
+  if (n > 0)
+    npu_utf8_append_valid (valid, (const guint8 *) text, n);
   n = valid->len;
   stripped = npu_utf8_strip (valid->str, &n);
   if (n == 0)
     return;
   g_string_append_len (prompt, stripped, (gssize) n);
-  npu_tokenizer_encode (transcript->tokenizer, prompt->str,
-      (gssize) prompt->len, transcript->initial);
+  npu_tokenizer_encode (
+      transcript->tokenizer, prompt->str, (gssize) prompt->len, tokens);
 }
 
 NpuTranscript *
@@ -79,14 +93,21 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   transcript->tokenizer = npu_tokenizer_ref (tokenizer);
   transcript->options = *options;
   transcript->options.initial_prompt = NULL;
+  transcript->options.hot_words = NULL;
+  transcript->options.n_windows =
+      CLAMP (options->n_windows, 1, NPU_DECODER_MAX_WINDOWS);
   transcript->suppress =
       g_memdup2 (decoding->suppress, decoding->n_suppress * sizeof (guint32));
   decoding->suppress = transcript->suppress;
+  transcript->carried = g_array_new (FALSE, FALSE, sizeof (guint32));
   transcript->initial = g_array_new (FALSE, FALSE, sizeof (guint32));
   transcript->history = g_array_new (FALSE, FALSE, sizeof (guint32));
-  if (options->initial_prompt)
-    encode_initial_prompt (transcript, options->initial_prompt);
-  npu_transcript_set_decode_func (transcript, decode_by_source, transcript);
+  encode_prompt (transcript, options->hot_words, transcript->carried);
+  encode_prompt (transcript, options->initial_prompt,
+      options->carry_initial_prompt ? transcript->carried
+                                    : transcript->initial);
+  npu_decoding_step_init (&transcript->step, source->n_vocab);
+  g_queue_init (&transcript->open);
   npu_transcript_reset (transcript);
   return transcript;
 }
@@ -94,8 +115,11 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
 void
 npu_transcript_free (NpuTranscript *transcript)
 {
+  g_queue_clear_full (&transcript->open, (GDestroyNotify) open_window_free);
+  npu_decoding_step_clear (&transcript->step);
   npu_tokenizer_unref (transcript->tokenizer);
   g_free (transcript->suppress);
+  g_array_unref (transcript->carried);
   g_array_unref (transcript->initial);
   g_array_unref (transcript->history);
   g_free (transcript);
@@ -104,12 +128,14 @@ npu_transcript_free (NpuTranscript *transcript)
 void
 npu_transcript_reset (NpuTranscript *transcript)
 {
+  const NpuTranscriptOptions *options = &transcript->options;
+
+  g_queue_clear_full (&transcript->open, (GDestroyNotify) open_window_free);
   g_array_set_size (transcript->history, 0);
-  if (!transcript->options.carry_initial_prompt)
-    g_array_append_vals (transcript->history, transcript->initial->data,
-        transcript->initial->len);
-  transcript->language = transcript->options.decoding.language;
-  transcript->language_prob = 1;
+  g_array_append_vals (
+      transcript->history, transcript->initial->data, transcript->initial->len);
+  npu_spoken_language_init (&transcript->spoken, options->decoding.language,
+      options->language_interval, options->decoding.no_speech_threshold);
   transcript->last_end = 0;
 }
 
@@ -124,15 +150,13 @@ max_prompt (const NpuTranscript *transcript)
 static GArray *
 build_prompt (const NpuTranscript *transcript)
 {
-  const GArray *initial = transcript->initial, *history = transcript->history;
-  const gboolean carries = transcript->options.carry_initial_prompt;
-  const guint n_carried = carries ? initial->len : 0;
+  const GArray *carried = transcript->carried, *history = transcript->history;
   const guint max = max_prompt (transcript);
-  const guint room = n_carried < max ? max - n_carried : 0;
+  const guint room = carried->len < max ? max - carried->len : 0;
   const guint n = MIN (history->len, room);
   GArray *prompt = g_array_new (FALSE, FALSE, sizeof (guint32));
 
-  g_array_append_vals (prompt, initial->data, n_carried);
+  g_array_append_vals (prompt, carried->data, carried->len);
   g_array_append_vals (
       prompt, history->data + (history->len - n) * sizeof (guint32), n);
   return prompt;
@@ -228,19 +252,200 @@ emit_segments (NpuTranscript *transcript, Window *window)
   return stream_time (window, used);
 }
 
-/* The first window with speech decides. */
-static void
-update_language (NpuTranscript *transcript, NpuDecodedWindow *decoded)
-{
-  const NpuDecodingOptions *options = &transcript->options.decoding;
+/* --- windows at once ----------------------------------------------------- */
 
-  if (transcript->language >= 0) {
-    decoded->language_prob = transcript->language_prob;
-  } else if (!decoded->is_silence &&
-             decoded->no_speech_prob <= options->no_speech_threshold) {
-    transcript->language = decoded->language;
-    transcript->language_prob = decoded->language_prob;
+/* Called in the order of the windows. */
+static int
+choose_language (
+    gpointer data, int found, float no_speech_prob, float *probability)
+{
+  OpenWindow *open = data;
+
+  open->spoken = open->transcript->spoken;
+  return npu_spoken_language_hear (&open->transcript->spoken, open->start,
+      found, no_speech_prob, probability);
+}
+
+/* What a window is told depends on those before it. */
+static gboolean
+has_moving_prompt (const NpuTranscript *transcript)
+{
+  return transcript->options.condition_on_previous_text ||
+         transcript->history->len > 0;
+}
+
+int
+npu_transcript_find_free (NpuTranscript *transcript)
+{
+  guint32 taken = 0;
+
+  if (transcript->open.length > 0 && has_moving_prompt (transcript))
+    return -1;
+  for (GList *item = transcript->open.head; item; item = item->next) {
+    const OpenWindow *open = item->data;
+
+    if (open->decoding)
+      taken |= 1u << open->window;
   }
+  for (guint i = 0; i < transcript->options.n_windows; i++) {
+    if (!(taken & 1u << i))
+      return (int) i;
+  }
+  return -1;
+}
+
+/* A scripted answer, which is whole at once. */
+static gboolean
+decode_by_script (NpuTranscript *transcript, OpenWindow *open,
+    NpuDecodingOptions *options, const GArray *prompt, GError **error)
+{
+  NpuDecodedWindow *decoded = &open->decoded;
+
+  if (!transcript->decode (transcript->decode_data, open->window, options,
+          (guint32 *) prompt->data, prompt->len, decoded, error))
+    return FALSE;
+  if (open->is_asked)
+    decoded->language = choose_language (open, decoded->language,
+        decoded->no_speech_prob, &decoded->language_prob);
+  else
+    decoded->language_prob = open->spoken.probability;
+  return TRUE;
+}
+
+/* Fills in what @open is to answer: later, or at once. */
+static gboolean
+begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
+{
+  NpuDecodingOptions options = transcript->options.decoding;
+  g_autoptr (GArray) prompt = build_prompt (transcript);
+  const NpuWindowTask task = {.window = open->window,
+      .first_sequence = open->window * npu_decoding_n_sequences (&options),
+      .options = &options,
+      .prompt = (guint32 *) prompt->data,
+      .n_prompt = prompt->len,
+      .choose_language = choose_language,
+      .data = open};
+
+  if (open->end - open->start < NPU_MIN_WINDOW_NS) {
+    open->decoded.language = transcript->spoken.language;
+    return TRUE;
+  }
+  open->is_asked = npu_spoken_language_asks (&open->spoken, open->start);
+  if (!open->is_asked)
+    options.language = open->spoken.language;
+  options.seed = npu_random_seed (options.seed, open->start);
+  if (transcript->decode)
+    return decode_by_script (transcript, open, &options, prompt, error);
+  open->decoding = npu_window_decoding_new (
+      &transcript->source, transcript->tokenizer, &task, error);
+  return open->decoding != NULL;
+}
+
+gboolean
+npu_transcript_begin_window (NpuTranscript *transcript, guint window,
+    guint64 start, guint64 duration, GError **error)
+{
+  OpenWindow *open = g_new0 (OpenWindow, 1);
+
+  g_return_val_if_fail (window < transcript->options.n_windows, FALSE);
+  open->transcript = transcript;
+  open->window = window;
+  open->start = start;
+  open->end = start + duration;
+  open->spoken = transcript->spoken;
+  if (!begin_window (transcript, open, error)) {
+    open_window_free (open);
+    return FALSE;
+  }
+  g_queue_push_tail (&transcript->open, open);
+  return TRUE;
+}
+
+/* Takes the answer of a window that is whole; its place in the source is
+ * free. */
+static void
+end_window (OpenWindow *open)
+{
+  npu_window_decoding_end (open->decoding, &open->decoded);
+  if (!open->is_asked)
+    open->decoded.language_prob = open->spoken.probability;
+  g_clear_pointer (&open->decoding, npu_window_decoding_free);
+}
+
+/* After an error: what was begun is forgotten. */
+static void
+forget_open (NpuTranscript *transcript)
+{
+  const OpenWindow *oldest = NULL;
+
+  for (GList *item = transcript->open.tail; item; item = item->prev)
+    oldest = item->data;
+  if (oldest)
+    transcript->spoken = oldest->spoken;
+  g_queue_clear_full (&transcript->open, (GDestroyNotify) open_window_free);
+}
+
+gboolean
+npu_transcript_step (NpuTranscript *transcript, GError **error)
+{
+  NpuWindowDecoding *decodings[NPU_DECODER_MAX_WINDOWS];
+  guint n = 0;
+
+  for (GList *item = transcript->open.head; item; item = item->next) {
+    OpenWindow *open = item->data;
+
+    if (open->decoding)
+      decodings[n++] = open->decoding;
+  }
+  if (n > 0 && !npu_decodings_step (&transcript->step, &transcript->source,
+                   decodings, n, error)) {
+    forget_open (transcript);
+    return FALSE;
+  }
+  for (GList *item = transcript->open.head; item; item = item->next) {
+    OpenWindow *open = item->data;
+
+    if (open->decoding && npu_window_decoding_is_whole (open->decoding))
+      end_window (open);
+  }
+  return TRUE;
+}
+
+gboolean
+npu_transcript_is_open (NpuTranscript *transcript)
+{
+  return transcript->open.length > 0;
+}
+
+gboolean
+npu_transcript_has_whole (NpuTranscript *transcript)
+{
+  const OpenWindow *oldest = g_queue_peek_head (&transcript->open);
+
+  return oldest && !oldest->decoding;
+}
+
+void
+npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
+    gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until)
+{
+  OpenWindow *open;
+  Window place;
+
+  g_return_if_fail (npu_transcript_has_whole (transcript));
+  open = g_queue_pop_head (&transcript->open);
+  place =
+      (Window){open->start, open->end, &open->decoded, func, user_data, FALSE};
+  *used_until = place.end;
+  if (open->decoded.tokens) {
+    *used_until = emit_segments (transcript, &place);
+    *used_until = MAX (*used_until, open->start + FRAME_NS);
+  }
+  if (decoded) {
+    *decoded = open->decoded;
+    open->decoded = (NpuDecodedWindow){0};
+  }
+  open_window_free (open);
 }
 
 gboolean
@@ -248,25 +453,13 @@ npu_transcript_add_window (NpuTranscript *transcript, guint window,
     guint64 start, guint64 duration, NpuSegmentFunc func, gpointer user_data,
     NpuDecodedWindow *decoded, guint64 *used_until, GError **error)
 {
-  NpuDecodingOptions options = transcript->options.decoding;
-  g_autoptr (GArray) prompt = build_prompt (transcript);
-  NpuDecodedWindow answer = {.language = transcript->language};
-  Window place = {start, start + duration, &answer, func, user_data, FALSE};
-
-  *used_until = place.end;
-  if (duration >= NPU_MIN_WINDOW_NS) {
-    options.language = transcript->language;
-    options.seed = npu_random_seed (options.seed, start);
-    if (!transcript->decode (transcript->decode_data, window, &options,
-            (guint32 *) prompt->data, prompt->len, &answer, error))
+  g_return_val_if_fail (!npu_transcript_is_open (transcript), FALSE);
+  if (!npu_transcript_begin_window (transcript, window, start, duration, error))
+    return FALSE;
+  while (!npu_transcript_has_whole (transcript)) {
+    if (!npu_transcript_step (transcript, error))
       return FALSE;
-    update_language (transcript, &answer);
-    *used_until = emit_segments (transcript, &place);
-    *used_until = MAX (*used_until, start + FRAME_NS);
   }
-  if (decoded)
-    *decoded = answer;
-  else
-    npu_decoded_window_clear (&answer);
+  npu_transcript_take_window (transcript, func, user_data, decoded, used_until);
   return TRUE;
 }

@@ -34,6 +34,13 @@ typedef struct {
   const char *initial_prompt;    /* or NULL */
   gboolean carry_initial_prompt; /* to all windows, not only until the history
                                   * has pushed it out */
+  const char *hot_words;         /* or NULL: what all windows are told */
+  guint64 language_interval;     /* ns from a window that told the language to
+                                  * the next that is asked for it; 0: each,
+                                  * G_MAXUINT64: the first with speech alone */
+  guint n_windows;               /* at once, 0 for 1, to 16; each needs a window
+                                  * of the source and sequences of its own, from
+                                  * window x npu_decoding_n_sequences() on */
 } NpuTranscriptOptions;
 
 /* A window with less audio has no text. */
@@ -46,8 +53,8 @@ NPU_API NpuTranscript *npu_transcript_new (const NpuLogitsSource *source,
 NPU_API void npu_transcript_free (NpuTranscript *transcript);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTranscript, npu_transcript_free)
 
-/* Forgets history, the language and the last time: after a flush or a new
- * stream. */
+/* Forgets history, the language, the last time and windows that were begun:
+ * after a flush or a new stream. */
 NPU_API void npu_transcript_reset (NpuTranscript *transcript);
 
 /**
@@ -62,8 +69,7 @@ NPU_API void npu_transcript_reset (NpuTranscript *transcript);
  *   at least 10 ms after @start, at most start + duration
  *
  * Decodes a window and gives its segments, in order, none before the end of
- * the last, none past the window's audio. The language of the first window with
- * speech is that of all that follow.
+ * the last, none past the window's audio. None may have been begun.
  *
  * Returns: %FALSE with @error set as npu_decode_window() says; the transcript
  *   is as it was before
@@ -72,5 +78,34 @@ NPU_API gboolean npu_transcript_add_window (NpuTranscript *transcript,
     guint window, guint64 start, guint64 duration, NpuSegmentFunc func,
     gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until,
     GError **error);
+
+/* Several windows at once, with the text that they would have one by one: begin
+ * as many as find_free() has places for, step until the oldest is whole, take
+ * it, and so on. */
+
+/* The number of a window of the source that can be set and begun; -1: first
+ * another must become whole, or must be taken where the next is told what it
+ * was. It never is where none is open. */
+NPU_API int npu_transcript_find_free (NpuTranscript *transcript);
+
+/* As npu_transcript_add_window(), but does not wait for the answer. Those that
+ * were begun before are as they were where it returns %FALSE. */
+NPU_API gboolean npu_transcript_begin_window (NpuTranscript *transcript,
+    guint window, guint64 start, guint64 duration, GError **error);
+
+/* One step of the decoder for all that are not whole. %FALSE with @error set:
+ * then all are forgotten. */
+NPU_API gboolean npu_transcript_step (
+    NpuTranscript *transcript, GError **error);
+
+/* Whether one was begun and not taken; whether the oldest such is whole. */
+NPU_API gboolean npu_transcript_is_open (NpuTranscript *transcript);
+NPU_API gboolean npu_transcript_has_whole (NpuTranscript *transcript);
+
+/* Gives the segments of the oldest, which is whole; as
+ * npu_transcript_add_window(). */
+NPU_API void npu_transcript_take_window (NpuTranscript *transcript,
+    NpuSegmentFunc func, gpointer user_data, NpuDecodedWindow *decoded,
+    guint64 *used_until);
 
 G_END_DECLS

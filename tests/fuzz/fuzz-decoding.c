@@ -117,8 +117,10 @@ read_options (Tape *tape, NpuTranscriptOptions *options)
 {
   NpuDecodingOptions *decoding = &options->decoding;
 
-  *options = (NpuTranscriptOptions){
-      .condition_on_previous_text = tape_below (tape, 2)};
+  *options =
+      (NpuTranscriptOptions){.condition_on_previous_text = tape_below (tape, 2),
+          .language_interval = tape_below (tape, 2) ? G_MAXUINT64 : 0,
+          .n_windows = 1 + tape_below (tape, 3)};
   npu_decoding_options_init (decoding);
   decoding->language = (int) tape_below (tape, 101) - 1;
   decoding->task = tape_below (tape, 4) == 1 ? NPU_TASK_TRANSLATE : 0;

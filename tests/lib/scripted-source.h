@@ -8,7 +8,7 @@
 
 G_BEGIN_DECLS
 
-#define SCRIPTED_SEQUENCES 32
+#define SCRIPTED_SEQUENCES 64
 
 /* Sets logits[n_vocab] after tokens[n] of a sequence that reads @window. */
 typedef void (*ScriptedLogitsFunc) (

@@ -212,7 +212,8 @@ run_clips (
 static void
 read_options (JsonObject *from, NpuTranscriptOptions *options)
 {
-  *options = (NpuTranscriptOptions){.condition_on_previous_text = TRUE};
+  *options = (NpuTranscriptOptions){
+      .condition_on_previous_text = TRUE, .language_interval = G_MAXUINT64};
   npu_decoding_options_init (&options->decoding);
   options->decoding.language = 0;
   options->decoding.best_of = 1;

@@ -65,7 +65,8 @@ decode (gpointer data, guint window, const NpuDecodingOptions *options,
 static void
 init_options (NpuTranscriptOptions *options)
 {
-  *options = (NpuTranscriptOptions){.condition_on_previous_text = TRUE};
+  *options = (NpuTranscriptOptions){
+      .condition_on_previous_text = TRUE, .language_interval = G_MAXUINT64};
   npu_decoding_options_init (&options->decoding);
 }
 

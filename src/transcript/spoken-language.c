@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "spoken-language.h"
+
+/* A change is believed above it. */
+#define CHANGE_THRESHOLD 0.5f
+
+void
+npu_spoken_language_init (NpuSpokenLanguage *spoken, int given,
+    guint64 interval, float no_speech_threshold)
+{
+  *spoken = (NpuSpokenLanguage){
+      .interval = interval,
+      .no_speech_threshold = no_speech_threshold,
+      .language = given,
+      .probability = 1,
+      .is_given = given >= 0,
+  };
+}
+
+gboolean
+npu_spoken_language_asks (const NpuSpokenLanguage *spoken, guint64 start)
+{
+  if (spoken->is_given)
+    return FALSE;
+  return spoken->language < 0 ||
+         (spoken->interval != G_MAXUINT64 && start >= spoken->told_at &&
+             start - spoken->told_at >= spoken->interval);
+}
+
+int
+npu_spoken_language_hear (NpuSpokenLanguage *spoken, guint64 start, int found,
+    float no_speech_prob, float *probability)
+{
+  const gboolean is_known = spoken->language >= 0;
+  const gboolean tells = no_speech_prob <= spoken->no_speech_threshold &&
+                         (!is_known || found == spoken->language ||
+                             *probability > CHANGE_THRESHOLD);
+
+  if (npu_spoken_language_asks (spoken, start) && tells) {
+    spoken->language = found;
+    spoken->probability = *probability;
+    spoken->told_at = start;
+    return found;
+  }
+  if (!is_known)
+    return found;
+  *probability = spoken->probability;
+  return spoken->language;
+}
