@@ -21,7 +21,7 @@
 
 G_BEGIN_DECLS
 
-#define NPU_DECODER_MAX_SEQUENCES 128
+#define NPU_DECODER_MAX_SEQUENCES 512
 #define NPU_DECODER_MAX_WINDOWS 16
 
 typedef struct _NpuDecoder NpuDecoder;
@@ -34,7 +34,7 @@ typedef struct {
    * can be had exactly (npu_decoder_refine). AUTO is INT8, BF16 is F32. */
   NpuPrecision precision;
   guint max_windows;   /* windows at once, 1 to 16 */
-  guint max_sequences; /* sequences at once, 1 to 128 */
+  guint max_sequences; /* sequences at once, 1 to 512 */
   guint64 timeout;     /* ns per step, of time in which it can run */
 } NpuDecoderOptions;
 

@@ -39,7 +39,7 @@ test_options (void)
       {{.max_windows = 0, .max_sequences = 1, .timeout = 1}, "0 and 1"},
       {{.max_windows = 17, .max_sequences = 1, .timeout = 1}, "17 and 1"},
       {{.max_windows = 1, .max_sequences = 0, .timeout = 1}, "1 and 0"},
-      {{.max_windows = 1, .max_sequences = 129, .timeout = 1}, "1 and 129"},
+      {{.max_windows = 1, .max_sequences = 513, .timeout = 1}, "1 and 513"},
       {{.max_windows = 1, .max_sequences = 1, .timeout = 0}, "timeout"},
   };
   g_autoptr (NpuModel) model = decoder_fixture_new_model ();
