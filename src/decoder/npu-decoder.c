@@ -207,6 +207,13 @@ npu_decoder_set_window (NpuDecoder *decoder, guint window, const float *states,
       &decoder->windows, window, states, n_positions, error);
 }
 
+guint
+npu_decoder_get_window_positions (NpuDecoder *decoder, guint window)
+{
+  g_return_val_if_fail (window < decoder->options.max_windows, 0);
+  return decoder->windows.windows[window].n_positions;
+}
+
 void
 npu_decoder_begin (NpuDecoder *decoder, guint i, guint window)
 {

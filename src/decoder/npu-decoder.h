@@ -87,6 +87,10 @@ NPU_API NpuDevice *npu_decoder_get_device (NpuDecoder *decoder);
 NPU_API gboolean npu_decoder_set_window (NpuDecoder *decoder, guint window,
     const float *states, guint n_positions, GError **error);
 
+/* Of the window's states; 0 where it is not set. */
+NPU_API guint npu_decoder_get_window_positions (
+    NpuDecoder *decoder, guint window);
+
 /* Empties @sequence, which reads @window from now on. */
 NPU_API void npu_decoder_begin (
     NpuDecoder *decoder, guint sequence, guint window);

@@ -29,6 +29,12 @@ step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
   return npu_decoder_step (self, rows, n_rows, logits, error);
 }
 
+static guint
+get_window_positions (gpointer self, guint window)
+{
+  return npu_decoder_get_window_positions (self, window);
+}
+
 static gboolean
 step_attending (gpointer self, const NpuDecoderRow *rows, guint n_rows,
     float *const *logits, float *const *attention, GError **error)
@@ -61,6 +67,7 @@ npu_logits_source_init (NpuLogitsSource *source, NpuDecoder *decoder)
       .step = step,
       .refine = is_exact ? NULL : refine,
       .n_heads = npu_decoder_get_n_alignment_heads (decoder),
+      .get_window_positions = get_window_positions,
       .step_attending = step_attending,
   };
 }

@@ -30,6 +30,7 @@ typedef struct {
   /* As npu_decoder_step_attending(), with n_heads alignment heads; NULL and 0
    * where nobody knows where tokens look. */
   guint n_heads;
+  guint (*get_window_positions) (gpointer self, guint window);
   gboolean (*step_attending) (gpointer self, const NpuDecoderRow *rows,
       guint n_rows, float *const *logits, float *const *attention,
       GError **error);
