@@ -50,9 +50,8 @@ read_float_le (const guint8 *from)
   return x.f;
 }
 
-/* Returns how many were replaced. */
-static gsize
-copy_samples (float *to, const guint8 *from, gsize n)
+gsize
+audio_window_copy_samples (float *to, const guint8 *from, gsize n)
 {
   gsize n_invalid = 0;
 
@@ -104,7 +103,7 @@ append (AudioWindow *self, const guint8 *data, gsize n, guint64 *n_invalid)
   if (self->n_samples == 0)
     self->start = self->head;
   if (data)
-    *n_invalid += copy_samples (to, data, n);
+    *n_invalid += audio_window_copy_samples (to, data, n);
   else
     memset (to, 0, n * sizeof (float));
 

@@ -34,6 +34,15 @@ typedef struct {
   gsize data_end; /* where the last of upstream's data in samples[] ends */
 } AudioWindow;
 
+/**
+ * audio_window_copy_samples:
+ * @from: @n little-endian floats of any alignment
+ *
+ * Returns: how many were no audio (NaN, infinite or beyond
+ *   +-LOG_MEL_MAX_SAMPLE); zeros stand in for them
+ */
+gsize audio_window_copy_samples (float *to, const guint8 *from, gsize n);
+
 /* Allocates an empty window at time 0; @size and @hop are at least 1. */
 void audio_window_init (AudioWindow *self, gsize size, guint64 hop);
 void audio_window_clear (AudioWindow *self);

@@ -20,6 +20,12 @@
  * with `until` (guint64, ns), `sentence` (guint64, ns, optional) and `seqnum`
  * (uint, of the segment event); without it, a hop after the last one.
  *
+ * In #GstWhisperMel:mode `growing`, for live captions, there is a window every
+ * #GstWhisperMel:step while somebody speaks, of all audio since the last word
+ * that is final by `whisper/advance`, with #GstWhisperMel:padding of silence
+ * behind it. The last one of an utterance is flagged MARKER: all of it is
+ * final. Between utterances there are GAP events. Latency is one step.
+ *
  * Small holes between buffers, as lost packets leave them, become silence;
  * outliers and jitter of timestamps change nothing. A pause that lasts beyond
  * the window ends it. #GstWhisperMel:alignment-threshold and
@@ -35,6 +41,10 @@
  * window=2000000000 hop=1000000000 n-mels=128 ! fakesink silent=false -v
  * ]| Windows of 2 s of a microphone that begin every second, with the 128 bands
  * of large-v3. Times are in nanoseconds.
+ * |[
+ * gst-launch-1.0 autoaudiosrc ! queue ! audioconvert ! audioresample !
+ * whispermel mode=growing ! fakesink silent=false -v
+ * ]| What live captions are made of.
  *
  * Since: 1.0
  */
@@ -44,6 +54,7 @@
 #include "gstwhispermelsettings.h"
 #include "melcaps.h"
 #include "melstream.h"
+#include "npu-error.h"
 #include "windowevent.h"
 
 GST_DEBUG_CATEGORY (whisper_mel_debug);
@@ -223,20 +234,20 @@ gst_whisper_mel_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
 static gboolean
 query_latency (GstWhisperMel *self, GstQuery *query)
 {
-  GstClockTime min, max, window;
+  GstClockTime min, max, own;
   gboolean live;
 
   if (!gst_pad_peer_query (self->sinkpad, query))
     return FALSE;
 
   GST_OBJECT_LOCK (self);
-  window = self->settings.window;
+  own = gst_whisper_mel_settings_get_latency (&self->settings);
   GST_OBJECT_UNLOCK (self);
 
   gst_query_parse_latency (query, &live, &min, &max);
-  min += window;
+  min += own;
   if (GST_CLOCK_TIME_IS_VALID (max))
-    max += window;
+    max += own;
   gst_query_set_latency (query, live, min, max);
   return TRUE;
 }
@@ -248,8 +259,7 @@ query_caps (GstWhisperMel *self, GstQuery *query)
   GstCaps *filter;
 
   GST_OBJECT_LOCK (self);
-  caps = mel_caps_new (self->settings.n_mels,
-      gst_whisper_mel_settings_get_n_frames (&self->settings));
+  caps = gst_whisper_mel_settings_get_caps (&self->settings);
   GST_OBJECT_UNLOCK (self);
 
   gst_query_parse_caps (query, &filter);
@@ -277,25 +287,47 @@ gst_whisper_mel_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
 
 /* --- element --- */
 
+static void
+post_error (GstWhisperMel *self, const GError *error)
+{
+  const gboolean is_ours = error->domain == GST_RESOURCE_ERROR;
+  const gboolean is_missing =
+      g_error_matches (error, NPU_ERROR, NPU_ERROR_NOT_FOUND);
+
+  if (is_ours)
+    gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
+        error->domain, error->code, g_strdup (error->message), NULL, __FILE__,
+        GST_FUNCTION, __LINE__);
+  else if (is_missing)
+    GST_ELEMENT_ERROR (self, RESOURCE, NOT_FOUND,
+        ("%s (property vad-model)", error->message), (NULL));
+  else if (g_error_matches (error, NPU_ERROR, NPU_ERROR_OPEN))
+    GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ,
+        ("%s (property vad-model)", error->message), (NULL));
+  else
+    GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
+        ("%s (property vad-model)", error->message), (NULL));
+}
+
 static gboolean
 start (GstWhisperMel *self)
 {
+  g_autoptr (GError) error = NULL;
   GstWhisperMelSettings settings;
-  GError *error = NULL;
+  MelStream *stream = NULL;
 
   GST_OBJECT_LOCK (self);
   settings = self->settings;
   GST_OBJECT_UNLOCK (self);
 
-  if (!gst_whisper_mel_settings_check (&settings, &error)) {
-    gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
-        error->domain, error->code, g_strdup (error->message), NULL, __FILE__,
-        GST_FUNCTION, __LINE__);
-    g_error_free (error);
+  if (gst_whisper_mel_settings_check (&settings, &error))
+    stream = mel_stream_new (
+        GST_ELEMENT (self), self->sinkpad, self->srcpad, &settings, &error);
+  if (!stream) {
+    post_error (self, error);
     return FALSE;
   }
-  take_stream (
-      self, mel_stream_new (GST_ELEMENT (self), self->srcpad, &settings));
+  take_stream (self, stream);
   return TRUE;
 }
 

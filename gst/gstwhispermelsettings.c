@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstwhispermelsettings.h"
 
-#include "audiowindow.h"
-#include "logmel.h"
-
 #define DEFAULT_N_MELS GST_WHISPER_MEL_BANDS_AUTO
-#define DEFAULT_WINDOW (30 * GST_SECOND)
+#define DEFAULT_WINDOW GST_WHISPER_MEL_MAX_WINDOW
 #define DEFAULT_HOP 0
 #define DEFAULT_MODE GST_WHISPER_MEL_MODE_FIXED
 #define DEFAULT_TAIL GST_WHISPER_MEL_TAIL_SILENCE
@@ -13,11 +10,12 @@
   (40 * GST_MSECOND) /* as audio sinks have                                    \
                       */
 #define DEFAULT_DISCONT_WAIT GST_SECOND
-#define MIN_WINDOW GST_SECOND
-#define MAX_WINDOW (30 * GST_SECOND)
-#define MAX_HOP ((guint64) G_MAXINT64)
-#define FRAME_TIME (LOG_MEL_HOP * AUDIO_WINDOW_SAMPLE_TIME)
-#define WINDOW_STEP (2 * FRAME_TIME) /* the encoder halves the frames */
+#define DEFAULT_STEP (500 * GST_MSECOND)
+#define DEFAULT_PADDING (2 * GST_SECOND)
+#define DEFAULT_QUANTUM GST_SECOND
+#define DEFAULT_SILENCE (500 * GST_MSECOND)
+#define DEFAULT_VAD GST_WHISPER_MEL_VAD_AUTO
+#define DEFAULT_VAD_MODEL NULL
 
 enum {
   PROP_0,
@@ -28,58 +26,13 @@ enum {
   PROP_TAIL,
   PROP_ALIGNMENT_THRESHOLD,
   PROP_DISCONT_WAIT,
+  PROP_STEP,
+  PROP_PADDING,
+  PROP_QUANTUM,
+  PROP_SILENCE,
+  PROP_VAD,
+  PROP_VAD_MODEL,
 };
-
-GType
-gst_whisper_mel_bands_get_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_WHISPER_MEL_BANDS_AUTO, "As downstream asks, else 80", "auto"},
-      {GST_WHISPER_MEL_BANDS_80, "Models before large-v3", "80"},
-      {GST_WHISPER_MEL_BANDS_128, "large-v3 and its descendants", "128"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstWhisperMelBands", values));
-  return type;
-}
-
-GType
-gst_whisper_mel_mode_get_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_WHISPER_MEL_MODE_FIXED, "Every hop", "fixed"},
-      {GST_WHISPER_MEL_MODE_FOLLOW,
-          "Where the decoder says that the last window was used up", "follow"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstWhisperMelMode", values));
-  return type;
-}
-
-GType
-gst_whisper_mel_tail_get_type (void)
-{
-  static const GEnumValue values[] = {
-      {GST_WHISPER_MEL_TAIL_SILENCE, "The mel of silence", "silence"},
-      {GST_WHISPER_MEL_TAIL_ZERO, "0.0, as OpenAI's transcribe() has it",
-          "zero"},
-      {0, NULL, NULL},
-  };
-  static gsize type;
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (
-        &type, g_enum_register_static ("GstWhisperMelTail", values));
-  return type;
-}
 
 #define FLAGS                                                                  \
   (G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS |            \
@@ -108,7 +61,8 @@ install_windows (GObjectClass *klass)
    * Length of a window in nanoseconds, 1 s to 30 s, a multiple of 20 ms; 30 s
    * are 30000000000. A window that is cut short is padded to it, see
    * #GstWhisperMel:tail. The largest number there is (-1, or `max` in a launch
-   * line) means the longest window.
+   * line) means the longest window. In mode `growing` it is the most audio that
+   * is held while words become final; the longest stands for 12 s there.
    *
    * Since: 1.0
    */
@@ -141,13 +95,15 @@ install_windows (GObjectClass *klass)
    * Where windows begin: at fixed hops, or where the decoder says that the last
    * one was used up (a custom upstream event `whisper/advance`), which is the
    * loop of Whisper's long form. Without an answer, a hop after the last one.
+   * `growing` is for live captions: a window every #GstWhisperMel:step, of all
+   * audio since the last word that is final, as long as somebody speaks.
    *
    * Since: 1.1
    */
   g_object_class_install_property (klass, PROP_MODE,
       g_param_spec_enum ("mode", "Mode",
           "Where windows begin: every hop, or where the decoder says that the "
-          "last one was used up",
+          "last one was used up; growing: live captions",
           GST_TYPE_WHISPER_MEL_MODE, DEFAULT_MODE, FLAGS));
 
   /**
@@ -200,11 +156,107 @@ install_time (GObjectClass *klass)
           0, G_MAXUINT64, DEFAULT_DISCONT_WAIT, FLAGS));
 }
 
+static void
+install_growing (GObjectClass *klass)
+{
+  /**
+   * GstWhisperMel:step:
+   *
+   * In mode `growing`, the time in nanoseconds from one window to the next
+   * while somebody speaks, 100 ms to 5 s. It is the stream's time: a file gives
+   * the same windows as a live source that is in time.
+   *
+   * Since: 1.1
+   */
+  g_object_class_install_property (klass, PROP_STEP,
+      g_param_spec_uint64 ("step", "Step",
+          "mode=growing: time from one window to the next in ns, 100000000 "
+          "(100 ms) to 5000000000 (5 s)",
+          0, G_MAXUINT64, DEFAULT_STEP, FLAGS));
+
+  /**
+   * GstWhisperMel:padding:
+   *
+   * In mode `growing`, the silence in nanoseconds behind the audio of each
+   * window, at most 10 s. Without it, a model tends to repeat what it heard.
+   *
+   * Since: 1.1
+   */
+  g_object_class_install_property (klass, PROP_PADDING,
+      g_param_spec_uint64 ("padding", "Padding",
+          "mode=growing: silence behind the audio of a window in ns, up to "
+          "10000000000 (10 s)",
+          0, G_MAXUINT64, DEFAULT_PADDING, FLAGS));
+
+  /**
+   * GstWhisperMel:quantum:
+   *
+   * In mode `growing`, windows are padded to a multiple of this, in
+   * nanoseconds, so that caps seldom change; 100 ms to 30 s, a multiple of 20
+   * ms.
+   *
+   * Since: 1.1
+   */
+  g_object_class_install_property (klass, PROP_QUANTUM,
+      g_param_spec_uint64 ("quantum", "Quantum",
+          "mode=growing: windows are a multiple of it in ns, 100000000 (100 "
+          "ms) to 30000000000 (30 s)",
+          0, G_MAXUINT64, DEFAULT_QUANTUM, FLAGS));
+}
+
+static void
+install_voice (GObjectClass *klass)
+{
+  /**
+   * GstWhisperMel:silence:
+   *
+   * In mode `growing`, so much time in nanoseconds without a voice ends an
+   * utterance, 100 ms to 10 s.
+   *
+   * Since: 1.1
+   */
+  g_object_class_install_property (klass, PROP_SILENCE,
+      g_param_spec_uint64 ("silence", "Silence",
+          "mode=growing: so much time without a voice in ns ends an utterance, "
+          "100000000 (100 ms) to 10000000000 (10 s)",
+          0, G_MAXUINT64, DEFAULT_SILENCE, FLAGS));
+
+  /**
+   * GstWhisperMel:vad:
+   *
+   * In mode `growing`, what tells a voice from other sounds. `auto` takes the
+   * voice bit of upstream's GstAudioLevelMeta where every buffer has it, else
+   * the network of #GstWhisperMel:vad-model, else the level over a running
+   * noise floor, which takes music and much noise for a voice.
+   *
+   * Since: 1.1
+   */
+  g_object_class_install_property (klass, PROP_VAD,
+      g_param_spec_enum ("vad", "Voice activity detection",
+          "mode=growing: what tells a voice from other sounds",
+          GST_TYPE_WHISPER_MEL_VAD, DEFAULT_VAD, FLAGS));
+
+  /**
+   * GstWhisperMel:vad-model:
+   *
+   * Silero's network, version 5 or 6, for 16 kHz, as a safetensors file.
+   *
+   * Since: 1.1
+   */
+  g_object_class_install_property (klass, PROP_VAD_MODEL,
+      g_param_spec_string ("vad-model", "VAD model",
+          "mode=growing: Silero's network for 16 kHz, a safetensors file",
+          DEFAULT_VAD_MODEL, FLAGS));
+}
+
 void
 gst_whisper_mel_settings_install (GObjectClass *klass)
 {
   install_windows (klass);
   install_time (klass);
+  install_growing (klass);
+  install_voice (klass);
+  gst_type_mark_as_plugin_api (GST_TYPE_WHISPER_MEL_VAD, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_WHISPER_MEL_BANDS, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_WHISPER_MEL_MODE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_WHISPER_MEL_TAIL, 0);
@@ -221,7 +273,7 @@ gst_whisper_mel_settings_set (
     case PROP_WINDOW:
       settings->window = g_value_get_uint64 (value);
       if (settings->window == G_MAXUINT64)
-        settings->window = MAX_WINDOW;
+        settings->window = GST_WHISPER_MEL_MAX_WINDOW;
       break;
     case PROP_HOP:
       settings->hop = g_value_get_uint64 (value);
@@ -237,6 +289,24 @@ gst_whisper_mel_settings_set (
       break;
     case PROP_DISCONT_WAIT:
       settings->discont_wait = g_value_get_uint64 (value);
+      break;
+    case PROP_STEP:
+      settings->step = g_value_get_uint64 (value);
+      break;
+    case PROP_PADDING:
+      settings->padding = g_value_get_uint64 (value);
+      break;
+    case PROP_QUANTUM:
+      settings->quantum = g_value_get_uint64 (value);
+      break;
+    case PROP_SILENCE:
+      settings->silence = g_value_get_uint64 (value);
+      break;
+    case PROP_VAD:
+      settings->vad = g_value_get_enum (value);
+      break;
+    case PROP_VAD_MODEL:
+      settings->vad_model = g_intern_string (g_value_get_string (value));
       break;
     default:
       g_assert_not_reached ();
@@ -269,93 +339,25 @@ gst_whisper_mel_settings_get (
     case PROP_DISCONT_WAIT:
       g_value_set_uint64 (value, settings->discont_wait);
       break;
+    case PROP_STEP:
+      g_value_set_uint64 (value, settings->step);
+      break;
+    case PROP_PADDING:
+      g_value_set_uint64 (value, settings->padding);
+      break;
+    case PROP_QUANTUM:
+      g_value_set_uint64 (value, settings->quantum);
+      break;
+    case PROP_SILENCE:
+      g_value_set_uint64 (value, settings->silence);
+      break;
+    case PROP_VAD:
+      g_value_set_enum (value, settings->vad);
+      break;
+    case PROP_VAD_MODEL:
+      g_value_set_static_string (value, settings->vad_model);
+      break;
     default:
       g_assert_not_reached ();
   }
-}
-
-/* What somebody meant who took nanoseconds for seconds or milliseconds. */
-static GstClockTime
-guess_window (GstClockTime window)
-{
-  if (window >= 1 && window <= MAX_WINDOW / GST_SECOND)
-    return window * GST_SECOND;
-  if (window >= MIN_WINDOW / GST_MSECOND && window <= MAX_WINDOW / GST_MSECOND)
-    return window * GST_MSECOND;
-  return 5 * GST_SECOND;
-}
-
-static gboolean
-check_window (GstClockTime window, GError **error)
-{
-  GstClockTime guess = guess_window (window);
-
-  if (window < MIN_WINDOW || window > MAX_WINDOW) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property window is %" G_GUINT64_FORMAT " ns, out of its range of "
-        "%" G_GUINT64_FORMAT " (1 s) to %" G_GUINT64_FORMAT " (30 s). It is in "
-        "nanoseconds: %g s are window=%" G_GUINT64_FORMAT ".",
-        window, (guint64) MIN_WINDOW, (guint64) MAX_WINDOW,
-        (double) guess / GST_SECOND, guess);
-    return FALSE;
-  }
-  if (window % WINDOW_STEP != 0) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property window is %" G_GUINT64_FORMAT " ns, which is not a multiple "
-        "of 20 ms (two mel frames); %" G_GUINT64_FORMAT " is one.",
-        window, window / WINDOW_STEP * WINDOW_STEP);
-    return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean
-gst_whisper_mel_settings_check (
-    const GstWhisperMelSettings *settings, GError **error)
-{
-  if (!check_window (settings->window, error))
-    return FALSE;
-  if (settings->hop != 0 && settings->hop < FRAME_TIME) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property hop is %" G_GUINT64_FORMAT " ns, less than one mel frame of "
-        "10 ms. It is in nanoseconds: 5 s are 5000000000; 0 means as long as "
-        "the window.",
-        settings->hop);
-    return FALSE;
-  }
-  if (settings->hop > MAX_HOP) {
-    g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property hop is %" G_GUINT64_FORMAT " ns, more than its largest value "
-        "of %" G_GUINT64_FORMAT ". It is in nanoseconds: 5 s are 5000000000; 0 "
-        "means as long as the window.",
-        settings->hop, MAX_HOP);
-    return FALSE;
-  }
-  return TRUE;
-}
-
-guint
-gst_whisper_mel_settings_get_n_frames (const GstWhisperMelSettings *settings)
-{
-  return settings->window / FRAME_TIME;
-}
-
-gsize
-gst_whisper_mel_settings_get_size (const GstWhisperMelSettings *settings)
-{
-  return settings->window / AUDIO_WINDOW_SAMPLE_TIME;
-}
-
-guint64
-gst_whisper_mel_settings_get_hop (const GstWhisperMelSettings *settings)
-{
-  GstClockTime hop = settings->hop ? settings->hop : settings->window;
-
-  return gst_util_uint64_scale_round (hop, AUDIO_WINDOW_RATE, GST_SECOND);
-}
-
-GstClockTime
-gst_whisper_mel_settings_get_wait (const GstWhisperMelSettings *settings)
-{
-  return MIN (settings->discont_wait, MAX_WINDOW);
 }

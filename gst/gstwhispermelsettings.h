@@ -32,6 +32,8 @@ GType gst_whisper_mel_bands_get_type (void);
  * @GST_WHISPER_MEL_MODE_FIXED: a window begins every hop
  * @GST_WHISPER_MEL_MODE_FOLLOW: a window begins where the decoder says that the
  *   last one was used up
+ * @GST_WHISPER_MEL_MODE_GROWING: a window of all audio that is not final, every
+ *   step
  *
  * Where windows begin.
  *
@@ -40,6 +42,7 @@ GType gst_whisper_mel_bands_get_type (void);
 typedef enum {
   GST_WHISPER_MEL_MODE_FIXED,
   GST_WHISPER_MEL_MODE_FOLLOW,
+  GST_WHISPER_MEL_MODE_GROWING,
 } GstWhisperMelMode;
 
 #define GST_TYPE_WHISPER_MEL_MODE (gst_whisper_mel_mode_get_type ())
@@ -62,6 +65,30 @@ typedef enum {
 #define GST_TYPE_WHISPER_MEL_TAIL (gst_whisper_mel_tail_get_type ())
 GType gst_whisper_mel_tail_get_type (void);
 
+/**
+ * GstWhisperMelVad:
+ * @GST_WHISPER_MEL_VAD_AUTO: upstream's voice bit where every buffer has it,
+ *   else the network of #GstWhisperMel:vad-model, else the level
+ * @GST_WHISPER_MEL_VAD_NONE: all but digital silence is voice
+ * @GST_WHISPER_MEL_VAD_SILERO: the network of #GstWhisperMel:vad-model
+ * @GST_WHISPER_MEL_VAD_ENERGY: the level over a running noise floor
+ *
+ * What tells a voice from other sounds.
+ *
+ * Since: 1.1
+ */
+typedef enum {
+  GST_WHISPER_MEL_VAD_AUTO,
+  GST_WHISPER_MEL_VAD_NONE,
+  GST_WHISPER_MEL_VAD_SILERO,
+  GST_WHISPER_MEL_VAD_ENERGY,
+} GstWhisperMelVad;
+
+#define GST_TYPE_WHISPER_MEL_VAD (gst_whisper_mel_vad_get_type ())
+GType gst_whisper_mel_vad_get_type (void);
+
+#define GST_WHISPER_MEL_MAX_WINDOW (30 * GST_SECOND)
+
 typedef struct {
   guint n_mels;        /* 80, 128, or 0 for what downstream asks for */
   GstClockTime window; /* ns */
@@ -70,6 +97,11 @@ typedef struct {
   GstWhisperMelTail tail;
   GstClockTime alignment_threshold; /* ns */
   GstClockTime discont_wait;        /* ns */
+
+  /* mode=growing */
+  GstClockTime step, padding, quantum, silence; /* ns */
+  GstWhisperMelVad vad;
+  const char *vad_model; /* interned, or NULL */
 } GstWhisperMelSettings;
 
 /* Installs the properties; they are set to their defaults when an object is
@@ -94,6 +126,21 @@ guint gst_whisper_mel_settings_get_n_frames (
 /* Samples of a window, and from one window's start to the next one's. */
 gsize gst_whisper_mel_settings_get_size (const GstWhisperMelSettings *settings);
 guint64 gst_whisper_mel_settings_get_hop (
+    const GstWhisperMelSettings *settings);
+
+/* The most audio of mode=growing, but for what is to spare. */
+GstClockTime gst_whisper_mel_settings_get_growing_window (
+    const GstWhisperMelSettings *settings);
+
+/* Frames of a window of mode=growing with audio of @duration. */
+guint gst_whisper_mel_settings_get_n_growing_frames (
+    const GstWhisperMelSettings *settings, GstClockTime duration);
+
+GstClockTime gst_whisper_mel_settings_get_latency (
+    const GstWhisperMelSettings *settings);
+
+/* (transfer full): of all windows that there may be. */
+GstCaps *gst_whisper_mel_settings_get_caps (
     const GstWhisperMelSettings *settings);
 
 /* discont-wait, as far as audio is held back: a longest window. */

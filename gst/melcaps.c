@@ -7,34 +7,45 @@
 #define N_MELS_LARGE 128
 
 static void
-append_mel (GstCaps *caps, guint n_mels, guint n_frames)
+append_dimensions (GValue *list, guint n_mels, guint n_frames)
 {
   static const char *const tails[] = {":1", ":1:1", ""};
-  GstStructure *s = gst_structure_from_string (MEL_CAPS, NULL);
-  GValue list = G_VALUE_INIT;
 
-  g_value_init (&list, GST_TYPE_LIST);
   for (guint i = 0; i < G_N_ELEMENTS (tails); i++) {
     GValue value = G_VALUE_INIT;
 
     g_value_init (&value, G_TYPE_STRING);
     g_value_take_string (
         &value, g_strdup_printf ("%u:%u%s", n_frames, n_mels, tails[i]));
-    gst_value_list_append_and_take_value (&list, &value);
+    gst_value_list_append_and_take_value (list, &value);
+  }
+}
+
+static void
+append_mel (GstCaps *caps, guint n_mels, guint first, guint last, guint step)
+{
+  GstStructure *s = gst_structure_from_string (MEL_CAPS, NULL);
+  GValue list = G_VALUE_INIT;
+
+  g_value_init (&list, GST_TYPE_LIST);
+  append_dimensions (&list, n_mels, first);
+  while (first < last) {
+    first = MIN (first + step, last);
+    append_dimensions (&list, n_mels, first);
   }
   gst_structure_take_value (s, "dimensions", &list);
   gst_caps_append_structure (caps, s);
 }
 
 GstCaps *
-mel_caps_new (guint n_mels, guint n_frames)
+mel_caps_new (guint n_mels, guint first, guint last, guint step)
 {
   GstCaps *caps = gst_caps_new_empty ();
 
   if (n_mels != N_MELS_LARGE)
-    append_mel (caps, N_MELS_SMALL, n_frames);
+    append_mel (caps, N_MELS_SMALL, first, last, step);
   if (n_mels != N_MELS_SMALL)
-    append_mel (caps, N_MELS_LARGE, n_frames);
+    append_mel (caps, N_MELS_LARGE, first, last, step);
   return caps;
 }
 

@@ -17,11 +17,13 @@ G_BEGIN_DECLS
 /**
  * mel_caps_new:
  * @n_mels: 80 or 128, or 0 for either, 80 first
+ * @step: at least 1
  *
- * Returns: (transfer full): caps for windows of @n_frames, with each spelling
- * of the dimensions, because caps compare them as strings.
+ * Returns: (transfer full): caps for windows of @first frames, @first + @step
+ * and so on up to @last, with each spelling of the dimensions, because caps
+ * compare them as strings.
  */
-GstCaps *mel_caps_new (guint n_mels, guint n_frames);
+GstCaps *mel_caps_new (guint n_mels, guint first, guint last, guint step);
 
 /* The bands that @caps ask for first: 80, 128, or 0 where they do not say. */
 guint mel_caps_get_wish (const GstCaps *caps);

@@ -19,6 +19,15 @@ mel_output_init (MelOutput *self, GstElement *element, GstPad *pad,
   g_mutex_init (&self->lock);
 }
 
+void
+mel_output_set_n_frames (MelOutput *self, guint n_frames)
+{
+  if (self->n_frames == n_frames)
+    return;
+  self->n_frames = n_frames;
+  g_clear_pointer (&self->aligned, g_free);
+}
+
 /* A pool that comes while the pad is flushing must not make anybody wait. */
 static void
 take_pool (MelOutput *self, GstBufferPool *pool)
@@ -151,7 +160,8 @@ mel_output_negotiate (MelOutput *self, guint n_mels)
   g_autoptr (GstCaps) theirs = gst_pad_peer_query_caps (self->pad, NULL);
   g_autoptr (GstCaps) current = gst_pad_get_current_caps (self->pad);
   guint wanted = n_mels ? n_mels : mel_caps_get_wish (theirs);
-  g_autoptr (GstCaps) ours = mel_caps_new (wanted, self->n_frames);
+  g_autoptr (GstCaps) ours =
+      mel_caps_new (wanted, self->n_frames, self->n_frames, 1);
   g_autoptr (GstCaps) caps =
       gst_caps_intersect_full (ours, theirs, GST_CAPS_INTERSECT_FIRST);
 
@@ -176,14 +186,14 @@ mel_output_negotiate (MelOutput *self, guint n_mels)
 }
 
 static void
-set_timing (GstBuffer *buffer, const AudioWindow *audio)
+set_timing (GstBuffer *buffer, const MelWindow *window)
 {
-  gsize length = audio_window_get_length (audio);
+  const gsize length = window->n_samples;
 
-  GST_BUFFER_PTS (buffer) = audio->start;
+  GST_BUFFER_PTS (buffer) = window->start;
   GST_BUFFER_DTS (buffer) = GST_CLOCK_TIME_NONE;
   GST_BUFFER_DURATION (buffer) = length * AUDIO_WINDOW_SAMPLE_TIME;
-  GST_BUFFER_OFFSET (buffer) = audio->start / AUDIO_WINDOW_SAMPLE_TIME;
+  GST_BUFFER_OFFSET (buffer) = window->start / AUDIO_WINDOW_SAMPLE_TIME;
   GST_BUFFER_OFFSET_END (buffer) = GST_BUFFER_OFFSET (buffer) + length;
 }
 
@@ -204,10 +214,10 @@ clear_tail (const MelOutput *self, gsize n_samples, float *mel)
 /* @data: of get_size() bytes, of any alignment: allocators downstream may ask
  * for a prefix of any length. */
 static void
-compute (MelOutput *self, const AudioWindow *audio, guint8 *data)
+compute (MelOutput *self, const MelWindow *window, guint8 *data)
 {
-  gboolean sound = audio_window_get_content (audio) == AUDIO_WINDOW_SOUND;
-  gsize length = audio_window_get_length (audio);
+  gboolean sound = window->content == AUDIO_WINDOW_SOUND;
+  gsize length = window->n_samples;
   gboolean aligned = (guintptr) data % G_ALIGNOF (float) == 0;
   float *mel = (float *) (gpointer) data;
 
@@ -217,7 +227,7 @@ compute (MelOutput *self, const AudioWindow *audio, guint8 *data)
     mel = self->aligned;
   }
   log_mel_compute (
-      self->log_mel, audio->samples, sound ? length : 0, self->n_frames, mel);
+      self->log_mel, window->samples, sound ? length : 0, self->n_frames, mel);
   if (self->zero_tail)
     clear_tail (self, length, mel);
   if (!aligned)
@@ -234,7 +244,7 @@ fail (MelOutput *self, GstBuffer **buffer, const char *why)
 }
 
 GstFlowReturn
-mel_output_make (MelOutput *self, const AudioWindow *audio, GstBuffer **buffer)
+mel_output_make (MelOutput *self, const MelWindow *window, GstBuffer **buffer)
 {
   GstFlowReturn flow;
   gsize offset, size;
@@ -257,11 +267,11 @@ mel_output_make (MelOutput *self, const AudioWindow *audio, GstBuffer **buffer)
   gst_buffer_set_size (*buffer, get_size (self));
   if (!gst_buffer_map (*buffer, &map, GST_MAP_WRITE))
     return fail (self, buffer, "it cannot be mapped");
-  compute (self, audio, map.data);
+  compute (self, window, map.data);
   gst_buffer_unmap (*buffer, &map);
 
-  set_timing (*buffer, audio);
-  if (audio_window_get_content (audio) == AUDIO_WINDOW_SILENCE)
+  set_timing (*buffer, window);
+  if (window->content == AUDIO_WINDOW_SILENCE)
     GST_BUFFER_FLAG_SET (*buffer, GST_BUFFER_FLAG_GAP);
   return GST_FLOW_OK;
 }

@@ -11,6 +11,15 @@
 
 G_BEGIN_DECLS
 
+/* Audio to be encoded. */
+typedef struct {
+  const float *samples; /* [n_samples] */
+  gsize n_samples;
+  GstClockTime start;
+  AudioWindowContent content;
+  gboolean marker; /* the last of an utterance */
+} MelWindow;
+
 typedef struct {
   GstElement *element; /* posts errors; not owned */
   GstPad *pad;         /* not owned */
@@ -31,6 +40,9 @@ void mel_output_init (MelOutput *self, GstElement *element, GstPad *pad,
     guint n_frames, gboolean zero_tail);
 void mel_output_clear (MelOutput *self);
 
+/* To be agreed on after that. */
+void mel_output_set_n_frames (MelOutput *self, guint n_frames);
+
 /**
  * mel_output_negotiate:
  * @n_mels: 80, 128, or 0 for what downstream asks for, else 80
@@ -44,14 +56,14 @@ gboolean mel_output_negotiate (MelOutput *self, guint n_mels);
 
 /**
  * mel_output_make:
- * @audio: full, or cut short
- * @buffer: (out): the mel of @audio, with its timestamps
+ * @window: of n_frames, or cut short
+ * @buffer: (out): its mel, with its timestamps
  *
  * From the streaming thread, after mel_output_negotiate(). What is not
  * %GST_FLOW_OK comes after an error was posted, or from flushing.
  */
 GstFlowReturn mel_output_make (
-    MelOutput *self, const AudioWindow *audio, GstBuffer **buffer);
+    MelOutput *self, const MelWindow *window, GstBuffer **buffer);
 
 /* From any thread: lets mel_output_make() return, where downstream's pool has
  * no buffer left to give; mel_output_stop() for good. */

@@ -19,11 +19,15 @@ typedef struct _MelStream MelStream;
 /**
  * mel_stream_new:
  * @element: posts errors; outlives the stream
+ * @sinkpad: of it
  * @srcpad: of it
  * @settings: copied
+ *
+ * Returns: %NULL with @error set (NPU_ERROR), where what tells voice cannot be
+ *   had
  */
-MelStream *mel_stream_new (
-    GstElement *element, GstPad *srcpad, const GstWhisperMelSettings *settings);
+MelStream *mel_stream_new (GstElement *element, GstPad *sinkpad, GstPad *srcpad,
+    const GstWhisperMelSettings *settings, GError **error);
 
 MelStream *mel_stream_ref (MelStream *self);
 void mel_stream_unref (MelStream *self);

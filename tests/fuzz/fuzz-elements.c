@@ -71,10 +71,12 @@ link_pad (Storm *storm, GstElement *element, const char *peer_name)
 static void
 add_mel (Storm *storm, Tape *tape)
 {
+  static const char *const modes[] = {"fixed", "follow", "growing"};
+
   storm->mel = add_element (storm, "whispermel");
-  g_object_set (storm->mel, "window", GST_SECOND, NULL);
-  if (tape_below (tape, 2))
-    gst_util_set_object_arg (G_OBJECT (storm->mel), "mode", "follow");
+  g_object_set (storm->mel, "window", GST_SECOND, "padding", (guint64) 0, NULL);
+  gst_util_set_object_arg (
+      G_OBJECT (storm->mel), "mode", modes[tape_below (tape, 3)]);
 }
 
 static void

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "voicedetector.h"
+
+#include <math.h>
+
+/* By level: the floor sinks at once to what is quieter, and rises slowly. */
+#define MIN_LEVEL -60.0   /* dB of full scale: less is surely silent */
+#define FLOOR_RISE 0.1    /* dB a block: 3 dB a second */
+#define FIRST_FLOOR -50.0 /* dB: speech may begin at once */
+#define LEVEL_ON 9.0      /* dB over the floor */
+#define LEVEL_OFF 6.0
+
+struct _VoiceDetector {
+  gboolean has_voice; /* the block before */
+  double floor;       /* dB */
+};
+
+static double
+get_level (const float *block)
+{
+  double energy = 0;
+
+  for (guint i = 0; i < VOICE_DETECTOR_BLOCK; i++)
+    energy += (double) block[i] * block[i];
+  return 10 * log10 (energy / VOICE_DETECTOR_BLOCK + 1e-12);
+}
+
+static gboolean
+is_loud (VoiceDetector *self, const float *block)
+{
+  const double level = get_level (block);
+
+  if (level < self->floor)
+    self->floor = MAX (level, MIN_LEVEL);
+  else
+    self->floor = MIN (self->floor + FLOOR_RISE, level);
+  if (level < MIN_LEVEL)
+    return FALSE;
+  return level - self->floor > (self->has_voice ? LEVEL_OFF : LEVEL_ON);
+}
+
+VoiceDetector *
+voice_detector_new (const char *location, GError **error)
+{
+  VoiceDetector *self = g_new0 (VoiceDetector, 1);
+
+  voice_detector_reset (self);
+  return self;
+}
+
+void
+voice_detector_free (VoiceDetector *self)
+{
+  g_free (self);
+}
+
+void
+voice_detector_reset (VoiceDetector *self)
+{
+  self->has_voice = FALSE;
+  self->floor = FIRST_FLOOR;
+}
+
+gboolean
+voice_detector_has_voice (VoiceDetector *self, const float *block)
+{
+  self->has_voice = is_loud (self, block);
+  return self->has_voice;
+}
