@@ -80,8 +80,15 @@ what_tests_need ()
   esac
 }
 
+# Subtitles are read by programs that are not ours, on one Debian.
 what_stages_need ()
 {
+  case " $stages " in
+    *' gcc '*)
+      printf '%s\n' gstreamer1.0-plugins-bad gstreamer1.0-x fonts-dejavu-core \
+        ffmpeg parallel
+      ;;
+  esac
   case " $stages " in *' clang '*) printf '%s\n' clang ;; esac
   case " $stages " in *' valgrind '*) printf '%s\n' valgrind ;; esac
 }
