@@ -75,15 +75,28 @@ end_utterance (NpuCommitment *commitment)
   g_array_set_size (commitment->prefix, 0);
   g_array_set_size (commitment->words, 0);
   g_array_set_size (commitment->draft, 0);
-  commitment->anew_until = 0;
+  /* Its last word may still be in the next window, before what begins there. */
+  commitment->anew_until = commitment->until;
   commitment->has_text = FALSE;
 }
 
 void
 npu_commitment_reset (NpuCommitment *commitment)
 {
-  end_utterance (commitment);
   commitment->until = commitment->sentence = commitment->decided = 0;
+  end_utterance (commitment);
+}
+
+void
+npu_commitment_set_margin (NpuCommitment *commitment, guint64 margin)
+{
+  commitment->options.margin = margin;
+}
+
+void
+npu_commitment_hear_anew (NpuCommitment *commitment)
+{
+  commitment->anew_until = MAX (commitment->until, 1);
 }
 
 /* --- the prefix --------------------------------------------------------- */
@@ -308,7 +321,7 @@ npu_commitment_add (NpuCommitment *commitment, const NpuHypothesis *h,
 
   keep_draft (commitment, h, open);
   if (commit->has_looped)
-    commitment->anew_until = MAX (commitment->until, h->start + 1);
+    npu_commitment_hear_anew (commitment);
   if (h->is_last)
     end_utterance (commitment);
 }

@@ -67,6 +67,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuCommitment, npu_commitment_free)
 /* Forgets the stream. */
 void npu_commitment_reset (NpuCommitment *commitment);
 
+void npu_commitment_set_margin (NpuCommitment *commitment, guint64 margin);
+
+/* Windows that hold what is committed are heard without a prefix, and the words
+ * that come again are left out: after a loop, or in another language. */
+void npu_commitment_hear_anew (NpuCommitment *commitment);
+
 /**
  * npu_commitment_begin:
  * @start: of a window

@@ -110,6 +110,7 @@ verify_draft (Hypothesis *h, guint n_draft, guint first_row, float *logits,
   const NpuLogitsSource *source = h->search.source;
   const guint n_vocab = h->search.special->n_vocab;
   guint32 token = 0;
+  guint n_given;
 
   for (guint i = 0; i <= n_draft; i++) {
     if (!read_and_take (
@@ -122,9 +123,11 @@ verify_draft (Hypothesis *h, guint n_draft, guint first_row, float *logits,
       break;
   }
   h->heard->n_sampled++;
-  /* Attention of drafted tokens that were wrong goes with them. */
-  h->heard->n_rows = h->has_ended ? h->answer->len + 1 : h->answer->len;
-  source->truncate (source->self, 0, h->n_start + h->heard->n_rows - 1);
+  /* Attention of drafted tokens that were wrong goes with them; the token in
+   * their place has not been given to the decoder yet. */
+  n_given = h->has_ended ? h->answer->len : h->answer->len - 1;
+  h->heard->n_rows = h->heard->first_row + 1 + n_given;
+  source->truncate (source->self, 0, h->n_start + n_given);
   return TRUE;
 }
 
@@ -144,13 +147,14 @@ step_start (
   const guint first_wanted = h->n_start + h->task->n_prefix - 1;
   guint n = 0;
 
-  reserve_attention (h, start->len - h->n_start + 1);
+  h->heard->first_row = h->n_start - 1 - sot;
+  reserve_attention (h, start->len - sot);
   for (guint i = 0; i < start->len; i++) {
     const gboolean is_wanted = i == sot || i >= first_wanted;
 
     steps[i] = (NpuDecoderRow){0, g_array_index (start, guint32, i), is_wanted};
-    if (i + 1 >= h->n_start)
-      attention[i] = attention_row (h, i + 1 - h->n_start);
+    if (i >= sot)
+      attention[i] = attention_row (h, i - sot);
     if (is_wanted) {
       logits[n] = rows + (gsize) n * special->n_vocab;
       n++;

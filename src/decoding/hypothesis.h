@@ -21,11 +21,11 @@ typedef struct {
 
 typedef struct {
   GArray *tokens;   /* of guint32: behind the prefix, text alone */
-  float *attention; /* C float[n_rows][n_heads][n_positions], scores; row 0 is
-                     * of the token before the prefix, and tells where the
-                     * first of prefix and tokens is heard; the last is of the
-                     * last token: n_rows = n_prefix + tokens->len + 1 */
+  float *attention; /* C float[n_rows][n_heads][n_positions], scores: of sot
+                     * and all that follows it to the last token */
   guint n_rows;
+  guint first_row;   /* it tells where the first of prefix and tokens is heard:
+                      * n_rows = first_row + n_prefix + tokens->len + 1 */
   float avg_logprob; /* of what was sampled, with eot */
   float no_speech_prob;
   gboolean is_cut; /* at max_tokens, without eot */

@@ -6,9 +6,9 @@
 #include "cue-text.h"
 #include "decoding/random.h"
 #include "decoding/window-decoding.h"
+#include "initial-prompt.h"
 #include "segments.h"
 #include "spoken-language.h"
-#include "tokenizer/utf8.h"
 #include "transcript-private.h"
 
 #define FRAME_NS (NPU_TIMESTAMP_NS / 2)
@@ -62,26 +62,6 @@ npu_transcript_set_decode_func (
   transcript->decode_data = data;
 }
 
-/* Appends the tokens of a space and the stripped text, as text follows text. */
-static void
-encode_prompt (NpuTranscript *transcript, const char *text, GArray *tokens)
-{
-  gsize n = text ? strlen (text) : 0;
-  g_autoptr (GString) valid = g_string_new (NULL);
-  g_autoptr (GString) prompt = g_string_new (" ");
-  const char *stripped;
-
-  if (n > 0)
-    npu_utf8_append_valid (valid, (const guint8 *) text, n);
-  n = valid->len;
-  stripped = npu_utf8_strip (valid->str, &n);
-  if (n == 0)
-    return;
-  g_string_append_len (prompt, stripped, (gssize) n);
-  npu_tokenizer_encode (
-      transcript->tokenizer, prompt->str, (gssize) prompt->len, tokens);
-}
-
 NpuTranscript *
 npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
     const NpuTranscriptOptions *options)
@@ -102,8 +82,9 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   transcript->carried = g_array_new (FALSE, FALSE, sizeof (guint32));
   transcript->initial = g_array_new (FALSE, FALSE, sizeof (guint32));
   transcript->history = g_array_new (FALSE, FALSE, sizeof (guint32));
-  encode_prompt (transcript, options->hot_words, transcript->carried);
-  encode_prompt (transcript, options->initial_prompt,
+  npu_initial_prompt_encode (
+      tokenizer, options->hot_words, transcript->carried);
+  npu_initial_prompt_encode (tokenizer, options->initial_prompt,
       options->carry_initial_prompt ? transcript->carried
                                     : transcript->initial);
   npu_decoding_step_init (&transcript->step, source->n_vocab);

@@ -205,8 +205,16 @@ test_last_word_waits (void)
   g_assert_cmpuint (heard.commit.n_committed, ==, 1);
   g_assert_cmpuint (heard.commit.sentence, ==, 1500 * MS);
   g_assert_cmpuint (heard.commit.decided, ==, 5000 * MS);
-  /* the next utterance is no continuation */
-  g_assert_cmpuint (begin (commitment, 0, FALSE), ==, 0);
+  /* the next utterance is no continuation, but what was heard of it already
+   * is left out */
+  g_assert_cmpuint (begin (commitment, 1200, TRUE), ==, 0);
+  heard_begin (&heard, 1200, 7000);
+  heard_add (&heard, 2, 1200, 1500);
+  heard_add (&heard, 9, 6000, 6500);
+  heard.h.is_last = TRUE;
+  commit (commitment, &heard);
+  g_assert_cmpuint (heard.commit.first, ==, 1);
+  g_assert_cmpuint (heard.commit.n_committed, ==, 1);
 }
 
 static void

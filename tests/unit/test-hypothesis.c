@@ -86,13 +86,17 @@ decode (
   g_assert_no_error (error);
 }
 
-/* Row i is of answer[i - 1], row 0 of notimestamps. */
+/* Rows of sot, language, task and notimestamps, then of the answer. */
 static void
 assert_attention (const NpuHeard *heard, guint n_prefix)
 {
-  g_assert_cmpuint (heard->n_rows, ==, n_prefix + heard->tokens->len + 1);
+  const guint32 task[N_TASK] = {special->sot, special->sot + 1,
+      special->transcribe, special->no_timestamps};
+
+  g_assert_cmpuint (heard->first_row, ==, N_TASK - 1);
+  g_assert_cmpuint (heard->n_rows, ==, N_TASK + n_prefix + heard->tokens->len);
   for (guint row = 0; row < heard->n_rows; row++) {
-    const guint32 token = row == 0 ? special->no_timestamps : said[row - 1];
+    const guint32 token = row < N_TASK ? task[row] : said[row - N_TASK];
     const float *of = heard->attention + (gsize) row * N_HEADS * N_POSITIONS;
 
     for (guint i = 0; i < N_HEADS * N_POSITIONS; i++)

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "live-text.h"
+
+#include "cue-text.h"
+
+void
+npu_live_text_init (NpuLiveText *text)
+{
+  text->words = g_array_new (FALSE, FALSE, sizeof (NpuLiveWord));
+  text->chunk = g_string_chunk_new (256);
+  text->all = g_string_new (NULL);
+}
+
+void
+npu_live_text_clear (NpuLiveText *text)
+{
+  g_array_unref (text->words);
+  g_string_chunk_free (text->chunk);
+  g_string_free (text->all, TRUE);
+}
+
+static gboolean
+begins_with_space (NpuTokenizer *tokenizer, guint32 token)
+{
+  gsize n;
+  const guint8 *bytes = npu_tokenizer_get_bytes (tokenizer, token, &n);
+
+  return n > 0 && bytes[0] == ' ';
+}
+
+static gboolean
+ends_with_punctuation (const char *text, gsize n)
+{
+  return n > 0 &&
+         g_unichar_ispunct (g_utf8_get_char (g_utf8_prev_char (text + n)));
+}
+
+/* A mark that came when its word was final already would stand alone. */
+static gboolean
+is_punctuation (const char *text)
+{
+  for (; *text; text = g_utf8_next_char (text))
+    if (!g_unichar_ispunct (g_utf8_get_char (text)))
+      return FALSE;
+  return TRUE;
+}
+
+/* The text of one run of words, if there is any. */
+static void
+add_run (NpuLiveText *text, NpuTokenizer *tokenizer, const guint32 *tokens,
+    const NpuHypothesisWord *first, const NpuHypothesisWord *last)
+{
+  const guint n_tokens = last->first + last->n - first->first;
+  gsize n;
+  g_autofree char *raw =
+      npu_tokenizer_decode (tokenizer, tokens + first->first, n_tokens, &n);
+  g_autoptr (GString) clean = g_string_new (NULL);
+  NpuLiveWord word = {.start = first->start, .end = last->end};
+
+  npu_cue_text_append (clean, raw, n);
+  if (is_punctuation (clean->str))
+    return;
+  word.text = g_string_chunk_insert (text->chunk, clean->str);
+  g_array_append_val (text->words, word);
+  if (text->all->len > 0 && raw[0] == ' ')
+    g_string_append_c (text->all, ' ');
+  g_string_append_len (text->all, clean->str, (gssize) clean->len);
+}
+
+/* words[i + 1] stands with words[i]. */
+static gboolean
+is_joined (NpuTokenizer *tokenizer, const guint32 *tokens,
+    const NpuHypothesisWord *words, guint i)
+{
+  gsize n;
+  g_autofree char *before = NULL;
+
+  if (begins_with_space (tokenizer, tokens[words[i + 1].first]))
+    return FALSE;
+  before =
+      npu_tokenizer_decode (tokenizer, tokens + words[i].first, words[i].n, &n);
+  return !ends_with_punctuation (before, n);
+}
+
+void
+npu_live_text_set (NpuLiveText *text, NpuTokenizer *tokenizer,
+    const guint32 *tokens, const NpuHypothesisWord *words, guint n)
+{
+  guint first = 0;
+
+  g_array_set_size (text->words, 0);
+  g_string_chunk_clear (text->chunk);
+  g_string_truncate (text->all, 0);
+  for (guint i = 0; i < n; i++) {
+    if (i + 1 < n && is_joined (tokenizer, tokens, words, i))
+      continue;
+    add_run (text, tokenizer, tokens, &words[first], &words[i]);
+    first = i + 1;
+  }
+}

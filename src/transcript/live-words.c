@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "live-words.h"
+
+#include <string.h>
+
+#include "decoding/alignment.h"
+#include "decoding/words.h"
+
+#define POSITION_NS ((guint64) NPU_TIMESTAMP_NS) /* of the encoder's output */
+
+#define SENTENCE_ENDS ".?!。？！…।؟"
+
+/* What a row looks at: where the way through the matrix comes to it, and where
+ * it looks most. */
+typedef struct {
+  guint *starts; /* [n_rows] */
+  guint *peaks;  /* [n_rows] */
+} Looks;
+
+static guint
+find_peak (const float *row, guint n)
+{
+  guint best = 0;
+
+  for (guint i = 1; i < n; i++) {
+    if (row[i] > row[best])
+      best = i;
+  }
+  return best;
+}
+
+/* The silence behind the audio counts: the answer's end is heard there. */
+static void
+looks_init (
+    Looks *looks, const NpuHeard *heard, guint n_heads, guint n_positions)
+{
+  const gsize size = (gsize) n_heads * n_positions;
+  const guint n = heard->n_rows - heard->first_row;
+  g_autofree const float **scores = g_new (const float *, heard->n_rows);
+  g_autofree float *matrix = g_new (float, (gsize) heard->n_rows *n_positions);
+  const float *first = matrix + (gsize) heard->first_row * n_positions;
+
+  for (guint i = 0; i < heard->n_rows; i++)
+    scores[i] = heard->attention + i * size;
+  npu_alignment_matrix (
+      scores, heard->n_rows, n_heads, n_positions, n_positions, matrix);
+  looks->starts = g_new0 (guint, n);
+  looks->peaks = g_new0 (guint, n);
+  npu_alignment_starts (first, n, n_positions, looks->starts);
+  for (guint i = 0; i < n; i++)
+    looks->peaks[i] = find_peak (first + (gsize) i * n_positions, n_positions);
+}
+
+static void
+looks_clear (Looks *looks)
+{
+  g_free (looks->starts);
+  g_free (looks->peaks);
+}
+
+static gboolean
+ends_sentence (const char *text)
+{
+  const gsize n = strlen (text);
+
+  return n > 0 && g_utf8_strchr (SENTENCE_ENDS, -1,
+                      g_utf8_get_char (g_utf8_prev_char (text + n)));
+}
+
+/* A translation is English, whatever was spoken. */
+static gboolean
+is_by_character (const NpuDecodingOptions *options)
+{
+  return options->task == NPU_TASK_TRANSCRIBE && options->language >= 0 &&
+         npu_language_has_no_spaces (npu_language_get_code (options->language));
+}
+
+void
+npu_live_words_find (NpuTokenizer *tokenizer, const NpuDecodingOptions *options,
+    const NpuLiveWindow *window, guint n_heads, guint n_prefix,
+    const NpuHeard *heard, GArray *words)
+{
+  const guint32 *tokens = (const guint32 *) heard->tokens->data;
+  g_autoptr (GArray) split = NULL;
+  guint first = 0;
+  Looks looks;
+
+  if (heard->tokens->len == 0)
+    return;
+  split = npu_words_split (
+      tokenizer, tokens, heard->tokens->len, is_by_character (options));
+  npu_words_merge_punctuation (split);
+  looks_init (&looks, heard, n_heads, window->n_positions);
+  for (guint i = 0; i < split->len; i++) {
+    const NpuWord *from = &g_array_index (split, NpuWord, i);
+    const guint end = first + from->n_tokens;
+    NpuHypothesisWord word = {
+        .first = first,
+        .n = from->n_tokens,
+        .ends_sentence = ends_sentence (from->text),
+    };
+
+    if (from->n_tokens == 0) /* joined to another */
+      continue;
+    word.start = window->start + looks.starts[n_prefix + first] * POSITION_NS;
+    word.end = window->start + looks.starts[n_prefix + end] * POSITION_NS;
+    word.peak = window->start + looks.peaks[n_prefix + first] * POSITION_NS;
+    g_array_append_val (words, word);
+    first = end;
+  }
+  looks_clear (&looks);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "npu-live-transcript.h"
+
+#include "decoding/commitment.h"
+#include "decoding/hypothesis.h"
+#include "initial-prompt.h"
+#include "live-text.h"
+#include "live-words.h"
+#include "npu-error.h"
+
+#define SECOND G_GUINT64_CONSTANT (1000000000)
+
+/* A language is decided by so much speech, and at the latest by so much. */
+#define LEAST_SPEECH (3 * SECOND)
+#define MOST_SPEECH (10 * SECOND)
+#define LEAST_PROBABILITY 0.5f
+
+/* Nobody speaks faster; and what the edges of a window add. */
+#define TOKENS_PER_SECOND 8
+#define MORE_TOKENS 16
+
+struct _NpuLiveTranscript {
+  NpuLogitsSource source;
+  NpuTokenizer *tokenizer;
+  NpuDecodingOptions options;
+  guint32 *suppress;
+  GArray *prompt; /* of guint32 */
+  NpuCommitment *commitment;
+
+  int asked_language; /* -1: to be decided */
+  int language;       /* -1: not known yet, or an English-only model */
+  float language_prob;
+  gboolean is_decided;
+
+  GArray *words, *ordered; /* of NpuHypothesisWord: of the newest hypothesis */
+  NpuLiveText committed, partial;
+
+  /* The newest window, and what was partial in it. */
+  guint64 start, end;
+  GArray *open_tokens; /* of guint32 */
+  GArray *open_words;  /* of NpuHypothesisWord */
+};
+
+NpuLiveTranscript *
+npu_live_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
+    const NpuLiveOptions *options)
+{
+  NpuLiveTranscript *transcript = g_new0 (NpuLiveTranscript, 1);
+  NpuDecodingOptions *decoding = &transcript->options;
+  const NpuCommitmentOptions commitment = {options->margin,
+      options->decoding.logprob_threshold,
+      options->decoding.no_speech_threshold};
+
+  transcript->source = *source;
+  transcript->tokenizer = npu_tokenizer_ref (tokenizer);
+  *decoding = options->decoding;
+  transcript->suppress =
+      g_memdup2 (decoding->suppress, decoding->n_suppress * sizeof (guint32));
+  decoding->suppress = transcript->suppress;
+  transcript->prompt = g_array_new (FALSE, FALSE, sizeof (guint32));
+  npu_initial_prompt_encode (tokenizer, options->hot_words, transcript->prompt);
+  npu_initial_prompt_encode (
+      tokenizer, options->initial_prompt, transcript->prompt);
+  transcript->commitment = npu_commitment_new (&commitment);
+  transcript->words = g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
+  transcript->ordered = g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
+  transcript->open_tokens = g_array_new (FALSE, FALSE, sizeof (guint32));
+  transcript->open_words =
+      g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
+  npu_live_text_init (&transcript->committed);
+  npu_live_text_init (&transcript->partial);
+  transcript->asked_language = decoding->language;
+  npu_live_transcript_reset (transcript);
+  return transcript;
+}
+
+void
+npu_live_transcript_free (NpuLiveTranscript *transcript)
+{
+  npu_tokenizer_unref (transcript->tokenizer);
+  g_free (transcript->suppress);
+  g_array_unref (transcript->prompt);
+  npu_commitment_free (transcript->commitment);
+  g_array_unref (transcript->words);
+  g_array_unref (transcript->ordered);
+  g_array_unref (transcript->open_tokens);
+  g_array_unref (transcript->open_words);
+  npu_live_text_clear (&transcript->committed);
+  npu_live_text_clear (&transcript->partial);
+  g_free (transcript);
+}
+
+static void
+forget_language (NpuLiveTranscript *transcript)
+{
+  transcript->language = transcript->asked_language;
+  transcript->language_prob = 1;
+  transcript->is_decided =
+      transcript->asked_language >= 0 ||
+      !npu_tokenizer_get_special (transcript->tokenizer)->is_multilingual;
+}
+
+void
+npu_live_transcript_reset (NpuLiveTranscript *transcript)
+{
+  npu_commitment_reset (transcript->commitment);
+  transcript->start = transcript->end = 0;
+  g_array_set_size (transcript->open_tokens, 0);
+  g_array_set_size (transcript->open_words, 0);
+  forget_language (transcript);
+}
+
+void
+npu_live_transcript_set_language (NpuLiveTranscript *transcript, int language)
+{
+  transcript->asked_language = language;
+  npu_commitment_hear_anew (transcript->commitment);
+  forget_language (transcript);
+}
+
+void
+npu_live_transcript_set_margin (NpuLiveTranscript *transcript, guint64 margin)
+{
+  npu_commitment_set_margin (transcript->commitment, margin);
+}
+
+/* --- the language ------------------------------------------------------- */
+
+/* Until it is decided, each window has its own. */
+static gboolean
+find_language (
+    NpuLiveTranscript *transcript, const NpuLiveWindow *window, GError **error)
+{
+  const NpuSpecialTokens *special =
+      npu_tokenizer_get_special (transcript->tokenizer);
+  g_autofree float *probabilities = NULL;
+  float no_speech_prob;
+  guint best = 0;
+
+  if (transcript->is_decided)
+    return TRUE;
+  probabilities = g_new (float, special->n_languages);
+  if (!npu_detect_language (&transcript->source, transcript->tokenizer,
+          window->window, probabilities, &no_speech_prob, error))
+    return FALSE;
+  for (guint i = 1; i < special->n_languages; i++) {
+    if (probabilities[i] > probabilities[best])
+      best = i;
+  }
+  transcript->language = (int) best;
+  transcript->language_prob = probabilities[best];
+  if (no_speech_prob > transcript->options.no_speech_threshold)
+    return TRUE;
+  transcript->is_decided = window->duration >= MOST_SPEECH ||
+                           (window->duration >= LEAST_SPEECH &&
+                               probabilities[best] > LEAST_PROBABILITY);
+  return TRUE;
+}
+
+/* --- a window ----------------------------------------------------------- */
+
+static void
+init_hypothesis (const NpuLiveTranscript *transcript,
+    const NpuLiveWindow *window, NpuHypothesis *hypothesis)
+{
+  *hypothesis = (NpuHypothesis){
+      .start = window->start,
+      .end = window->start + window->duration,
+      .is_last = window->is_last,
+      .is_held = !transcript->is_decided,
+      .due = window->due,
+  };
+}
+
+/* words[n] are partial. */
+static void
+keep_open (NpuLiveTranscript *transcript, const NpuHypothesis *hypothesis,
+    const NpuHypothesisWord *words, guint n)
+{
+  g_array_set_size (transcript->open_tokens, 0);
+  g_array_set_size (transcript->open_words, 0);
+  transcript->start = hypothesis->start;
+  transcript->end = hypothesis->end;
+  for (guint i = 0; i < n; i++) {
+    NpuHypothesisWord word = words[i];
+
+    word.first = transcript->open_tokens->len;
+    g_array_append_vals (
+        transcript->open_tokens, hypothesis->tokens + words[i].first, word.n);
+    g_array_append_val (transcript->open_words, word);
+  }
+}
+
+/* What the commitment makes of it, and the texts. */
+static void
+finish (NpuLiveTranscript *transcript, const NpuHypothesis *hypothesis,
+    NpuLiveUpdate *update)
+{
+  NpuHypothesisWord *words;
+  const NpuHypothesisWord *open;
+  NpuCommit commit;
+
+  g_array_set_size (transcript->ordered, hypothesis->n_words);
+  words = (NpuHypothesisWord *) transcript->ordered->data;
+  npu_commitment_add (transcript->commitment, hypothesis, words, &commit);
+  npu_live_text_set (&transcript->committed, transcript->tokenizer,
+      hypothesis->tokens, words + commit.first, commit.n_committed);
+  open = words + commit.first + commit.n_committed;
+  npu_live_text_set (&transcript->partial, transcript->tokenizer,
+      hypothesis->tokens, open, commit.n_shown);
+  keep_open (transcript, hypothesis, open, commit.n_shown);
+
+  *update = (NpuLiveUpdate){
+      .words = (NpuLiveWord *) transcript->committed.words->data,
+      .n_words = transcript->committed.words->len,
+      .committed = transcript->committed.all->str,
+      .partial = transcript->partial.all->str,
+      .partial_start = commit.n_shown ? open->start : commit.decided,
+      .partial_end =
+          commit.n_shown ? open[commit.n_shown - 1].end : commit.decided,
+      .until = commit.until,
+      .sentence = commit.sentence,
+      .decided = commit.decided,
+      .has_looped = commit.has_looped,
+      .language = transcript->language,
+      .language_prob = transcript->language_prob,
+      .is_language_decided = transcript->is_decided,
+      .avg_logprob = hypothesis->avg_logprob,
+      .no_speech_prob = hypothesis->no_speech_prob,
+  };
+}
+
+static gboolean
+check (const NpuLiveTranscript *transcript, const NpuLiveWindow *window,
+    GError **error)
+{
+  const NpuSpecialTokens *special =
+      npu_tokenizer_get_special (transcript->tokenizer);
+
+  if (transcript->source.n_vocab == special->n_vocab &&
+      transcript->source.step_attending && window->n_positions > 0)
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "the decoder has %u tokens and the vocabulary %u, the decoder's heads "
+      "that follow the speech are %u, and the window has %u positions: they do "
+      "not go together",
+      transcript->source.n_vocab, special->n_vocab, transcript->source.n_heads,
+      window->n_positions);
+  return FALSE;
+}
+
+/* Behind the prefix; all that was said, where that has become too long. */
+static gboolean
+hear (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
+    NpuHypothesisTask *task, NpuHeard *heard, GError **error)
+{
+  if (!find_language (transcript, window, error))
+    return FALSE;
+  task->prompt = (const guint32 *) transcript->prompt->data;
+  task->n_prompt = transcript->prompt->len;
+  task->max_tokens =
+      TOKENS_PER_SECOND * (guint) (window->duration / SECOND) + MORE_TOKENS;
+  transcript->options.language = transcript->language;
+  return npu_hypothesis_decode (&transcript->source, transcript->tokenizer,
+      window->window, window->n_positions, &transcript->options, task, heard,
+      error);
+}
+
+gboolean
+npu_live_transcript_add_window (NpuLiveTranscript *transcript,
+    const NpuLiveWindow *window, NpuLiveUpdate *update, GError **error)
+{
+  NpuHypothesisTask task = {0};
+  NpuHypothesis hypothesis;
+  NpuHeard heard;
+
+  if (!check (transcript, window, error))
+    return FALSE;
+  npu_commitment_begin (transcript->commitment, window->start, window->is_new,
+      &task.prefix, &task.n_prefix, &task.draft, &task.n_draft);
+  if (task.n_prefix > transcript->source.n_positions / 2) {
+    npu_commitment_hear_anew (transcript->commitment);
+    npu_commitment_begin (transcript->commitment, window->start, FALSE,
+        &task.prefix, &task.n_prefix, &task.draft, &task.n_draft);
+  }
+  if (!hear (transcript, window, &task, &heard, error))
+    return FALSE;
+
+  init_hypothesis (transcript, window, &hypothesis);
+  g_array_set_size (transcript->words, 0);
+  npu_live_words_find (transcript->tokenizer, &transcript->options, window,
+      transcript->source.n_heads, task.n_prefix, &heard, transcript->words);
+  hypothesis.tokens = (const guint32 *) heard.tokens->data;
+  hypothesis.n_tokens = heard.tokens->len;
+  hypothesis.words = (NpuHypothesisWord *) transcript->words->data;
+  hypothesis.n_words = transcript->words->len;
+  hypothesis.avg_logprob = heard.avg_logprob;
+  hypothesis.no_speech_prob = heard.no_speech_prob;
+  finish (transcript, &hypothesis, update);
+  update->n_tokens = heard.n_sampled;
+  npu_heard_clear (&heard);
+  return TRUE;
+}
+
+void
+npu_live_transcript_add_silence (NpuLiveTranscript *transcript,
+    const NpuLiveWindow *window, NpuLiveUpdate *update)
+{
+  NpuHypothesisTask task;
+  NpuHypothesis hypothesis;
+
+  npu_commitment_begin (transcript->commitment, window->start, window->is_new,
+      &task.prefix, &task.n_prefix, &task.draft, &task.n_draft);
+  init_hypothesis (transcript, window, &hypothesis);
+  hypothesis.is_last = TRUE;
+  finish (transcript, &hypothesis, update);
+}
+
+void
+npu_live_transcript_end (NpuLiveTranscript *transcript, NpuLiveUpdate *update)
+{
+  g_autoptr (GArray) tokens = transcript->open_tokens;
+  g_autoptr (GArray) words = transcript->open_words;
+  const NpuHypothesis hypothesis = {
+      .start = transcript->start,
+      .end = transcript->end,
+      .is_last = TRUE,
+      .tokens = (const guint32 *) tokens->data,
+      .n_tokens = tokens->len,
+      .words = (const NpuHypothesisWord *) words->data,
+      .n_words = words->len,
+  };
+
+  transcript->open_tokens = g_array_new (FALSE, FALSE, sizeof (guint32));
+  transcript->open_words =
+      g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
+  finish (transcript, &hypothesis, update);
+}
