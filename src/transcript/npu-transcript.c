@@ -10,8 +10,10 @@
 #include "segments.h"
 #include "spoken-language.h"
 #include "transcript-private.h"
+#include "word-segments.h"
 
 #define FRAME_NS (NPU_TIMESTAMP_NS / 2)
+#define FULL_WINDOW_NS ((guint64) 1500 * NPU_TIMESTAMP_NS)
 
 /* Above it what was sampled is too random to go on from. */
 #define MAX_TEMPERATURE_OF_HISTORY 0.5f
@@ -29,7 +31,9 @@ struct _NpuTranscript {
   GArray *history; /* of guint32: what the next window is told besides; begins
                     * with the initial prompt */
   NpuSpokenLanguage spoken;
-  guint64 last_end; /* of the last segment */
+  guint64 last_end;   /* of the last segment */
+  guint64 begin;      /* of the first window; G_MAXUINT64 before it */
+  double last_speech; /* end of the last word, in seconds from there */
 
   GQueue open; /* of OpenWindow, in the stream's order */
   NpuDecodingStep step;
@@ -44,6 +48,7 @@ typedef struct {
   gboolean is_asked;           /* for its language */
   NpuWindowDecoding *decoding; /* NULL: it is whole */
   NpuDecodedWindow decoded;    /* then */
+  GArray *words;               /* then, of NpuWord; NULL: none are found */
 } OpenWindow;
 
 static void
@@ -51,6 +56,7 @@ open_window_free (OpenWindow *open)
 {
   npu_window_decoding_free (open->decoding);
   npu_decoded_window_clear (&open->decoded);
+  g_clear_pointer (&open->words, g_array_unref);
   g_free (open);
 }
 
@@ -118,6 +124,8 @@ npu_transcript_reset (NpuTranscript *transcript)
   npu_spoken_language_init (&transcript->spoken, options->decoding.language,
       options->language_interval, options->decoding.no_speech_threshold);
   transcript->last_end = 0;
+  transcript->begin = G_MAXUINT64;
+  transcript->last_speech = 0;
 }
 
 /* The greatest number of tokens before sot, without startofprev. */
@@ -165,6 +173,7 @@ update_history (NpuTranscript *transcript, const NpuDecodedWindow *decoded)
 typedef struct {
   guint64 start, end; /* of its audio */
   const NpuDecodedWindow *decoded;
+  GArray *words; /* of NpuWord, used up by its segments; or NULL */
   NpuSegmentFunc func;
   gpointer data;
   gboolean has_text; /* a segment has been emitted */
@@ -182,36 +191,139 @@ stream_time (const Window *window, guint timestamp)
 
 /* Emits a slice that has text and time; its tokens become history. */
 static void
-emit_slice (NpuTranscript *transcript, Window *window, const NpuSlice *slice)
+emit (NpuTranscript *transcript, Window *window, const NpuSlice *slice,
+    NpuSegment *segment)
 {
   const guint32 *tokens =
       &g_array_index (window->decoded->tokens, guint32, slice->first);
   g_autoptr (GString) cue = g_string_new (NULL);
   g_autofree char *text = NULL;
   gsize n;
+
+  /* Times in a short window may all lie behind its audio. */
+  if (segment->start == window->end && !window->has_text)
+    segment->start = window->start;
+  segment->start = MAX (segment->start, transcript->last_end);
+  text = npu_tokenizer_decode (transcript->tokenizer, tokens, slice->n, &n);
+  npu_cue_text_append (cue, text, n);
+  if (cue->len == 0 || segment->start >= segment->end)
+    return;
+
+  segment->text = cue->str;
+  segment->tokens = tokens;
+  segment->n_tokens = slice->n;
+  segment->window = window->decoded;
+  g_array_append_vals (transcript->history, tokens, slice->n);
+  transcript->last_end = segment->end;
+  window->has_text = TRUE;
+  if (window->func)
+    window->func (segment, window->data);
+}
+
+static void
+emit_slice (NpuTranscript *transcript, Window *window, const NpuSlice *slice)
+{
   NpuSegment segment = {
       .start = stream_time (window, slice->start),
       .end = stream_time (window, slice->end),
-      .tokens = tokens,
-      .n_tokens = slice->n,
-      .window = window->decoded,
   };
 
-  /* Timestamps of a short window may all lie behind its audio. */
-  if (segment.start == window->end && !window->has_text)
-    segment.start = window->start;
-  segment.start = MAX (segment.start, transcript->last_end);
-  text = npu_tokenizer_decode (transcript->tokenizer, tokens, slice->n, &n);
-  npu_cue_text_append (cue, text, n);
-  if (cue->len == 0 || segment.start >= segment.end)
-    return;
+  emit (transcript, window, slice, &segment);
+}
 
-  segment.text = cue->str;
-  g_array_append_vals (transcript->history, tokens, slice->n);
-  transcript->last_end = segment.end;
-  window->has_text = TRUE;
-  if (window->func)
-    window->func (&segment, window->data);
+/* --- words --------------------------------------------------------------- */
+
+/* The window's slices; returns how far it is used up by them, in timestamps. */
+static guint
+cut_slices (
+    NpuTranscript *transcript, const NpuDecodedWindow *decoded, GArray *slices)
+{
+  return npu_segments_cut (npu_tokenizer_get_special (transcript->tokenizer),
+      (guint32 *) decoded->tokens->data, decoded->tokens->len, decoded->is_cut,
+      slices);
+}
+
+/* Of an answer that is whole, before its place in the source is another's. */
+static gboolean
+find_words (NpuTranscript *transcript, OpenWindow *open, GError **error)
+{
+  const NpuDecodedWindow *decoded = &open->decoded;
+  const NpuDecodingOptions *options = &transcript->options.decoding;
+  g_autoptr (GArray) slices = g_array_new (FALSE, FALSE, sizeof (NpuSlice));
+  g_autoptr (GArray) text = NULL;
+
+  if (!transcript->options.words || decoded->is_silence || !decoded->tokens)
+    return TRUE;
+  cut_slices (transcript, decoded, slices);
+  text = npu_slices_get_text (npu_tokenizer_get_special (transcript->tokenizer),
+      (guint32 *) decoded->tokens->data, slices);
+  return npu_find_words (&transcript->source, transcript->tokenizer,
+      open->window, open->window * npu_decoding_n_sequences (options),
+      options->task, decoded->language, (guint32 *) text->data, text->len,
+      (guint) ((open->end - open->start) / NPU_TIMESTAMP_NS), &open->words,
+      error);
+}
+
+static void
+emit_words (NpuTranscript *transcript, Window *window,
+    const NpuWordSegments *found, const NpuWordSegment *from)
+{
+  const guint64 begin = transcript->begin;
+  const guint64 start = begin + (guint64) (MAX (from->start, 0) * 1e9 + 0.5);
+  const guint64 end = begin + (guint64) (MAX (from->end, 0) * 1e9 + 0.5);
+  const guint64 first = CLAMP (start, transcript->last_end, window->end);
+  g_autoptr (GArray) words =
+      npu_word_segments_get_timed (found, from, begin, first, window->end);
+  NpuSegment segment = {
+      .start = first,
+      .end = CLAMP (end, first, window->end),
+      .words = (NpuTimedWord *) words->data,
+      .n_words = words->len,
+  };
+
+  /* Where words were kept from going back, they end later. */
+  if (words->len > 0)
+    segment.end = MAX (
+        segment.end, g_array_index (words, NpuTimedWord, words->len - 1).end);
+  emit (transcript, window, &from->slice, &segment);
+}
+
+/* As emit_segments(), with what npu_find_words() found. */
+static guint64
+emit_word_segments (
+    NpuTranscript *transcript, Window *window, const GArray *slices, guint used)
+{
+  const NpuSpecialTokens *special =
+      npu_tokenizer_get_special (transcript->tokenizer);
+  const guint32 *tokens = (guint32 *) window->decoded->tokens->data;
+  const double threshold = transcript->options.hallucination_silence_threshold;
+  const guint64 begin = transcript->begin;
+  const NpuWordWindow place = {(double) (window->start - begin) / 1e9,
+      (double) (window->end - begin) / 1e9, transcript->last_speech};
+  const gboolean has_single_end =
+      !window->decoded->is_cut && npu_segments_have_single_end (special, tokens,
+                                      window->decoded->tokens->len);
+  double used_until = (double) (stream_time (window, used) - begin) / 1e9;
+  NpuWordSegments found;
+  double end;
+
+  npu_word_segments_init (
+      &found, special, tokens, slices, window->words, &place);
+  end = npu_word_segments_get_end (&found);
+  if (!has_single_end && end > place.start)
+    used_until = end;
+  if (threshold > 0)
+    npu_word_segments_drop_hallucinations (&found, &place, threshold,
+        window->end - window->start < FULL_WINDOW_NS, has_single_end,
+        &used_until);
+  for (guint i = 0; i < found.segments->len; i++)
+    emit_words (transcript, window, &found,
+        &g_array_index (found.segments, NpuWordSegment, i));
+  end = npu_word_segments_get_end (&found);
+  if (end >= 0)
+    transcript->last_speech = end;
+  npu_word_segments_clear (&found);
+  return MIN (begin + (guint64) (used_until * 1e9 + 0.5), window->end);
 }
 
 /* Returns the stream's time up to which the window is used up. */
@@ -220,17 +332,20 @@ emit_segments (NpuTranscript *transcript, Window *window)
 {
   const NpuDecodedWindow *decoded = window->decoded;
   g_autoptr (GArray) slices = g_array_new (FALSE, FALSE, sizeof (NpuSlice));
+  guint64 until;
   guint used;
 
   if (decoded->is_silence)
     return window->end;
-  used = npu_segments_cut (npu_tokenizer_get_special (transcript->tokenizer),
-      (guint32 *) decoded->tokens->data, decoded->tokens->len, decoded->is_cut,
-      slices);
-  for (guint i = 0; i < slices->len; i++)
+  used = cut_slices (transcript, decoded, slices);
+  if (window->words)
+    until = emit_word_segments (transcript, window, slices, used);
+  else
+    until = stream_time (window, used);
+  for (guint i = 0; i < slices->len && !window->words; i++)
     emit_slice (transcript, window, &g_array_index (slices, NpuSlice, i));
   update_history (transcript, decoded);
-  return stream_time (window, used);
+  return until;
 }
 
 /* --- windows at once ----------------------------------------------------- */
@@ -290,7 +405,7 @@ decode_by_script (NpuTranscript *transcript, OpenWindow *open,
         decoded->no_speech_prob, &decoded->language_prob);
   else
     decoded->language_prob = open->spoken.probability;
-  return TRUE;
+  return find_words (transcript, open, error);
 }
 
 /* Fills in what @open is to answer: later, or at once. */
@@ -344,13 +459,14 @@ npu_transcript_begin_window (NpuTranscript *transcript, guint window,
 
 /* Takes the answer of a window that is whole; its place in the source is
  * free. */
-static void
-end_window (OpenWindow *open)
+static gboolean
+end_window (OpenWindow *open, GError **error)
 {
   npu_window_decoding_end (open->decoding, &open->decoded);
   if (!open->is_asked)
     open->decoded.language_prob = open->spoken.probability;
   g_clear_pointer (&open->decoding, npu_window_decoding_free);
+  return find_words (open->transcript, open, error);
 }
 
 /* After an error: what was begun is forgotten. */
@@ -386,8 +502,11 @@ npu_transcript_step (NpuTranscript *transcript, GError **error)
   for (GList *item = transcript->open.head; item; item = item->next) {
     OpenWindow *open = item->data;
 
-    if (open->decoding && npu_window_decoding_is_whole (open->decoding))
-      end_window (open);
+    if (open->decoding && npu_window_decoding_is_whole (open->decoding) &&
+        !end_window (open, error)) {
+      forget_open (transcript);
+      return FALSE;
+    }
   }
   return TRUE;
 }
@@ -415,8 +534,9 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
 
   g_return_if_fail (npu_transcript_has_whole (transcript));
   open = g_queue_pop_head (&transcript->open);
-  place =
-      (Window){open->start, open->end, &open->decoded, func, user_data, FALSE};
+  place = (Window){open->start, open->end, &open->decoded, open->words, func,
+      user_data, FALSE};
+  transcript->begin = MIN (transcript->begin, open->start);
   *used_until = place.end;
   if (open->decoded.tokens) {
     *used_until = emit_segments (transcript, &place);

@@ -16,12 +16,21 @@ G_BEGIN_DECLS
 
 typedef struct _NpuTranscript NpuTranscript;
 
+/* A word with the marks that belong to it. */
+typedef struct {
+  char *text;         /* valid UTF-8, mostly with the space before it */
+  guint64 start, end; /* in the segment, start <= end */
+  float probability;
+} NpuTimedWord;
+
 /* Text between two timestamps. Times are the stream's, in ns. */
 typedef struct {
   guint64 start, end;    /* start < end */
   const char *text;      /* valid UTF-8, stripped, not empty, without NUL */
   const guint32 *tokens; /* [n_tokens], timestamps included */
   guint n_tokens;
+  const NpuTimedWord *words; /* [n_words], in order, where words are found */
+  guint n_words;
   const NpuDecodedWindow *window; /* what it is part of */
 } NpuSegment;
 
@@ -30,6 +39,10 @@ typedef void (*NpuSegmentFunc) (const NpuSegment *segment, gpointer user_data);
 typedef struct {
   NpuDecodingOptions decoding; /* seed: of the stream; each window's is made
                                 * of it and the window's time */
+  gboolean words;              /* segments take the times of their words */
+  double hallucination_silence_threshold; /* with words: seconds of silence
+                                           * around text that is unlikely and
+                                           * then left out; 0: none is */
   gboolean condition_on_previous_text;
   const char *initial_prompt;    /* or NULL */
   gboolean carry_initial_prompt; /* to all windows, not only until the history

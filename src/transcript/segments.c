@@ -101,3 +101,12 @@ npu_segments_cut (const NpuSpecialTokens *special, const guint32 *tokens,
   add_slice (&answer, first, n, start, used, slices);
   return is_cut && used > 0 ? used : NPU_WINDOW_END;
 }
+
+gboolean
+npu_segments_have_single_end (
+    const NpuSpecialTokens *special, const guint32 *tokens, guint n)
+{
+  const Answer answer = {tokens, n, special->timestamp_begin};
+
+  return has_single_end (&answer);
+}

@@ -33,4 +33,8 @@ typedef struct {
 guint npu_segments_cut (const NpuSpecialTokens *special, const guint32 *tokens,
     guint n, gboolean is_cut, GArray *slices);
 
+/* Whether tokens[n] end by text and one timestamp: no speech follows it. */
+gboolean npu_segments_have_single_end (
+    const NpuSpecialTokens *special, const guint32 *tokens, guint n);
+
 G_END_DECLS

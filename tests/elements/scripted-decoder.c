@@ -347,8 +347,12 @@ npu_transcript_add_window (NpuTranscript *transcript, guint window,
   fill_decoded (decoded, transcript->language, now.code);
   for (guint i = 0; i < now.n_segments; i++) {
     const ScriptedSegment *of = &now.segments[i];
-    const NpuSegment segment = {start + of->start, start + of->end, of->text,
-        tokens, G_N_ELEMENTS (tokens), decoded};
+    const NpuSegment segment = {.start = start + of->start,
+        .end = start + of->end,
+        .text = of->text,
+        .tokens = tokens,
+        .n_tokens = G_N_ELEMENTS (tokens),
+        .window = decoded};
 
     func (&segment, user_data);
   }
