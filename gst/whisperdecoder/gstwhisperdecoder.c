@@ -208,16 +208,26 @@ gst_whisper_decoder_resume (GstWhisperDecoder *self)
 
 /* --- start and stop ----------------------------------------------------- */
 
-/* Forgets the stream: its text, its time and what the next window is told of
+/* Forgets the stream's windows, its time and what the next window is told of
  * the last. */
 static void
-gst_whisper_decoder_reset (GstWhisperDecoder *self)
+gst_whisper_decoder_flush (GstWhisperDecoder *self)
 {
-  text_output_reset (&self->output);
+  window_queue_clear (&self->windows);
+  text_output_flush (&self->output);
   self->last_start = GST_CLOCK_TIME_NONE;
   self->next_start = 0;
   if (self->session)
     npu_transcript_reset (self->session->transcript);
+}
+
+/* And what the stream is. */
+static void
+gst_whisper_decoder_reset (GstWhisperDecoder *self)
+{
+  gst_whisper_decoder_flush (self);
+  text_output_reset (&self->output);
+  self->language = NULL;
 }
 
 static gboolean
@@ -230,7 +240,6 @@ gst_whisper_decoder_start (GstBaseTransform *base)
   self->totals = (GstWhisperDecoderStats) GST_WHISPER_DECODER_STATS_INIT;
   GST_OBJECT_UNLOCK (self);
   self->has_failed = FALSE;
-  self->language = NULL;
   gst_whisper_decoder_reset (self);
 
   if (!has_model (self) ||
@@ -350,10 +359,27 @@ gst_whisper_decoder_take_gap (GstWhisperDecoder *self, GstEvent *event)
     return;
   }
   gst_event_unref (event);
+  text_output_drop_unsent (&self->output);
   if (!GST_CLOCK_TIME_IS_VALID (self->output.position))
     self->output.position = start;
   text_output_begin_window (&self->output, start + duration, FALSE);
   text_output_pop (&self->output, srcpad); /* there is the gap alone */
+}
+
+/* Text of the windows that came before what follows them. */
+static GstFlowReturn
+gst_whisper_decoder_drain (GstWhisperDecoder *self)
+{
+  GstPad *srcpad = GST_BASE_TRANSFORM_SRC_PAD (self);
+  GstFlowReturn flow;
+  GstBuffer *buffer;
+
+  text_output_drop_unsent (&self->output);
+  flow = gst_whisper_decoder_finish_windows (self);
+  while (
+      flow == GST_FLOW_OK && (buffer = text_output_pop (&self->output, srcpad)))
+    flow = gst_pad_push (srcpad, buffer);
+  return flow;
 }
 
 static gboolean
@@ -362,18 +388,20 @@ gst_whisper_decoder_sink_event (GstBaseTransform *base, GstEvent *event)
   GstWhisperDecoder *self = GST_WHISPER_DECODER (base);
   GstCaps *caps;
 
+  if (GST_EVENT_IS_SERIALIZED (event) && self->windows.windows.length > 0 &&
+      GST_EVENT_TYPE (event) != GST_EVENT_FLUSH_STOP)
+    gst_whisper_decoder_drain (self);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
       gst_whisper_decoder_cancel (self);
       break;
     case GST_EVENT_FLUSH_STOP:
-      gst_whisper_decoder_reset (self);
+      gst_whisper_decoder_flush (self);
       gst_whisper_decoder_resume (self);
       break;
     case GST_EVENT_STREAM_START:
       gst_whisper_decoder_reset (self);
       gst_clear_tag_list (&self->upstream_tags);
-      self->language = NULL;
       break;
     case GST_EVENT_CAPS:
       gst_event_parse_caps (event, &caps);
@@ -436,12 +464,14 @@ gst_whisper_decoder_submit_input_buffer (
   }
   if (gst_buffer_get_size (inbuf) == 0 &&
       gst_pad_has_current_caps (GST_BASE_TRANSFORM_SRC_PAD (base))) {
+    const GstFlowReturn flow = gst_whisper_decoder_drain (self);
+
     if (GST_BUFFER_PTS_IS_VALID (inbuf))
       gst_whisper_decoder_take_gap (
           self, gst_event_new_gap (
                     GST_BUFFER_PTS (inbuf), GST_BUFFER_DURATION (inbuf)));
     gst_buffer_unref (inbuf);
-    return GST_FLOW_OK;
+    return flow;
   }
   return GST_BASE_TRANSFORM_CLASS (parent_class)
       ->submit_input_buffer (base, is_discont, inbuf);
@@ -469,6 +499,7 @@ gst_whisper_decoder_finalize (GObject *object)
 {
   GstWhisperDecoder *self = GST_WHISPER_DECODER (object);
 
+  window_queue_clear (&self->windows);
   text_output_reset (&self->output);
   gst_clear_tag_list (&self->upstream_tags);
   g_free (self->states);
@@ -552,6 +583,7 @@ gst_whisper_decoder_init (GstWhisperDecoder *self)
 
   self->totals = (GstWhisperDecoderStats) GST_WHISPER_DECODER_STATS_INIT;
   text_output_init (&self->output);
+  gst_whisper_decoder_init_windows (self);
   self->last_start = GST_CLOCK_TIME_NONE;
   gst_segment_init (&self->no_segment, GST_FORMAT_TIME);
 

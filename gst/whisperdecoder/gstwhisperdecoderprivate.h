@@ -9,6 +9,7 @@
 #include "gstwhisperdecoderstats.h"
 #include "statescaps.h"
 #include "textoutput.h"
+#include "windowqueue.h"
 
 G_BEGIN_DECLS
 
@@ -31,6 +32,7 @@ struct _GstWhisperDecoder {
   StatesFormat format; /* of the windows, as caps have it */
   gboolean has_failed; /* to open a session, and has said so */
   float *states;       /* the window's, where its buffer's will not do */
+  WindowQueue windows; /* that are being decoded */
   TextOutput output;
   GstClockTime last_start; /* of the window before, or NONE */
   GstClockTime next_start; /* of a window without a time */
@@ -47,10 +49,16 @@ struct _GstWhisperDecoder {
 void gst_whisper_decoder_caps_install (GstBaseTransformClass *base_class);
 
 /* --- gstwhisperdecoderwindow.c */
-/* Takes the window of @inbuf: text goes to `output`, the message to the bus,
- * and upstream is told how far the window is used up. */
+/* Takes the window of @inbuf and decodes until there is room for another: text
+ * goes to `output`, messages to the bus, and where windows are decoded one by
+ * one upstream is told how far each is used up. */
 GstFlowReturn gst_whisper_decoder_take_window (
     GstWhisperDecoder *self, GstBuffer *inbuf);
+
+/* Decodes the windows that have been taken: their text goes to `output`. */
+GstFlowReturn gst_whisper_decoder_finish_windows (GstWhisperDecoder *self);
+
+void gst_whisper_decoder_init_windows (GstWhisperDecoder *self);
 
 /* Sends the stream's tags with the language, where that is another one. */
 void gst_whisper_decoder_tell_language (

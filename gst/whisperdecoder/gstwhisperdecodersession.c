@@ -153,8 +153,9 @@ open_decoder (GstWhisperDecoderSession *session, GstElement *element,
   const NpuDeviceOptions device_options = {.threads = settings->threads};
   const NpuDecoderOptions options = {
       .precision = settings->precision,
-      .max_windows = 1,
-      .max_sequences = MAX (settings->beam_size, settings->best_of) + 1,
+      .max_windows = settings->batch,
+      .max_sequences =
+          settings->batch * MAX (settings->beam_size, settings->best_of),
       .timeout = settings->timeout * GST_MSECOND,
   };
   g_autoptr (GError) error = NULL;
@@ -219,11 +220,14 @@ open_transcript (GstWhisperDecoderSession *session, GstElement *element,
               .seed = settings->seed,
           },
       .condition_on_previous_text = settings->condition_on_previous_text,
+      .language_interval = settings->language_interval,
+      .n_windows = settings->batch,
   };
   g_autoptr (GError) error = NULL;
 
   session->suppress = g_array_new (FALSE, FALSE, sizeof (guint32));
   session->prompt = g_strdup (settings->initial_prompt);
+  session->hot_words = g_strdup (settings->hot_words);
   if (!find_language (session, settings->language_code,
           &options.decoding.language, &error) ||
       !check_task (session, settings->task, &error) ||
@@ -236,6 +240,13 @@ open_transcript (GstWhisperDecoderSession *session, GstElement *element,
   options.decoding.suppress = (const guint32 *) session->suppress->data;
   options.decoding.n_suppress = session->suppress->len;
   options.initial_prompt = session->prompt;
+  options.hot_words = session->hot_words;
+  if (!npu_decoding_check (
+          &session->source, session->tokenizer, &options.decoding, 0, &error)) {
+    gst_whisper_decoder_post_error (
+        element, error, "properties model, vocabulary");
+    return FALSE;
+  }
   session->transcript =
       npu_transcript_new (&session->source, session->tokenizer, &options);
   return TRUE;
@@ -269,6 +280,7 @@ gst_whisper_decoder_session_free (GstWhisperDecoderSession *session)
   g_clear_pointer (&session->model, npu_model_unref);
   g_clear_pointer (&session->suppress, g_array_unref);
   g_free (session->prompt);
+  g_free (session->hot_words);
   g_free (session->location);
   g_free (session);
 }
@@ -276,15 +288,16 @@ gst_whisper_decoder_session_free (GstWhisperDecoderSession *session)
 /* --- windows ------------------------------------------------------------ */
 
 gboolean
-gst_whisper_decoder_session_decode (GstWhisperDecoderSession *session,
-    const GstWhisperDecoderWindow *window, NpuSegmentFunc func,
-    gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until,
-    GError **error)
+gst_whisper_decoder_session_begin (GstWhisperDecoderSession *session,
+    const GstWhisperDecoderWindow *window, GError **error)
 {
-  return npu_decoder_set_window (
-             session->decoder, 0, window->states, window->n_positions, error) &&
-         npu_transcript_add_window (session->transcript, 0, window->start,
-             window->duration, func, user_data, decoded, used_until, error);
+  const int place = npu_transcript_find_free (session->transcript);
+
+  g_return_val_if_fail (place >= 0, FALSE);
+  return npu_decoder_set_window (session->decoder, (guint) place,
+             window->states, window->n_positions, error) &&
+         npu_transcript_begin_window (session->transcript, (guint) place,
+             window->start, window->duration, error);
 }
 
 const char *

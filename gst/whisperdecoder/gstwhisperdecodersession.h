@@ -21,7 +21,7 @@ typedef struct {
   NpuTranscript *transcript;
   char *location;   /* of the model */
   GArray *suppress; /* of guint32 */
-  char *prompt;
+  char *prompt, *hot_words;
 } GstWhisperDecoderSession;
 
 /**
@@ -47,11 +47,10 @@ typedef struct {
   GstClockTime start, duration; /* of the real audio */
 } GstWhisperDecoderWindow;
 
-/* As npu_transcript_add_window(). */
-gboolean gst_whisper_decoder_session_decode (GstWhisperDecoderSession *session,
-    const GstWhisperDecoderWindow *window, NpuSegmentFunc func,
-    gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until,
-    GError **error);
+/* Begins to decode a window, for which the transcript has room: see
+ * npu_transcript_begin_window(). */
+gboolean gst_whisper_decoder_session_begin (GstWhisperDecoderSession *session,
+    const GstWhisperDecoderWindow *window, GError **error);
 
 /* Whisper's code of what is written about a window: English where it is
  * translated to it or the model knows no other; else what was spoken. */

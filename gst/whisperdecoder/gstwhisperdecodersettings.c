@@ -12,6 +12,7 @@ static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
     [GST_WHISPER_DECODER_VERBOSITY] = OFFSET (verbosity),
     [GST_WHISPER_DECODER_POST_MESSAGES] = OFFSET (post_messages),
     [GST_WHISPER_DECODER_LANGUAGE_CODE] = OFFSET (language_code),
+    [GST_WHISPER_DECODER_LANGUAGE_INTERVAL] = OFFSET (language_interval),
     [GST_WHISPER_DECODER_TASK] = OFFSET (task),
     [GST_WHISPER_DECODER_TIMESTAMPS] = OFFSET (timestamps),
     [GST_WHISPER_DECODER_BEAM_SIZE] = OFFSET (beam_size),
@@ -28,11 +29,13 @@ static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
     [GST_WHISPER_DECODER_CONDITION_ON_PREVIOUS_TEXT] =
         OFFSET (condition_on_previous_text),
     [GST_WHISPER_DECODER_INITIAL_PROMPT] = OFFSET (initial_prompt),
+    [GST_WHISPER_DECODER_HOT_WORDS] = OFFSET (hot_words),
     [GST_WHISPER_DECODER_SUPPRESS_BLANK] = OFFSET (suppress_blank),
     [GST_WHISPER_DECODER_SUPPRESS_TOKENS] = OFFSET (suppress_tokens),
     [GST_WHISPER_DECODER_MAX_INITIAL_TIMESTAMP] =
         OFFSET (max_initial_timestamp),
     [GST_WHISPER_DECODER_SEED] = OFFSET (seed),
+    [GST_WHISPER_DECODER_BATCH] = OFFSET (batch),
 #undef OFFSET
 };
 
@@ -86,6 +89,7 @@ gst_whisper_decoder_settings_clear (GstWhisperDecoderSettings *settings)
   g_clear_pointer (&settings->device, g_free);
   g_clear_pointer (&settings->language_code, g_free);
   g_clear_pointer (&settings->initial_prompt, g_free);
+  g_clear_pointer (&settings->hot_words, g_free);
   g_clear_pointer (&settings->suppress_tokens, g_free);
 }
 
@@ -209,9 +213,15 @@ install_task (GParamSpec **specs)
   specs[GST_WHISPER_DECODER_LANGUAGE_CODE] = g_param_spec_string (
       "language-code", "Language code",
       "Language that is spoken: a BCP 47 tag, whose first subtag counts, or "
-      "Whisper's code or English name; auto = found in the first window with "
-      "speech (Since: 1.0)",
+      "Whisper's code or English name; auto = found in the speech "
+      "(Since: 1.0)",
       "auto", READY);
+  specs[GST_WHISPER_DECODER_LANGUAGE_INTERVAL] = g_param_spec_uint64 (
+      "language-interval", "Language interval",
+      "With language-code=auto, time from a window whose language was found to "
+      "the next that is looked at, in ns: 0 = each window, the greatest value "
+      "= the first with speech decides for all (Since: 1.0)",
+      0, G_MAXUINT64, G_MAXUINT64, READY);
   specs[GST_WHISPER_DECODER_TASK] =
       g_param_spec_enum ("task", "Task", "What to write (Since: 1.0)",
           register_task (), NPU_TASK_TRANSCRIBE, READY);
@@ -226,6 +236,10 @@ install_task (GParamSpec **specs)
       g_param_spec_string ("initial-prompt", "Initial prompt",
           "Text before the first window's, for names and spelling (Since: 1.0)",
           NULL, READY);
+  specs[GST_WHISPER_DECODER_HOT_WORDS] = g_param_spec_string ("hot-words",
+      "Hot words",
+      "Names and words that every window is told before its text (Since: 1.0)",
+      NULL, READY);
   specs[GST_WHISPER_DECODER_SUPPRESS_BLANK] = g_param_spec_boolean (
       "suppress-blank", "Suppress blank",
       "Text begins with neither a blank nor the end (Since: 1.0)", TRUE, READY);
@@ -244,6 +258,10 @@ install_task (GParamSpec **specs)
 static void
 install_search (GParamSpec **specs)
 {
+  specs[GST_WHISPER_DECODER_BATCH] = g_param_spec_uint ("batch", "Batch",
+      "Windows decoded at once, of recordings whose windows do not depend on "
+      "each other; the text does not depend on it (Since: 1.0)",
+      1, 16, 1, READY);
   specs[GST_WHISPER_DECODER_BEAM_SIZE] =
       g_param_spec_uint ("beam-size", "Beam size",
           "Beams at temperature 0; 1 = the best token each time "

@@ -34,6 +34,7 @@ enum {
   GST_WHISPER_DECODER_VERBOSITY,
   GST_WHISPER_DECODER_POST_MESSAGES,
   GST_WHISPER_DECODER_LANGUAGE_CODE,
+  GST_WHISPER_DECODER_LANGUAGE_INTERVAL,
   GST_WHISPER_DECODER_TASK,
   GST_WHISPER_DECODER_TIMESTAMPS,
   GST_WHISPER_DECODER_BEAM_SIZE,
@@ -47,10 +48,12 @@ enum {
   GST_WHISPER_DECODER_NO_SPEECH_THRESHOLD,
   GST_WHISPER_DECODER_CONDITION_ON_PREVIOUS_TEXT,
   GST_WHISPER_DECODER_INITIAL_PROMPT,
+  GST_WHISPER_DECODER_HOT_WORDS,
   GST_WHISPER_DECODER_SUPPRESS_BLANK,
   GST_WHISPER_DECODER_SUPPRESS_TOKENS,
   GST_WHISPER_DECODER_MAX_INITIAL_TIMESTAMP,
   GST_WHISPER_DECODER_SEED,
+  GST_WHISPER_DECODER_BATCH,
   GST_WHISPER_DECODER_N_SETTINGS, /* the first id that is free */
 };
 
@@ -61,11 +64,13 @@ typedef struct {
   char *device;
   char *language_code;
   char *initial_prompt;
+  char *hot_words;
   char *suppress_tokens;
   guint threads;
   guint timeout; /* ms */
   guint beam_size;
   guint best_of;
+  guint batch;
   int precision;  /* NpuPrecision */
   int verbosity;  /* GstWhisperDecoderVerbosity */
   int task;       /* NpuTask */
@@ -82,6 +87,7 @@ typedef struct {
   double no_speech_threshold;
   guint64 max_initial_timestamp; /* ns */
   guint64 seed;
+  guint64 language_interval; /* ns */
 } GstWhisperDecoderSettings;
 
 /* Installs the properties; they are set to their defaults when an object is

@@ -140,44 +140,65 @@ gst_whisper_decoder_keep_tags (GstWhisperDecoder *self, GstEvent *event)
   return ours;
 }
 
-/* --- decoding ----------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------- */
 
-typedef struct {
-  GstWhisperDecoder *self;
+static GstWhisperDecoderVerbosity
+get_verbosity (GstWhisperDecoder *self)
+{
   GstWhisperDecoderVerbosity verbosity;
-} Take;
+
+  GST_OBJECT_LOCK (self);
+  verbosity = self->settings.verbosity;
+  GST_OBJECT_UNLOCK (self);
+  return verbosity;
+}
 
 static void
-log_segment (const Take *take, const NpuSegment *segment)
+log_segment (GstWhisperDecoder *self, const NpuSegment *segment)
 {
-  if (take->verbosity < GST_WHISPER_DECODER_VERBOSITY_STAGES)
+  const GstWhisperDecoderVerbosity verbosity = get_verbosity (self);
+
+  if (verbosity < GST_WHISPER_DECODER_VERBOSITY_STAGES)
     return;
-  GST_INFO_OBJECT (take->self,
+  GST_INFO_OBJECT (self,
       "%" GST_TIME_FORMAT " to %" GST_TIME_FORMAT ", %u tokens: %s",
       GST_TIME_ARGS (segment->start), GST_TIME_ARGS (segment->end),
       segment->n_tokens, segment->text);
-  if (take->verbosity < GST_WHISPER_DECODER_VERBOSITY_TILES)
+  if (verbosity < GST_WHISPER_DECODER_VERBOSITY_TILES)
     return;
   for (guint i = 0; i < segment->n_tokens; i++)
-    GST_INFO_OBJECT (take->self, "  token %u: %u", i, segment->tokens[i]);
+    GST_INFO_OBJECT (self, "  token %u: %u", i, segment->tokens[i]);
 }
 
 static void
 take_segment (const NpuSegment *segment, gpointer user_data)
 {
-  const Take *take = user_data;
-  GstWhisperDecoder *self = take->self;
+  GstWhisperDecoder *self = user_data;
   const char *language =
       gst_whisper_decoder_session_language (&self->settings, segment->window);
 
-  log_segment (take, segment);
+  log_segment (self, segment);
   gst_whisper_decoder_tell_language (self, language);
   text_output_add (&self->output, segment, get_segment (self), language);
 }
 
 static void
+log_window (GstWhisperDecoder *self, const GstWhisperDecoderStats *stats)
+{
+  if (get_verbosity (self) >= GST_WHISPER_DECODER_VERBOSITY_SUMMARY)
+    GST_INFO_OBJECT (self,
+        "window %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT
+        ": %.2f s of audio in %.3f ms, %" G_GUINT64_FORMAT
+        " tokens in %" G_GUINT64_FORMAT " tries, language %s (%.2f)",
+        stats->window, GST_TIME_ARGS (stats->timestamp),
+        (double) stats->duration / GST_SECOND, stats->total_time / 1e6,
+        stats->tokens, stats->tries,
+        stats->language ? stats->language : "not known", stats->language_prob);
+}
+
+static void
 publish (GstWhisperDecoder *self, const GstWhisperDecoderWindow *window,
-    const NpuDecodedWindow *decoded, guint64 total_time, const Take *take)
+    const NpuDecodedWindow *decoded, guint64 total_time)
 {
   GstStructure *structure = NULL;
   GstWhisperDecoderStats stats;
@@ -190,49 +211,54 @@ publish (GstWhisperDecoder *self, const GstWhisperDecoderWindow *window,
     structure = gst_whisper_decoder_stats_to_structure (&stats);
   GST_OBJECT_UNLOCK (self);
 
-  if (take->verbosity >= GST_WHISPER_DECODER_VERBOSITY_SUMMARY)
-    GST_INFO_OBJECT (self,
-        "window %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT
-        ": %.2f s of audio in %.3f ms, %" G_GUINT64_FORMAT
-        " tokens in %" G_GUINT64_FORMAT " tries, language %s (%.2f)",
-        stats.window, GST_TIME_ARGS (stats.timestamp),
-        (double) stats.duration / GST_SECOND, total_time / 1e6, stats.tokens,
-        stats.tries, stats.language ? stats.language : "not known",
-        stats.language_prob);
+  log_window (self, &stats);
   if (structure)
     gst_element_post_message (GST_ELEMENT (self),
         gst_message_new_element (GST_OBJECT (self), structure));
 }
 
-/* Decodes mapped states. */
-static gboolean
-decode (GstWhisperDecoder *self, GstWhisperDecoderWindow *window,
-    const GstMapInfo *map, guint64 *used_until, GError **error)
+static void
+begin_text (const QueuedWindow *queued, gpointer user_data)
 {
-  Take take = {self, GST_WHISPER_DECODER_VERBOSITY_NONE};
-  NpuDecodedWindow decoded = {0};
-  const guint64 begin = npu_clock_ns ();
-  gboolean done;
+  GstWhisperDecoder *self = user_data;
 
-  GST_OBJECT_LOCK (self);
-  take.verbosity = self->settings.verbosity;
-  GST_OBJECT_UNLOCK (self);
-  window->states = get_floats (self, map, error);
-  if (!window->states)
-    return FALSE;
-
-  done = gst_whisper_decoder_session_decode (
-      self->session, window, take_segment, &take, &decoded, used_until, error);
-  if (done)
-    publish (self, window, &decoded, npu_clock_ns () - begin, &take);
-  npu_decoded_window_clear (&decoded);
-  return done;
+  text_output_begin_window (
+      &self->output, queued->window.start, queued->is_before);
 }
 
-static gboolean
-decode_buffer (GstWhisperDecoder *self, GstWhisperDecoderWindow *window,
-    GstBuffer *inbuf, guint64 *used_until, GError **error)
+static void
+end_text (const QueuedWindow *queued, const NpuDecodedWindow *decoded,
+    guint64 used_until, gpointer user_data)
 {
+  GstWhisperDecoder *self = user_data;
+
+  publish (self, &queued->window, decoded,
+      decoded ? queued->opening_time + decoded->decoding_time : 0);
+  /* Of several windows at once, the next has begun. */
+  if (self->settings.batch == 1)
+    tell_upstream (self, used_until);
+  text_output_advance (&self->output, used_until);
+}
+
+void
+gst_whisper_decoder_init_windows (GstWhisperDecoder *self)
+{
+  window_queue_init (&self->windows);
+  self->windows.begin = begin_text;
+  self->windows.segment = take_segment;
+  self->windows.end = end_text;
+  self->windows.user_data = self;
+}
+
+/* --- decoding ------------------------------------------------------------ */
+
+/* Begins to decode a window whose states are in @inbuf; there is room. */
+static gboolean
+open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
+    GError **error)
+{
+  GstWhisperDecoderWindow *window = &queued->window;
+  const guint64 begin = npu_clock_ns ();
   gboolean done;
   GstMapInfo map;
 
@@ -245,49 +271,80 @@ decode_buffer (GstWhisperDecoder *self, GstWhisperDecoderWindow *window,
         "a buffer of states cannot be mapped for reading");
     return FALSE;
   }
-  done = decode (self, window, &map, used_until, error);
+  window->states = get_floats (self, &map, error);
+  done = window->states &&
+         gst_whisper_decoder_session_begin (self->session, window, error);
+  window->states = NULL;
   gst_buffer_unmap (inbuf, &map);
+  queued->opening_time = npu_clock_ns () - begin;
   return done;
 }
 
-/* Digital silence has no text, whatever a decoder would make of it. */
-static void
-pass_silence (GstWhisperDecoder *self, const GstWhisperDecoderWindow *window)
+/* What the user may change about it. */
+static const char *
+properties_of (const GError *error)
 {
-  const Take take = {self, GST_WHISPER_DECODER_VERBOSITY_NONE};
+  if (error->domain != NPU_ERROR)
+    return NULL;
+  if (error->code == NPU_ERROR_SETTINGS || error->code == NPU_ERROR_FORMAT)
+    return "properties model, vocabulary";
+  return "properties device, timeout";
+}
 
-  publish (self, window, NULL, 0, &take);
+/* Posts @error, unless it is none but a flush. */
+static GstFlowReturn
+fail (GstWhisperDecoder *self, const GError *error)
+{
+  window_queue_clear (&self->windows);
+  npu_transcript_reset (self->session->transcript);
+  if (g_error_matches (error, NPU_ERROR, NPU_ERROR_CANCELLED))
+    return GST_FLOW_FLUSHING;
+  gst_whisper_decoder_post_error (
+      GST_ELEMENT (self), error, properties_of (error));
+  return GST_FLOW_ERROR;
+}
+
+GstFlowReturn
+gst_whisper_decoder_finish_windows (GstWhisperDecoder *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!self->session ||
+      window_queue_run (&self->windows, self->session, TRUE, &error))
+    return GST_FLOW_OK;
+  return fail (self, error);
+}
+
+/* Time that goes back is another stream. */
+static gboolean
+begin_stream (GstWhisperDecoder *self, GError **error)
+{
+  if (!window_queue_run (&self->windows, self->session, TRUE, error))
+    return FALSE;
+  npu_transcript_reset (self->session->transcript);
+  return TRUE;
 }
 
 GstFlowReturn
 gst_whisper_decoder_take_window (GstWhisperDecoder *self, GstBuffer *inbuf)
 {
   g_autoptr (GError) error = NULL;
-  GstWhisperDecoderWindow window;
-  guint64 used_until;
-  gboolean is_before;
+  QueuedWindow queued = {0};
 
-  init_times (self, &window, inbuf);
-  if (window.duration == 0)
+  init_times (self, &queued.window, inbuf);
+  if (queued.window.duration == 0)
     return GST_FLOW_OK;
-  is_before = GST_CLOCK_TIME_IS_VALID (self->last_start) &&
-              window.start < self->last_start;
-  if (is_before)
-    npu_transcript_reset (self->session->transcript);
-  self->last_start = window.start;
-  text_output_begin_window (&self->output, window.start, is_before);
-
-  used_until = window.start + window.duration;
-  if (GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_GAP)) {
-    pass_silence (self, &window);
-  } else if (!decode_buffer (self, &window, inbuf, &used_until, &error)) {
-    if (g_error_matches (error, NPU_ERROR, NPU_ERROR_CANCELLED))
-      return GST_FLOW_FLUSHING;
-    gst_whisper_decoder_post_error (GST_ELEMENT (self), error,
-        error->domain == NPU_ERROR ? "properties device, timeout" : NULL);
-    return GST_FLOW_ERROR;
-  }
-  tell_upstream (self, used_until);
-  text_output_advance (&self->output, used_until);
+  text_output_drop_unsent (&self->output);
+  queued.is_before = GST_CLOCK_TIME_IS_VALID (self->last_start) &&
+                     queued.window.start < self->last_start;
+  /* Digital silence has no text, whatever a decoder would make of it. */
+  queued.is_silence = GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_GAP);
+  if ((queued.is_before && !begin_stream (self, &error)) ||
+      (!queued.is_silence && !open_window (self, &queued, inbuf, &error)))
+    return fail (self, error);
+  self->last_start = queued.window.start;
+  window_queue_push (&self->windows, &queued);
+  if (!window_queue_run (&self->windows, self->session, FALSE, &error))
+    return fail (self, error);
   return GST_FLOW_OK;
 }

@@ -23,11 +23,29 @@ text_output_reset (TextOutput *output)
 }
 
 void
+text_output_drop_unsent (TextOutput *output)
+{
+  for (guint n = output->items.length; n > 0; n--) {
+    GstMiniObject *item = g_queue_pop_head (&output->items);
+
+    if (GST_IS_EVENT (item) && GST_EVENT_IS_STICKY (item))
+      g_queue_push_tail (&output->items, item);
+    else
+      gst_mini_object_unref (item);
+  }
+}
+
+void
+text_output_flush (TextOutput *output)
+{
+  text_output_drop_unsent (output);
+  output->position = GST_CLOCK_TIME_NONE;
+}
+
+void
 text_output_begin_window (
     TextOutput *output, GstClockTime start, gboolean is_before)
 {
-  /* Left by a push that failed. */
-  g_queue_clear_full (&output->items, (GDestroyNotify) gst_mini_object_unref);
   if (is_before || !GST_CLOCK_TIME_IS_VALID (output->position))
     output->position = start;
   text_output_advance (output, start);

@@ -21,8 +21,15 @@ typedef struct {
 
 void text_output_init (TextOutput *output);
 
-/* Forgets what waits, and the time: after a flush or in a new stream. */
+/* Forgets what waits, and the time: in a new stream. */
 void text_output_reset (TextOutput *output);
+
+/* The same, but sticky events, which tell what the stream is, still leave with
+ * what comes next: they hold after a flush, too. */
+void text_output_flush (TextOutput *output);
+
+/* Forgets buffers and gaps that wait, left by a push that failed. */
+void text_output_drop_unsent (TextOutput *output);
 
 /* A window begins at @start. Time that it jumps over is a gap; where it begins
  * before the one before it, time begins anew. */

@@ -252,7 +252,23 @@ npu_decoded_window_clear (NpuDecodedWindow *window)
 struct _NpuTranscript {
   NpuDecoder *decoder;
   int language;
+  guint n_places;
+  GQueue open; /* of OpenWindow */
 };
+
+typedef struct {
+  guint place;
+  guint64 start, duration;
+  ScriptedWindow script;
+  guint n_left; /* steps */
+} OpenWindow;
+
+gboolean
+npu_decoding_check (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
+    const NpuDecodingOptions *options, guint n_prefix, GError **error)
+{
+  return TRUE;
+}
 
 NpuTranscript *
 npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
@@ -262,6 +278,8 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
 
   transcript->decoder = source->self;
   transcript->language = options->decoding.language;
+  transcript->n_places = options->n_windows;
+  g_queue_init (&transcript->open);
   g_mutex_lock (&lock);
   seen.options = options->decoding;
   seen.n_suppress = options->decoding.n_suppress;
@@ -271,6 +289,9 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   g_strlcpy (seen.prompt,
       options->initial_prompt ? options->initial_prompt : "",
       sizeof seen.prompt);
+  g_strlcpy (seen.hot_words, options->hot_words ? options->hot_words : "",
+      sizeof seen.hot_words);
+  seen.language_interval = options->language_interval;
   g_mutex_unlock (&lock);
   return transcript;
 }
@@ -278,12 +299,14 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
 void
 npu_transcript_free (NpuTranscript *transcript)
 {
+  g_queue_clear_full (&transcript->open, g_free);
   g_free (transcript);
 }
 
 void
 npu_transcript_reset (NpuTranscript *transcript)
 {
+  g_queue_clear_full (&transcript->open, g_free);
   g_mutex_lock (&lock);
   seen.n_resets++;
   g_mutex_unlock (&lock);
@@ -320,35 +343,110 @@ fill_decoded (NpuDecodedWindow *decoded, int language, const char *code)
 }
 
 gboolean
-npu_transcript_add_window (NpuTranscript *transcript, guint window,
-    guint64 start, guint64 duration, NpuSegmentFunc func, gpointer user_data,
-    NpuDecodedWindow *decoded, guint64 *used_until, GError **error)
+npu_transcript_begin_window (NpuTranscript *transcript, guint window,
+    guint64 start, guint64 duration, GError **error)
 {
-  static const guint32 tokens[] = {50364, 440, 50414};
-  ScriptedWindow now;
-  gboolean done;
+  OpenWindow *open = g_new0 (OpenWindow, 1);
 
+  g_assert_cmpuint (window, <, transcript->n_places);
   g_mutex_lock (&lock);
   seen.n_windows++;
   seen.start = start;
   seen.duration = duration;
-  now = script;
-  done = wait_or_cancel (transcript->decoder, now.wait);
+  open->script = script;
+  g_mutex_unlock (&lock);
+  open->place = window;
+  open->start = start;
+  open->duration = duration;
+  open->n_left = MAX (open->script.n_steps, 1);
+  g_queue_push_tail (&transcript->open, open);
+  return TRUE;
+}
+
+int
+npu_transcript_find_free (NpuTranscript *transcript)
+{
+  guint taken = 0;
+
+  for (GList *item = transcript->open.head; item; item = item->next) {
+    const OpenWindow *open = item->data;
+
+    if (open->n_left > 0)
+      taken |= 1u << open->place;
+  }
+  for (guint i = 0; i < transcript->n_places; i++) {
+    if (!(taken & 1u << i))
+      return (int) i;
+  }
+  return -1;
+}
+
+gboolean
+npu_transcript_has_whole (NpuTranscript *transcript)
+{
+  const OpenWindow *oldest = g_queue_peek_head (&transcript->open);
+
+  return oldest && oldest->n_left == 0;
+}
+
+/* One of the windows that share a step. */
+static gboolean
+step_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
+{
+  gboolean done;
+
+  g_mutex_lock (&lock);
+  done = wait_or_cancel (transcript->decoder, open->script.wait);
   g_mutex_unlock (&lock);
   if (!done) {
     g_set_error_literal (error, NPU_ERROR, NPU_ERROR_CANCELLED, "cancelled");
     return FALSE;
   }
-  if (now.domain) {
-    g_set_error_literal (error, now.domain, now.error, "as scripted");
+  if (open->script.domain) {
+    g_set_error_literal (
+        error, open->script.domain, open->script.error, "as scripted");
     return FALSE;
   }
+  open->n_left--;
+  return TRUE;
+}
 
-  fill_decoded (decoded, transcript->language, now.code);
-  for (guint i = 0; i < now.n_segments; i++) {
-    const ScriptedSegment *of = &now.segments[i];
-    const NpuSegment segment = {.start = start + of->start,
-        .end = start + of->end,
+gboolean
+npu_transcript_step (NpuTranscript *transcript, GError **error)
+{
+  guint n = 0;
+
+  for (GList *item = transcript->open.head; item; item = item->next) {
+    OpenWindow *open = item->data;
+
+    if (open->n_left == 0)
+      continue;
+    n++;
+    if (!step_window (transcript, open, error)) {
+      g_queue_clear_full (&transcript->open, g_free);
+      return FALSE;
+    }
+  }
+  g_mutex_lock (&lock);
+  seen.n_steps++;
+  seen.most_open = MAX (seen.most_open, n);
+  g_mutex_unlock (&lock);
+  return TRUE;
+}
+
+void
+npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
+    gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until)
+{
+  static const guint32 tokens[] = {50364, 440, 50414};
+  g_autofree OpenWindow *open = g_queue_pop_head (&transcript->open);
+  const ScriptedWindow *now = &open->script;
+
+  fill_decoded (decoded, transcript->language, now->code);
+  for (guint i = 0; i < now->n_segments; i++) {
+    const ScriptedSegment *of = &now->segments[i];
+    const NpuSegment segment = {.start = open->start + of->start,
+        .end = open->start + of->end,
         .text = of->text,
         .tokens = tokens,
         .n_tokens = G_N_ELEMENTS (tokens),
@@ -356,6 +454,5 @@ npu_transcript_add_window (NpuTranscript *transcript, guint window,
 
     func (&segment, user_data);
   }
-  *used_until = start + (now.used ? now.used : duration);
-  return TRUE;
+  *used_until = open->start + (now->used ? now->used : open->duration);
 }

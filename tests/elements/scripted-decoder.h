@@ -25,7 +25,8 @@ typedef struct {
   const char *code; /* of the language, "de" */
   GQuark domain;    /* of an error, or 0 */
   int error;
-  guint64 wait; /* us that decoding takes, unless cancelled; 0: none */
+  guint64 wait;  /* us that decoding takes, unless cancelled; 0: none */
+  guint n_steps; /* until it is whole; 0 is 1 */
 } ScriptedWindow;
 
 /* What every window from now on is: copied. NULL: no segments. */
@@ -34,6 +35,7 @@ void script_set_window (const ScriptedWindow *window);
 /* What the element has asked for. */
 typedef struct {
   guint n_windows, n_resets, n_opened, n_closed;
+  guint n_steps, most_open;      /* of steps; windows that shared one */
   guint64 start, duration;       /* of the last window */
   float first_state, last_state; /* likewise */
   guint n_positions;             /* likewise */
@@ -41,7 +43,8 @@ typedef struct {
   NpuDecodingOptions options;    /* without its ids */
   guint n_suppress;
   guint32 last_suppressed;
-  char prompt[64];
+  char prompt[64], hot_words[64];
+  guint64 language_interval;
 } ScriptSeen;
 
 void script_get_seen (ScriptSeen *seen);

@@ -190,8 +190,8 @@ test_storm (void)
   /* Pads warn of a buffer that comes before its segment, as it may here. */
   g_log_set_always_fatal (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL);
   for (guint with_model = 0; with_model < 2; with_model++) {
-    g_autoptr (DecoderRig) rig =
-        decoder_rig_new ("model", with_model ? "m" : NULL, NULL);
+    g_autoptr (DecoderRig) rig = decoder_rig_new (
+        "model", with_model ? "m" : NULL, "batch", with_model ? 3 : 1, NULL);
     Storm storm = {rig, FALSE};
     GThread *threads[2];
 
@@ -203,8 +203,8 @@ test_storm (void)
 
       gst_element_set_state (
           rig->element, states[g_rand_int_range (rand, 0, 4)]);
-      g_object_set (rig->element, "threads", i, "verbosity", i % 4,
-          "language-code", i % 2 ? "de" : "auto", NULL);
+      g_object_set (rig->element, "threads", i, "verbosity", i % 4, "batch",
+          1 + i % 4, "language-code", i % 2 ? "de" : "auto", NULL);
       g_object_get (rig->element, "stats", &stats, NULL);
       g_usleep (g_rand_int_range (rand, 0, 2000));
       drop_messages (rig);
