@@ -243,7 +243,7 @@ test_decoder (void)
     Rig rig = {&source, .set = set_real, .data = fixture};
 
     npu_logits_source_init (&source, fixture->decoder);
-    check_rig (&rig, g_test_slow () ? 8 : 4, 4, 1 + i % 2 * 2);
+    check_rig (&rig, 5, 4, 1 + i % 2 * 2);
   }
   small_model_free (model);
 }
