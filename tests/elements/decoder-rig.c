@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "whisperdecoder/gstwhisperdecoder.h"
+#include "patience.h"
 
 void
 decoder_test_init (int *argc, char ***argv)
@@ -174,7 +175,7 @@ void
 decoder_check_error (GstBus *bus, GQuark domain, int code, ...)
 {
   g_autoptr (GstMessage) message =
-      gst_bus_timed_pop_filtered (bus, GST_SECOND, GST_MESSAGE_ERROR);
+      gst_bus_timed_pop_filtered (bus, PATIENCE, GST_MESSAGE_ERROR);
   g_autoptr (GError) error = NULL;
   const char *part;
   va_list args;

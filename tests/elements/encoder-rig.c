@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "test-data.h"
+#include "patience.h"
 
 void
 encoder_test_init (int *argc, char ***argv)
@@ -117,7 +118,7 @@ GstStructure *
 encoder_pop_stats (GstBus *bus)
 {
   g_autoptr (GstMessage) message =
-      encoder_pop_message (bus, GST_MESSAGE_ELEMENT, GST_SECOND);
+      encoder_pop_message (bus, GST_MESSAGE_ELEMENT, PATIENCE);
 
   g_assert_nonnull (message);
   g_assert_true (gst_message_has_name (message, "npuencoder-stats"));
@@ -128,7 +129,7 @@ void
 encoder_check_error (GstBus *bus, GQuark domain, int code, ...)
 {
   g_autoptr (GstMessage) message =
-      encoder_pop_message (bus, GST_MESSAGE_ERROR, GST_SECOND);
+      encoder_pop_message (bus, GST_MESSAGE_ERROR, PATIENCE);
   g_autoptr (GError) error = NULL;
   const char *part;
   va_list args;

@@ -10,6 +10,7 @@
 #include "encoder-rig.h"
 #include "model-writer.h"
 #include "small-model.h"
+#include "patience.h"
 
 typedef struct {
   const char *name;
@@ -506,9 +507,8 @@ test_model_file_with_128_bands (void)
   encoder = gst_bin_get_by_name (GST_BIN (pipeline), "e");
   bus = gst_element_get_bus (pipeline);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = encoder_pop_message (bus,
-      GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING,
-      30 * GST_SECOND);
+  message = encoder_pop_message (
+      bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING, PATIENCE);
   g_assert_nonnull (message);
   g_assert_cmpint (GST_MESSAGE_TYPE (message), ==, GST_MESSAGE_EOS);
 

@@ -7,6 +7,7 @@
 #include <gst/base/gstadapter.h>
 
 #include "encoder-rig.h"
+#include "patience.h"
 
 /* The settings reached the library: the window's statistics have them. */
 static void
@@ -125,8 +126,8 @@ test_short_windows_of_whispermel (void)
   g_signal_connect (state_sink, "handoff", G_CALLBACK (append_buffer), states);
   bus = gst_element_get_bus (pipeline);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = encoder_pop_message (
-      bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR, 60 * GST_SECOND);
+  message =
+      encoder_pop_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR, PATIENCE);
   g_assert_nonnull (message);
   g_assert_cmpint (GST_MESSAGE_TYPE (message), ==, GST_MESSAGE_EOS);
   gst_element_set_state (pipeline, GST_STATE_NULL);

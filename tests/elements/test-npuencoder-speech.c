@@ -8,6 +8,7 @@
 #include "encoder-rig.h"
 #include "compare.h"
 #include "test-data.h"
+#include "patience.h"
 
 #define N_POSITIONS 1500
 #define MODEL "models/whisper-tiny.en-encoder-f16.safetensors"
@@ -25,8 +26,8 @@ run (const char *description)
   g_assert_no_error (error);
   bus = gst_element_get_bus (pipeline);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = encoder_pop_message (
-      bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR, 120 * GST_SECOND);
+  message =
+      encoder_pop_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR, PATIENCE);
   g_assert_nonnull (message);
   if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR) {
     gst_message_parse_error (message, &error, NULL);

@@ -9,6 +9,7 @@
 #include "encoder-rig.h"
 #include "model-writer.h"
 #include "small-model.h"
+#include "patience.h"
 
 #define FRAMES 20
 
@@ -344,7 +345,7 @@ test_branch_started_from_the_source_on (void)
     g_assert_true (gst_element_sync_state_with_parent (elements[i]));
 
   message = encoder_pop_message (
-      bus, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR, 600 * GST_SECOND);
+      bus, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR, PATIENCE);
   g_assert_nonnull (message);
   g_assert_true (gst_message_has_name (message, "npuencoder-stats"));
   gst_element_set_state (pipeline, GST_STATE_NULL);

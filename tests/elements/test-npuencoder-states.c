@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "encoder-rig.h"
+#include "patience.h"
 
 #define LONG_FRAMES 1000 /* long enough to be caught in the middle */
 
@@ -165,8 +166,7 @@ run_to_eos (GstElement *pipeline)
       GST_STATE_CHANGE_FAILURE);
   for (;;) {
     g_autoptr (GstMessage) message = encoder_pop_message (bus,
-        GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS | GST_MESSAGE_ERROR,
-        60 * GST_SECOND);
+        GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS | GST_MESSAGE_ERROR, PATIENCE);
 
     g_assert_nonnull (message);
     if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS)
@@ -209,7 +209,7 @@ test_nothing_downstream (void)
   g_autofree char *details = NULL;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  message = encoder_pop_message (bus, GST_MESSAGE_ERROR, 600 * GST_SECOND);
+  message = encoder_pop_message (bus, GST_MESSAGE_ERROR, PATIENCE);
   g_assert_nonnull (message);
   gst_message_parse_error (message, NULL, &details);
   g_assert_nonnull (strstr (details, "not-linked"));

@@ -7,6 +7,7 @@
 
 #include "mel-rig.h"
 #include "test-audio.h"
+#include "patience.h"
 
 #define N_SAMPLES (10 * RATE)
 
@@ -241,8 +242,7 @@ test_seek_in_a_pipeline (void)
   g_assert_no_error (error);
   sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
   gst_element_set_state (pipeline, GST_STATE_PAUSED);
-  g_assert_cmpint (
-      gst_element_get_state (pipeline, NULL, NULL, 10 * GST_SECOND), ==,
+  g_assert_cmpint (gst_element_get_state (pipeline, NULL, NULL, PATIENCE), ==,
       GST_STATE_CHANGE_SUCCESS);
 
   for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
