@@ -45,8 +45,8 @@ have_cpu_encoder (
 
   if (session->cpu_encoder)
     return TRUE;
-  encoder = npu_encoder_new (
-      session->model, session->device->host, &session->cpu_options, error);
+  encoder = npu_encoder_new (session->model,
+      npu_device_get_host (session->device), &session->cpu_options, error);
   if (!encoder)
     return FALSE;
   npu_executor_set_trace (npu_encoder_get_executor (encoder), session->trace);
@@ -63,7 +63,7 @@ have_cpu_encoder (
 static void
 warn (GstNpuEncoderSession *session, GstElement *element, const GError *error)
 {
-  const char *device = session->device->name;
+  const char *device = npu_device_get_name (session->device);
   g_autofree char *what = NULL;
 
   if (!session->stays_on_cpu)
@@ -103,7 +103,8 @@ gst_npu_encoder_session_fall_back (GstNpuEncoderSession *session,
   session->stays_on_cpu = FALSE;
   g_clear_error (error);
   g_propagate_prefixed_error (error, g_steal_pointer (&cpu_error),
-      "%s failed, and the CPU cannot take its place: ", session->device->name);
+      "%s failed, and the CPU cannot take its place: ",
+      npu_device_get_name (session->device));
   return NULL;
 }
 

@@ -56,7 +56,9 @@ is_auto (const GstNpuEncoderSettings *settings)
 static NpuDevice *
 open_device (GstElement *element, const GstNpuEncoderSettings *settings)
 {
+  g_autofree char *note = NULL;
   const NpuDeviceOptions options = {
+      .note = &note,
       .threads = settings->threads,
       .overlays = settings->overlays,
       .keep_awake = settings->keep_awake * GST_MSECOND,
@@ -68,9 +70,9 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
   if (!device)
     gst_npu_encoder_post_error (element, error,
         GST_RESOURCE_ERROR_OPEN_READ_WRITE, "properties device, overlays");
-  else if (device->note)
+  else if (note)
     GST_ELEMENT_WARNING (element, RESOURCE, OPEN_READ_WRITE,
-        ("%s. Windows are encoded on the CPU.", device->note),
+        ("%s. Windows are encoded on the CPU.", note),
         ("property device is auto"));
   return device;
 }
@@ -87,9 +89,11 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
       .precision = settings->precision,
       .timeout = settings->timeout * GST_MSECOND,
   };
-  NpuDevice *host = is_auto (settings) ? session->device->host : NULL;
+  NpuDevice *host = npu_device_get_host (session->device);
   g_autoptr (GError) error = NULL;
 
+  if (!is_auto (settings) || host == session->device)
+    host = NULL; /* nothing to fall back to */
   session->encoder = npu_encoder_new (model, session->device, &options, &error);
   if (session->encoder && host) {
     npu_precision_from_string (
@@ -197,7 +201,7 @@ gst_npu_encoder_session_free (
   if (session->trace && !npu_trace_close (session->trace, &error))
     warn_of_trace (session, element, error);
   g_clear_pointer (&session->trace, npu_trace_free);
-  g_clear_pointer (&session->device, npu_device_free);
+  g_clear_pointer (&session->device, npu_device_unref);
   g_clear_pointer (&session->model, npu_model_unref);
   g_free (session->model_name);
   g_free (session);

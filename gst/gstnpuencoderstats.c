@@ -14,7 +14,8 @@ gst_npu_encoder_setup_init (GstNpuEncoderSetup *setup,
 {
   setup->depth = npu_encoder_get_depth (encoder);
   setup->batch_size = npu_encoder_get_batch_size (encoder);
-  setup->device = g_strdup (npu_encoder_get_device (encoder)->name);
+  setup->device =
+      g_strdup (npu_device_get_name (npu_encoder_get_device (encoder)));
   setup->precision = g_strdup (npu_encoder_get_precision (encoder));
   setup->model = g_strdup (session->model_name);
   setup->placement = g_strdup (npu_encoder_get_placement (encoder));

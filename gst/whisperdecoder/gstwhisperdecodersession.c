@@ -276,7 +276,7 @@ gst_whisper_decoder_session_free (GstWhisperDecoderSession *session)
   g_clear_pointer (&session->transcript, npu_transcript_free);
   g_clear_pointer (&session->decoder, npu_decoder_free);
   g_clear_pointer (&session->tokenizer, npu_tokenizer_unref);
-  g_clear_pointer (&session->device, npu_device_free);
+  g_clear_pointer (&session->device, npu_device_unref);
   g_clear_pointer (&session->model, npu_model_unref);
   g_clear_pointer (&session->suppress, g_array_unref);
   g_free (session->prompt);

@@ -17,7 +17,8 @@ gst_whisper_decoder_stats_init_window (GstWhisperDecoderStats *stats,
   stats->total_time = total_time;
   stats->precision =
       npu_precision_to_string (npu_decoder_get_precision (session->decoder));
-  g_strlcpy (stats->device, npu_decoder_get_device (session->decoder)->name,
+  g_strlcpy (stats->device,
+      npu_device_get_name (npu_decoder_get_device (session->decoder)),
       sizeof stats->device);
   if (!decoded)
     return;

@@ -135,50 +135,60 @@ take_rows (const NpuStage *stage, guint slot, NpuLaunch *launch,
 
 /* --- opening ------------------------------------------------------------- */
 
-/* Keys' and values' map [2 d][k], and its bias. */
-static float *
-read_map (const NpuAttentionWeights *cross, float *bias, GError **error)
+/* Keys' and values' map [2 d][k] and its bias on their way into a kernel. */
+typedef struct {
+  const NpuAttentionWeights *cross;
+  float *map, *bias;
+} MapReader;
+
+static gboolean
+read_map (gpointer data, NpuOp *op, GError **error)
 {
+  MapReader *reader = data;
+  const NpuAttentionWeights *cross = reader->cross;
   const gsize n = npu_tensor_n_elements (cross->key_weight);
   const gsize d = cross->key_weight->shape[0];
-  g_autofree float *map = g_new (float, 2 * n);
 
-  for (gsize i = 0; i < d; i++)
-    bias[i] = 0;
-  if (!npu_tensor_read (cross->key_weight, 0, n, map, error) ||
-      !npu_tensor_read (cross->value_weight, 0, n, map + n, error) ||
-      !npu_tensor_read (cross->value_bias, 0, d, bias + d, error))
-    return NULL;
-  return g_steal_pointer (&map);
+  reader->map = g_new (float, 2 * n);
+  reader->bias = g_new0 (float, 2 * d);
+  op->weight = reader->map;
+  op->bias = reader->bias;
+  return npu_tensor_read (cross->key_weight, 0, n, reader->map, error) &&
+         npu_tensor_read (cross->value_weight, 0, n, reader->map + n, error) &&
+         npu_tensor_read (cross->value_bias, 0, d, reader->bias + d, error);
 }
 
+/* The decoders of a model share it. */
 static NpuKernel *
 open_layer (DecoderWindows *windows, const NpuAttentionWeights *cross,
-    NpuDevice *host, GError **error)
+    const char *model, NpuDevice *host, GError **error)
 {
   const DecoderWeights *weights = windows->weights;
-  g_autofree float *bias = g_new (float, 2 * weights->d);
-  g_autofree float *map = read_map (cross, bias, error);
   const NpuOp op = {
       .kind = NPU_OP_LINEAR,
       .rows = windows->n_positions,
       .k = cross->key_weight->shape[1],
       .n = 2 * weights->d,
       .a_type = NPU_TYPE_F32,
-      .b_type = weights->product != DECODER_F32 && host->int16_products
-                    ? NPU_TYPE_S16
-                    : NPU_TYPE_F32,
+      .b_type = weights->product != DECODER_F32 ? NPU_TYPE_S16 : NPU_TYPE_F32,
       .c_type = NPU_TYPE_F32,
-      .weight = map,
-      .bias = bias,
   };
+  MapReader reader = {.cross = cross};
+  g_autofree char *key = model
+                             ? g_strjoin ("\n", model, cross->key_weight->name,
+                                   cross->value_weight->name, NULL)
+                             : NULL;
+  const NpuWeightsSource source = {key, read_map, &reader};
+  NpuKernel *kernel = npu_kernel_get (host, &op, &source, error);
 
-  return map ? npu_kernel_open (host, &op, error) : NULL;
+  g_free (reader.map);
+  g_free (reader.bias);
+  return kernel;
 }
 
 static gboolean
 open_stages (DecoderWindows *windows, const NpuDecoderWeights *from,
-    NpuDevice *host, GError **error)
+    const char *model, NpuDevice *host, GError **error)
 {
   const guint n_layers = windows->weights->n_layers;
 
@@ -188,7 +198,7 @@ open_stages (DecoderWindows *windows, const NpuDecoderWeights *from,
     NpuStage *stage = &windows->stages[i];
 
     windows->kernels[i] =
-        open_layer (windows, &from->blocks[i].cross, host, error);
+        open_layer (windows, &from->blocks[i].cross, model, host, error);
     if (!windows->kernels[i])
       return FALSE;
     *stage = (NpuStage){.name = "keys and values",
@@ -228,6 +238,7 @@ decoder_windows_init (DecoderWindows *windows, const DecoderWeights *weights,
     GError **error)
 {
   const NpuDecoderWeights *from = npu_model_get_decoder (model, error);
+  g_autofree char *identity = npu_model_get_identity (model);
 
   *windows = (DecoderWindows){
       .weights = weights,
@@ -235,7 +246,7 @@ decoder_windows_init (DecoderWindows *windows, const DecoderWeights *weights,
       .n_windows = n_windows,
       .windows = g_new0 (DecoderWindow, n_windows),
   };
-  if (!from || !open_stages (windows, from, host, error) ||
+  if (!from || !open_stages (windows, from, identity, host, error) ||
       !open_buffers (windows, host, error))
     return FALSE;
   windows->executor = npu_executor_new (host, DEPTH, timeout, error);
@@ -247,7 +258,7 @@ decoder_windows_clear (DecoderWindows *windows)
 {
   g_clear_pointer (&windows->executor, npu_executor_free);
   for (guint i = 0; windows->kernels && i < windows->weights->n_layers; i++)
-    npu_kernel_free (windows->kernels[i]);
+    npu_kernel_unref (windows->kernels[i]);
   npu_buffer_free (windows->states);
   npu_buffer_free (windows->projected[0]);
   npu_buffer_free (windows->projected[1]);

@@ -105,7 +105,7 @@ NpuDecoder *
 npu_decoder_new (NpuModel *model, NpuDevice *device,
     const NpuDecoderOptions *options, GError **error)
 {
-  CpuDevice *host = cpu_device_from (device->host ? device->host : device);
+  CpuDevice *host = cpu_device_from (npu_device_get_host (device));
   NpuDecoder *decoder;
 
   if (!check_options (options, error))
@@ -113,12 +113,12 @@ npu_decoder_new (NpuModel *model, NpuDevice *device,
   if (!host) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
         "device '%s' has no CPU beside it, which a decoder needs",
-        device->name);
+        npu_device_get_name (device));
     return NULL;
   }
   decoder = g_new0 (NpuDecoder, 1);
   decoder->model = npu_model_ref (model);
-  decoder->device = device;
+  decoder->device = npu_device_ref (device);
   decoder->host = host;
   decoder->options = *options;
   if (!open_decoder (decoder, error)) {
@@ -140,6 +140,7 @@ npu_decoder_free (NpuDecoder *decoder)
   decoder_weights_unref (decoder->weights);
   g_clear_pointer (&decoder->alignment_heads, g_array_unref);
   npu_model_unref (decoder->model);
+  npu_device_unref (decoder->device);
   g_free (decoder);
 }
 

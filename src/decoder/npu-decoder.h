@@ -49,7 +49,7 @@ typedef struct {
 /**
  * npu_decoder_new:
  * @model: kept by reference
- * @device: must outlive the decoder
+ * @device: kept by reference
  *
  * Decoders of one model and precision share its packed weights.
  *

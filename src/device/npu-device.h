@@ -1,8 +1,9 @@
 /* A device: buffers with a host mapping, kernels opened for one operation,
  * and launches of a kernel over a range of tiles.
  *
- * Everything above works through these verbs only; cpu/ and xrt/ implement
- * them. A device may be used by several executors in several threads.
+ * Everything above works through these verbs only; npu-device-impl.h is for the
+ * folders cpu/ and xrt/, which implement them. Devices and kernels are shared
+ * in a process and may be used by any number of executors and threads.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,90 +13,15 @@
 
 #include "npu-api.h"
 #include "npu-error.h"
+#include "npu-op.h"
 
 G_BEGIN_DECLS
 
-#define NPU_MAX_ARGS 5
 #define NPU_MAX_THREADS 256 /* workers of a CPU device */
 
 typedef struct _NpuDevice NpuDevice;
-typedef struct _NpuDeviceClass NpuDeviceClass;
 typedef struct _NpuBuffer NpuBuffer;
-typedef struct _NpuKernel NpuKernel;
 typedef struct _NpuRun NpuRun;
-
-/* --- operations ------------------------------------------------------- */
-
-typedef enum {
-  NPU_TYPE_F32,  /* row tiles past the last valid row hold anything finite */
-  NPU_TYPE_Q8,   /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
-                  * per output column, attention tiles device-packed */
-  NPU_TYPE_BF16, /* bfloat16, in rows like F32; weights whose products are
-                  * bfloat16's, where A in F32 is rounded as it is read */
-  NPU_TYPE_S16,  /* weights whose products are 16-bit integers', with a scale
-                  * for each row and column, where A in F32 is quantised as it
-                  * is read; float's where those are no faster */
-} NpuType;
-
-typedef enum {
-  /* args A, C, R. C = epilogue (A B): A is rows x k with rows a_stride
-   * elements apart (so that a convolution over frames is a linear map over
-   * overlapping rows), B the constant weights [n][k], C rows x n, R the
-   * residual, rows x n, or the same buffer as C. */
-  NPU_OP_LINEAR,
-  /* args Q, K, V, O. O[rows][heads * 64]; Q, K, V are tiles packed by a
-   * linear operation whose c_layout is NPU_LAYOUT_QKV_TILES, or by
-   * npu_kernel_pack_tile(). One tile of a launch is one query tile of one
-   * head: tile = head * n_row_tiles + r, where n_row_tiles = ceil (rows / 64)
-   * for the rows of the launch. */
-  NPU_OP_ATTENTION,
-  /* args X, Y: rows x n. */
-  NPU_OP_LAYERNORM,
-  NPU_OP_GELU,
-  /* args IN, OUT: a program of the device by its name, on blocks whose sizes
-   * and content are its own. Tile t is block t of both; rows is how many
-   * blocks there are at most. */
-  NPU_OP_PROGRAM,
-} NpuOpKind;
-
-typedef enum {
-  NPU_LAYOUT_ROWS,      /* row-major */
-  NPU_LAYOUT_QKV_TILES, /* n = 3 * heads * 64 columns q, k, v go to the args
-                         * C, K, V (1, 2, 3) as attention tiles */
-} NpuLayout;
-
-enum { NPU_ARG_A = 0, NPU_ARG_C = 1, NPU_ARG_R = 2 }; /* linear, rows */
-enum { NPU_ARG_QKV_Q = 1, NPU_ARG_QKV_K = 2, NPU_ARG_QKV_V = 3 }; /* tiles */
-enum { NPU_ARG_Q = 0, NPU_ARG_K = 1, NPU_ARG_V = 2, NPU_ARG_O = 3 };
-enum { NPU_ARG_X = 0, NPU_ARG_Y = 1 };
-enum { NPU_ARG_IN = 0, NPU_ARG_OUT = 1 };
-
-#define NPU_ARG_BIT(arg) (1u << (arg))
-
-/* Describes one operation. Pointers need to live only until
- * npu_device_kernel_open() returns: a device packs what it keeps. */
-typedef struct {
-  NpuOpKind kind;
-  guint rows;     /* the most rows a launch will have */
-  guint kv_rows;  /* attention: the most keys; 0 means as many as rows */
-  guint k, n;     /* linear: inner size and output columns; else n columns */
-  guint a_stride; /* linear: elements between rows of A; 0 means k */
-  guint heads;    /* attention and NPU_LAYOUT_QKV_TILES */
-  NpuType a_type; /* of A, X, or the attention tiles */
-  NpuType b_type; /* of the weights */
-  NpuType c_type; /* of C, Y; with NPU_LAYOUT_QKV_TILES of the tiles */
-  NpuLayout c_layout;
-  gboolean gelu;       /* linear: exact GELU after the bias */
-  gboolean residual;   /* linear: C += R, after the GELU */
-  float scale;         /* attention: of the scores */
-  float epsilon;       /* layernorm */
-  const float *weight; /* linear: [n][k]; layernorm: gamma [n] */
-  const float *bias;   /* linear: [n] or NULL; layernorm: beta [n] */
-  const char *program; /* NPU_OP_PROGRAM: its name */
-  /* NPU_LAYOUT_QKV_TILES: the attention that will read the tiles, which packs
-   * them and must outlive this kernel; NULL is one of the same device. */
-  const NpuKernel *tiles_for;
-} NpuOp;
 
 /* --- device ----------------------------------------------------------- */
 
@@ -112,6 +38,9 @@ typedef struct {
   guint64 keep_awake;   /* ns for which an NPU is kept awake after a launch */
   NpuTileObserver tile_observer; /* of the CPU device's workers, or NULL */
   gpointer tile_observer_data;
+  /* (out) (transfer full): why `auto` took a device and not a better one that
+   * is there, a sentence, or NULL. */
+  char **note;
 } NpuDeviceOptions;
 
 /* A launch: tiles [first_tile, first_tile + n_tiles) of a kernel's output. */
@@ -149,30 +78,6 @@ typedef enum {
   NPU_SYNC_FROM_DEVICE,
 } NpuSyncDirection;
 
-struct _NpuDevice {
-  const NpuDeviceClass *klass;
-  char *name;        /* "cpu", "xrt:0" */
-  char *description; /* for a log: instruction set, workers, firmware */
-  /* Why `auto` took this device and not a better one that is there, a
-   * sentence; or NULL. */
-  char *note;
-  /* The CPU's: products of bfloat16 are faster than float's. Without, they are
-   * float products of rounded values. */
-  gboolean fast_bf16;
-  /* The CPU's: int8 products are exact and several times as fast as float's, as
-   * with VNNI. */
-  gboolean int8_products;
-  /* The CPU's: products of NPU_TYPE_S16 are those of integers. */
-  gboolean int16_products;
-  /* The CPU's: int8 products, or 16-bit ones in their place, are faster than
-   * float's. */
-  gboolean fast_int8;
-  guint n_workers; /* the CPU's: threads that compute its tiles */
-  /* A CPU device that does over this device's buffers what it cannot do
-   * itself; belongs to it. NULL where this device is the CPU. */
-  NpuDevice *host;
-};
-
 /* Memory that the device and the host both see. */
 struct _NpuBuffer {
   NpuDevice *device;
@@ -180,6 +85,7 @@ struct _NpuBuffer {
   gsize size;
 };
 
+/* Read only, as a kernel may be that of several. */
 struct _NpuKernel {
   NpuDevice *device;
   gsize arg_size[NPU_MAX_ARGS]; /* bytes each argument needs for op.rows,
@@ -188,46 +94,56 @@ struct _NpuKernel {
    * prepare, in finish, or because the device is the CPU. Launches on others
    * need no sync of them. */
   guint host_args;
-  /* What a launch may have, of the operation that it was opened for; set by
-   * npu_kernel_open(). */
-  guint max_rows, max_kv_rows, n_groups;
-  guint arg_alignment[NPU_MAX_ARGS]; /* of offsets, bytes */
   /* Groups (attention: heads) that every launch must cover whole, whatever
    * the batch; 0 where a launch may have any tiles of one group. */
   guint groups_per_launch;
+  gsize packed_size; /* bytes of its constants */
+
+  /*< private >*/
+  /* What a launch may have, of the operation that it was opened for. */
+  guint max_rows, max_kv_rows, n_groups;
+  guint arg_alignment[NPU_MAX_ARGS]; /* of offsets, bytes */
+  struct _NpuCacheEntry *entry;      /* where it is shared */
+  NpuKernel *tiles_for;              /* one reference, or NULL */
 };
 
-/* The handle of one launch in flight; belongs to one slot of a ring. */
-struct _NpuRun {
-  NpuDevice *device;
-};
+/* What a device says of an operation. */
+typedef struct {
+  /* What is really multiplied: F32 where the weights' type has no product of
+   * its own, or one that is no faster. */
+  NpuType product;
+  /* Of that product, against float's of the same processor, about; 0 where
+   * nobody has measured it. */
+  double rate;
+  guint batch; /* tiles per launch that suit it */
+} NpuSupport;
 
-/* What a device implements; see the functions below for each contract. */
-struct _NpuDeviceClass {
-  void (*free) (NpuDevice *device);
-  guint (*batch_for) (NpuDevice *device, const NpuOp *op, guint depth);
-  NpuBuffer *(*buffer_new) (NpuDevice *device, gsize size, GError **error);
-  void (*buffer_free) (NpuBuffer *buffer);
-  gboolean (*buffer_sync) (NpuBuffer *buffer, NpuSyncDirection direction,
-      gsize offset, gsize size, GError **error);
-  NpuKernel *(*kernel_open) (
-      NpuDevice *device, const NpuOp *op, GError **error);
-  void (*kernel_free) (NpuKernel *kernel);
-  void (*pack_tile) (const NpuKernel *kernel, guint arg, guint8 *data,
-      guint tile, const float *x, gsize stride, guint rows);
-  NpuRun *(*run_new) (NpuDevice *device, GError **error);
-  void (*run_free) (NpuRun *run);
-  /* Both NULL where a launch has no host work. */
-  gboolean (*prepare) (NpuRun *run, const NpuLaunch *launch, GError **error);
-  gboolean (*finish) (NpuRun *run, const NpuLaunch *launch, GError **error);
-  gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
-  gboolean (*wait) (
-      NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
-  gboolean (*is_done) (NpuRun *run);
-  /* NULL where a device has no processors of the host. */
-  gboolean (*run_list) (NpuDevice *device, const NpuCommand *commands,
-      guint n_commands, guint64 timeout, const gint *cancelled, GError **error);
-};
+/* What a device holds for all of its users. */
+typedef struct {
+  guint n_kernels;
+  gsize packed_size;  /* bytes of weights and other constants */
+  gsize buffers_size; /* bytes of buffers: activations */
+} NpuDeviceUsage;
+
+/* What the constants of an operation are read from where they are not packed
+ * yet. */
+typedef struct {
+  /* Names the floats: of two sources with the same key they are the same. NULL:
+   * nobody else has them. */
+  const char *key;
+  /* Sets op->weight and op->bias, which need to live until the kernel is
+   * open. */
+  gboolean (*read) (gpointer data, NpuOp *op, GError **error);
+  gpointer data;
+} NpuWeightsSource;
+
+typedef struct {
+  /* Runs of one stream are its: a device is shared between streams, and not
+   * between runs. NULL: a stream of its own. */
+  gconstpointer stream;
+  guint64 timeout; /* ns that a submission may wait for launches of others; 0:
+                    * the device's own idea */
+} NpuRunOptions;
 
 /**
  * npu_device_open:
@@ -235,7 +151,14 @@ struct _NpuDeviceClass {
  *
  * `auto` takes an NPU where there is one and overlays are given, else the CPU;
  * where the NPU is there but cannot be opened, or the folder of overlays is not
- * there, the device's note says why.
+ * there, @options->note says why.
+ *
+ * Who opens the same device with the same options gets the same one, as long as
+ * somebody in this process has it: the same workers, contexts and kernels.
+ * `threads` of 0 are the same as their number; the CPUs that the calling thread
+ * may use, on which workers run, count among the options, and so does the
+ * content of the folder of overlays. A device with a latency or an observer is
+ * its opener's alone, and a device that was lost is opened anew.
  *
  * Returns: (transfer full): a device or %NULL with @error set: SETTINGS for a
  * name that is none of these or options out of range, NOT_FOUND, OPEN, BUSY
@@ -243,22 +166,36 @@ struct _NpuDeviceClass {
  */
 NPU_API NpuDevice *npu_device_open (
     const char *name, const NpuDeviceOptions *options, GError **error);
+NPU_API NpuDevice *npu_device_ref (NpuDevice *device);
+/* The last one closes the device; its kernels, buffers and runs must be gone.
+ */
+NPU_API void npu_device_unref (NpuDevice *device);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuDevice, npu_device_unref)
 
-/* The type of weights that stands for int8: S16 on a CPU that has no int8
- * products. */
-static inline NpuType
-npu_device_int8_type (const NpuDevice *device)
-{
-  return device->host || device->int8_products ? NPU_TYPE_Q8 : NPU_TYPE_S16;
-}
+/* "cpu", "xrt:0"; and for a log: instruction set, workers, firmware. */
+NPU_API const char *npu_device_get_name (const NpuDevice *device);
+NPU_API const char *npu_device_get_description (const NpuDevice *device);
+/* The CPU device that does over this device's buffers what it cannot do
+ * itself: the device itself where it is the CPU. (transfer none) */
+NPU_API NpuDevice *npu_device_get_host (NpuDevice *device);
+/* Threads of the host that compute. */
+NPU_API guint npu_device_get_n_workers (const NpuDevice *device);
+NPU_API NpuDeviceUsage npu_device_get_usage (NpuDevice *device);
 
-/* Frees the device; its kernels, buffers and runs must be gone. */
-NPU_API void npu_device_free (NpuDevice *device);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuDevice, npu_device_free)
-
-/* Tiles per launch that suit @op in a ring of @depth slots. */
-NPU_API guint npu_device_batch_for (
-    NpuDevice *device, const NpuOp *op, guint depth);
+/**
+ * npu_device_query:
+ * @op: as if it had weights and a bias; its pointers but tiles_for are not
+ *   looked at
+ * @depth: slots of the ring that it is for
+ * @support: (out)
+ *
+ * Returns: %FALSE with @error UNSUPPORTED where the device does not do @op.
+ */
+NPU_API gboolean npu_device_query (NpuDevice *device, const NpuOp *op,
+    guint depth, NpuSupport *support, GError **error);
+/* Whether the device multiplies rows of floats with weights of this type as
+ * what they are, and faster than with floats: asked of a small linear map. */
+NPU_API gboolean npu_device_has_product (NpuDevice *device, NpuType type);
 
 NPU_API NpuBuffer *npu_buffer_new (
     NpuDevice *device, gsize size, GError **error);
@@ -270,14 +207,28 @@ NPU_API gboolean npu_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction,
 /**
  * npu_kernel_open:
  *
- * Opens @op on @device and packs its constants there.
+ * Opens @op on @device and packs its constants there, for the caller alone.
  *
  * Returns: (transfer full): the kernel, or %NULL with @error set; the code
  * UNSUPPORTED means that another device should be asked.
  */
 NPU_API NpuKernel *npu_kernel_open (
     NpuDevice *device, const NpuOp *op, GError **error);
-NPU_API void npu_kernel_free (NpuKernel *kernel);
+
+/**
+ * npu_kernel_get:
+ * @op: without weights
+ * @weights: (nullable): NULL where the operation has none
+ *
+ * The same for everybody who asks for this operation with these weights, as
+ * long as somebody has it: the weights are read and packed once. One with
+ * tiles_for keeps that kernel, which must be shared too if this one is to be.
+ *
+ * Returns: as npu_kernel_open(), or what reading the weights says.
+ */
+NPU_API NpuKernel *npu_kernel_get (NpuDevice *device, const NpuOp *op,
+    const NpuWeightsSource *weights, GError **error);
+NPU_API void npu_kernel_unref (NpuKernel *kernel);
 
 /* Packs x[rows][64], row stride in floats, 1 to 64 rows, as attention tile
  * number @tile (head * n_row_tiles + r) of the argument Q, K or V whose buffer
@@ -285,7 +236,9 @@ NPU_API void npu_kernel_free (NpuKernel *kernel);
 NPU_API void npu_kernel_pack_tile (const NpuKernel *kernel, guint arg,
     guint8 *data, guint tile, const float *x, gsize stride, guint rows);
 
-NPU_API NpuRun *npu_run_new (NpuDevice *device, GError **error);
+/* @options: (nullable) */
+NPU_API NpuRun *npu_run_new (
+    NpuDevice *device, const NpuRunOptions *options, GError **error);
 /* A run that is in flight is waited for. */
 NPU_API void npu_run_free (NpuRun *run);
 
@@ -315,6 +268,10 @@ NPU_API gboolean npu_run_wait (
 
 /* Whether the run's launch has completed; never blocks. */
 NPU_API gboolean npu_run_is_done (NpuRun *run);
+
+/* What of the run's launch has not begun need not be done: its results are no
+ * use to anybody. It is waited for as before, and completes soon. */
+NPU_API void npu_run_cancel (NpuRun *run);
 
 /**
  * npu_device_run_list:

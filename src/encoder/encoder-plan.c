@@ -22,7 +22,7 @@ typedef struct {
   NpuType a_type, b_type, c_type;
   NpuLayout c_layout;
   gboolean gelu, residual;
-  const NpuKernel *tiles_for;
+  NpuKernel *tiles_for;
 } LinearShape;
 
 static NpuOp
@@ -181,7 +181,7 @@ add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
   char *name = g_strdup_printf ("block %u attention", layer);
   NpuKernel *kernel = builder->error ? NULL
                                      : plan_open_kernel (builder, name,
-                                           &attention, &builder->error);
+                                           &attention, NULL, &builder->error);
   const LinearShape qkv = {
       .rows = rows,
       .k = d,
@@ -230,21 +230,23 @@ add_fc1_and_gelu (PlanBuilder *builder, guint layer, const LinearShape *fused,
   };
   NpuOp linear = linear_op (builder, fused);
   g_auto (EncoderFloats) floats = {0};
+  g_auto (PlanWeights) read = {0};
   g_autofree char *name = g_strdup_printf ("block %u fc1", layer);
   g_autofree char *gelu_name = g_strdup_printf ("block %u gelu", layer);
   NpuKernel *gelu, *product = NULL;
 
   if (builder->error)
     return FALSE;
-  gelu = plan_open_on_device (builder, gelu_name, &gelu_op, &builder->error);
-  if (gelu && encoder_weights_read (weights, &floats, &builder->error)) {
+  gelu =
+      plan_open_on_device (builder, gelu_name, &gelu_op, NULL, &builder->error);
+  if (gelu) {
+    plan_weights_init (&read, builder, weights, &floats);
     linear.gelu = FALSE;
-    linear.weight = floats.weight;
-    linear.bias = floats.bias;
-    product = plan_open_on_device (builder, name, &linear, &builder->error);
+    product =
+        plan_open_on_device (builder, name, &linear, &read, &builder->error);
   }
   if (!product) {
-    npu_kernel_free (gelu);
+    npu_kernel_unref (gelu);
     return FALSE;
   }
   plan_add_opened (builder, g_steal_pointer (&name), &linear, product, 2,
@@ -298,7 +300,7 @@ plan_stage_clear (gpointer data)
 {
   PlanStage *stage = data;
 
-  npu_kernel_free (stage->kernel);
+  npu_kernel_unref (stage->kernel);
   g_free (stage->name);
 }
 
@@ -338,13 +340,14 @@ build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
   if (builder.options.n_blocks == 0)
     builder.options.n_blocks = model->n_layers - builder.options.first_block;
   plan->device = device;
-  plan->host = device->host ? device->host : device;
+  plan->host = npu_device_get_host (device);
   plan->n_mels = model->n_mels;
   plan->d = model->d;
   plan->n_heads = model->n_heads;
   plan->n_layers = model->n_layers;
   plan->stages = g_array_new (FALSE, FALSE, sizeof (PlanStage));
   g_array_set_clear_func (plan->stages, plan_stage_clear);
+  builder.identity = npu_model_get_identity (model);
   builder.pending = g_array_new (FALSE, FALSE, sizeof (PlanPending));
 
   add_stages (&builder);
@@ -352,6 +355,7 @@ build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
   plan_add_buffers (&builder);
   plan_clear_pending (&builder);
   g_array_unref (builder.pending);
+  g_free (builder.identity);
   *npu_has_int8 = builder.npu_has_int8;
 
   if (builder.error) {
@@ -361,17 +365,26 @@ build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
   return g_steal_pointer (&plan);
 }
 
-static gboolean
-check_int16 (const NpuDevice *device, GError **error)
+/* The type of weights that stands for int8: S16 on a CPU that has no int8
+ * products. */
+static NpuType
+int8_type_of (NpuDevice *host)
 {
-  const NpuDevice *host = device->host ? device->host : device;
+  return npu_device_has_product (host, NPU_TYPE_Q8) ? NPU_TYPE_Q8
+                                                    : NPU_TYPE_S16;
+}
 
-  if (host->int16_products)
+static gboolean
+check_int16 (NpuDevice *device, GError **error)
+{
+  NpuDevice *host = npu_device_get_host (device);
+
+  if (npu_device_has_product (host, NPU_TYPE_S16))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
       "precision is int16, but products of 16-bit integers are no faster than "
       "float's on this device, %s; use f32, which is as exact, or auto",
-      host->description);
+      npu_device_get_description (host));
   return FALSE;
 }
 
@@ -379,7 +392,9 @@ EncoderPlan *
 encoder_plan_new (const NpuModel *model, NpuDevice *device,
     const PlanOptions *options, GError **error)
 {
-  const NpuType int8_type = npu_device_int8_type (device);
+  const NpuType int8_type = device == npu_device_get_host (device)
+                                ? int8_type_of (device)
+                                : NPU_TYPE_Q8;
   gboolean npu_has_int8;
   EncoderPlan *plan;
 
@@ -389,7 +404,7 @@ encoder_plan_new (const NpuModel *model, NpuDevice *device,
 
   /* int8 is for the NPU, or for nobody. */
   if (plan && options->precision == NPU_PRECISION_INT8 && !npu_has_int8 &&
-      int8_type != npu_device_int8_type (plan->host)) {
+      int8_type != int8_type_of (plan->host)) {
     encoder_plan_free (plan);
     plan = build (model, device, options, NPU_TYPE_S16, &npu_has_int8, error);
   }

@@ -24,6 +24,23 @@ encoder_weights_qkv (const NpuModelBlock *block)
   };
 }
 
+char *
+encoder_weights_key (const EncoderWeights *weights, const char *identity)
+{
+  GString *key;
+
+  if (!identity)
+    return NULL;
+  key = g_string_new (identity);
+  for (guint i = 0; i < G_N_ELEMENTS (weights->weight); i++)
+    if (weights->weight[i])
+      g_string_append_printf (key, "\n%s\n%s", weights->weight[i]->name,
+          weights->bias[i] ? weights->bias[i]->name : "");
+  if (weights->is_conv)
+    g_string_append (key, "\nconv");
+  return g_string_free (key, FALSE);
+}
+
 /* Room for @n floats, whose content is lost. */
 static float *
 reserve (float **floats, gsize *n_floats, gsize n)

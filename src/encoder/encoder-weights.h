@@ -33,6 +33,10 @@ EncoderWeights encoder_weights_conv (
  * zeros for the key, which has none. */
 EncoderWeights encoder_weights_qkv (const NpuModelBlock *block);
 
+/* Names their numbers for sharing: of the model's identity, which may be NULL,
+ * and then there is no name. (transfer full) */
+char *encoder_weights_key (const EncoderWeights *weights, const char *identity);
+
 /* Reads them into @floats->weight and @floats->bias; FALSE with @error set
  * where a tensor holds a NaN or an infinity. */
 gboolean encoder_weights_read (

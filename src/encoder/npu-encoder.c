@@ -11,6 +11,7 @@
 #include "npu-kernels.h"
 
 struct _NpuEncoder {
+  NpuDevice *device;
   EncoderPlan *plan;
   NpuExecutor *executor;
   NpuStage *stages; /* [plan->stages->len], filled for each window */
@@ -104,7 +105,7 @@ open_npu_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
 {
   const PlanStage *qkv;
 
-  if (!device->host)
+  if (device == npu_device_get_host (device))
     return TRUE;
   if (!open_plan (encoder, model, device, NPU_PRECISION_BF16, error))
     return FALSE;
@@ -120,14 +121,15 @@ static gboolean
 open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
     GError **error)
 {
-  const NpuDevice *host = device->host ? device->host : device;
+  NpuDevice *host = npu_device_get_host (device);
   const gsize n_states = (gsize) ENCODER_PROBE_POSITIONS * model->d;
   g_autofree float *mel =
       g_new (float, (gsize) model->n_mels *ENCODER_PROBE_FRAMES);
   g_autofree float *exact = g_new (float, n_states);
   g_autofree float *approximate = g_new (float, n_states);
 
-  if (!host->fast_int8)
+  if (!npu_device_has_product (host, NPU_TYPE_Q8) &&
+      !npu_device_has_product (host, NPU_TYPE_S16))
     return open_plan (encoder, model, device, NPU_PRECISION_F32, error);
   encoder_probe_fill (mel, model->n_mels);
   if (!encoder_exact_encode (model, device, encoder->executor,
@@ -161,6 +163,7 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
     return NULL;
 
   encoder = g_new0 (NpuEncoder, 1);
+  encoder->device = npu_device_ref (device);
   encoder->depth = options->depth;
   encoder->batch_size = options->batch_size;
   encoder->n_mels = model->n_mels;
@@ -178,7 +181,7 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
   if (!opened)
     return NULL;
   encoder->placement = encoder_plan_describe (encoder->plan);
-  if (device->host)
+  if (device != npu_device_get_host (device))
     g_info ("%s: %s", model->name, encoder->placement);
   return g_steal_pointer (&encoder);
 }
@@ -193,6 +196,7 @@ npu_encoder_free (NpuEncoder *encoder)
   encoder_plan_free (encoder->plan);
   g_free (encoder->stages);
   g_free (encoder->placement);
+  npu_device_unref (encoder->device);
   g_free (encoder);
 }
 
@@ -256,7 +260,7 @@ npu_encoder_get_stage (NpuEncoder *encoder, guint stage, const char **device)
   g_return_val_if_fail (stage < encoder->plan->stages->len, NULL);
   from = &g_array_index (encoder->plan->stages, PlanStage, stage);
   if (device)
-    *device = from->kernel->device->name;
+    *device = npu_device_get_name (from->kernel->device);
   return from->name;
 }
 
@@ -412,7 +416,8 @@ check_states (NpuEncoder *encoder, const float *mel, guint n_frames,
       "device %s computed states with a NaN or an infinity, first at position "
       "%" G_GSIZE_FORMAT ", column %" G_GSIZE_FORMAT
       "; the largest magnitude of the mel is %g, where Whisper's is below 3",
-      encoder->plan->device->name, bad / encoder->d, bad % encoder->d,
+      npu_device_get_name (encoder->plan->device), bad / encoder->d,
+      bad % encoder->d,
       (double) largest_magnitude (mel, (gsize) encoder->n_mels * n_frames));
   return FALSE;
 }

@@ -43,14 +43,16 @@ typedef struct {
 /**
  * npu_encoder_new:
  * @model: read while the function runs, not kept
- * @device: must outlive the encoder
+ * @device: kept by reference
  *
  * Opens the kernels of every stage, on @device or, what that does not do, on
- * the CPU beside it, which packs the weights. In f32 and int16 everything runs
- * on the CPU; int16 is UNSUPPORTED where that has no such products.
- * NPU_PRECISION_AUTO takes bf16 where an NPU does the first block's products of
- * queries, keys and values; else it encodes a short made-up window in float and
- * in int8 and takes int8 where 98 of 100 positions keep a cosine of 0.98.
+ * the CPU beside it, which packs the weights, once for all encoders of this
+ * model on this device: each has its own activations, and nothing else. In f32
+ * and int16 everything runs on the CPU; int16 is UNSUPPORTED where that has no
+ * such products. NPU_PRECISION_AUTO takes bf16 where an NPU does the first
+ * block's products of queries, keys and values; else it encodes a short made-up
+ * window in float and in int8 and takes int8 where 98 of 100 positions keep a
+ * cosine of 0.98.
  *
  * Returns: (transfer full): an encoder, or %NULL with @error set.
  */

@@ -3,9 +3,49 @@
 
 /* --- kernels ----------------------------------------------------------- */
 
+void
+plan_weights_init (PlanWeights *weights, const PlanBuilder *builder,
+    const EncoderWeights *from, EncoderFloats *floats)
+{
+  *weights = (PlanWeights){.from = *from,
+      .floats = floats,
+      .key = encoder_weights_key (from, builder->identity)};
+}
+
+void
+plan_weights_clear (PlanWeights *weights)
+{
+  g_clear_pointer (&weights->key, g_free);
+}
+
+static gboolean
+read_weights (gpointer data, NpuOp *op, GError **error)
+{
+  PlanWeights *weights = data;
+
+  if (!weights->is_read &&
+      !encoder_weights_read (&weights->from, weights->floats, error))
+    return FALSE;
+  weights->is_read = TRUE;
+  op->weight = weights->floats->weight;
+  op->bias = weights->floats->bias;
+  return TRUE;
+}
+
+static NpuKernel *
+get_kernel (
+    NpuDevice *device, const NpuOp *op, PlanWeights *weights, GError **error)
+{
+  NpuWeightsSource source = {.read = read_weights, .data = weights};
+
+  if (weights)
+    source.key = weights->key;
+  return npu_kernel_get (device, op, weights ? &source : NULL, error);
+}
+
 NpuKernel *
 plan_open_on_device (const PlanBuilder *builder, const char *name,
-    const NpuOp *op, GError **error)
+    const NpuOp *op, PlanWeights *weights, GError **error)
 {
   const EncoderPlan *plan = builder->plan;
   g_autoptr (GError) refused = NULL;
@@ -17,11 +57,12 @@ plan_open_on_device (const PlanBuilder *builder, const char *name,
       builder->options.precision == NPU_PRECISION_F32 ||
       builder->options.precision == NPU_PRECISION_INT16)
     return NULL;
-  kernel = npu_kernel_open (plan->device, op, &refused);
+  kernel = get_kernel (plan->device, op, weights, &refused);
   if (kernel)
     return kernel;
   if (g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED))
-    g_debug ("%s: not on %s: %s", name, plan->device->name, refused->message);
+    g_debug ("%s: not on %s: %s", name, npu_device_get_name (plan->device),
+        refused->message);
   else
     g_propagate_prefixed_error (
         error, g_steal_pointer (&refused), "%s: ", name);
@@ -30,11 +71,12 @@ plan_open_on_device (const PlanBuilder *builder, const char *name,
 
 NpuKernel *
 plan_open_kernel (const PlanBuilder *builder, const char *name, const NpuOp *op,
-    GError **error)
+    PlanWeights *weights, GError **error)
 {
   NpuDevice *host = builder->plan->host;
   g_autoptr (GError) failure = NULL;
-  NpuKernel *kernel = plan_open_on_device (builder, name, op, &failure);
+  NpuKernel *kernel =
+      plan_open_on_device (builder, name, op, weights, &failure);
   NpuOp host_op = *op;
 
   if (kernel)
@@ -46,9 +88,10 @@ plan_open_kernel (const PlanBuilder *builder, const char *name, const NpuOp *op,
   /* Beside int8 products bfloat16 ones are there for speed only, and 16-bit
    * integers are closer to float. */
   if (builder->options.precision == NPU_PRECISION_INT8 &&
-      op->b_type == NPU_TYPE_BF16 && !host->fast_bf16)
+      op->b_type == NPU_TYPE_BF16 &&
+      !npu_device_has_product (host, NPU_TYPE_BF16))
     host_op.b_type = NPU_TYPE_S16;
-  kernel = npu_kernel_open (host, &host_op, error);
+  kernel = get_kernel (host, &host_op, weights, error);
   if (!kernel)
     g_prefix_error (error, "%s: ", name);
   return kernel;
@@ -89,13 +132,16 @@ plan_set_kernel (
     PlanBuilder *builder, guint index, const NpuOp *op, NpuKernel *kernel)
 {
   PlanStage *stage = &g_array_index (builder->plan->stages, PlanStage, index);
+  NpuSupport support;
 
   builder->npu_has_int8 |= op->kind == NPU_OP_LINEAR &&
                            op->b_type == NPU_TYPE_Q8 &&
                            kernel->device != builder->plan->host;
   stage->kernel = kernel;
-  stage->batch =
-      npu_device_batch_for (kernel->device, op, builder->options.depth);
+  if (!npu_device_query (kernel->device, op, builder->options.depth, &support,
+          &builder->error))
+    return;
+  stage->batch = support.batch;
   for (guint i = 0; i < NPU_MAX_ARGS; i++) {
     const PlanBuffer buffer = stage->args[i];
     const gsize size = kernel->arg_size[i] + stage->offset[i];
@@ -133,7 +179,7 @@ plan_add_opened (PlanBuilder *builder, char *name, const NpuOp *op,
   guint stage;
 
   if (builder->error) {
-    npu_kernel_free (kernel);
+    npu_kernel_unref (kernel);
     g_free (name);
     return;
   }

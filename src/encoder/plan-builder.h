@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 typedef struct {
   EncoderPlan *plan;
   const NpuModel *model;
+  char *identity; /* of the model, or NULL */
   PlanOptions options;
   NpuType int8_type;     /* of weights that stand for int8 */
   gboolean npu_has_int8; /* a stage with such weights is the NPU's */
@@ -31,14 +32,28 @@ typedef struct {
 
 #define PLAN_ARGS(...) ((PlanArgs){.buffer = {__VA_ARGS__}})
 
-/* Opens a kernel for the stage @name where the operation can be done. On a
- * plan of the CPU alone in any thread. */
+/* Weights on their way into a kernel. */
+typedef struct {
+  EncoderWeights from;
+  EncoderFloats *floats;
+  gboolean is_read;
+  char *key; /* or NULL */
+} PlanWeights;
+
+void plan_weights_init (PlanWeights *weights, const PlanBuilder *builder,
+    const EncoderWeights *from, EncoderFloats *floats);
+void plan_weights_clear (PlanWeights *weights);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (PlanWeights, plan_weights_clear)
+
+/* Gets a kernel for the stage @name where the operation can be done; @weights
+ * is NULL where that has none, and else is read where nobody else has such a
+ * kernel. On a plan of the CPU alone in any thread. */
 NpuKernel *plan_open_kernel (const PlanBuilder *builder, const char *name,
-    const NpuOp *op, GError **error);
+    const NpuOp *op, PlanWeights *weights, GError **error);
 /* On the plan's own device, and only where that is not the CPU; NULL without
  * an error where it does not do the operation. */
 NpuKernel *plan_open_on_device (const PlanBuilder *builder, const char *name,
-    const NpuOp *op, GError **error);
+    const NpuOp *op, PlanWeights *weights, GError **error);
 
 /* Adds a stage; takes @name and @kernel, which is NULL after a failure. */
 void plan_add_opened (PlanBuilder *builder, char *name, const NpuOp *op,

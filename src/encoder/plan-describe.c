@@ -65,11 +65,12 @@ encoder_plan_describe (const EncoderPlan *plan)
   }
 
   if (n_on_host == plan->stages->len)
-    g_string_assign (text, plan->host->name);
+    g_string_assign (text, npu_device_get_name (plan->host));
   else if (n_on_host == 0)
-    g_string_assign (text, plan->device->name);
+    g_string_assign (text, npu_device_get_name (plan->device));
   else
-    g_string_append_printf (text, ": %s; %u stages: %s", plan->host->name,
-        plan->stages->len - n_on_host, plan->device->name);
+    g_string_append_printf (text, ": %s; %u stages: %s",
+        npu_device_get_name (plan->host), plan->stages->len - n_on_host,
+        npu_device_get_name (plan->device));
   return g_string_free (text, FALSE);
 }

@@ -18,14 +18,11 @@ open_one (
 {
   const PlanStage *stage =
       &g_array_index (builder->plan->stages, PlanStage, pending->stage);
-  NpuOp op = pending->op;
+  g_auto (PlanWeights) weights = {0};
 
-  if (!encoder_weights_read (&pending->weights, floats, &pending->error))
-    return FALSE;
-  op.weight = floats->weight;
-  op.bias = floats->bias;
-  pending->kernel =
-      plan_open_kernel (builder, stage->name, &op, &pending->error);
+  plan_weights_init (&weights, builder, &pending->weights, floats);
+  pending->kernel = plan_open_kernel (
+      builder, stage->name, &pending->op, &weights, &pending->error);
   return pending->kernel != NULL;
 }
 
@@ -75,7 +72,8 @@ plan_open_pending (PlanBuilder *builder)
   Opening opening = {.builder = builder};
   /* An NPU is given one after the other: what it does may depend on what it
    * has. */
-  const guint most = plan->device == plan->host ? plan->host->n_workers : 1;
+  const guint most =
+      plan->device == plan->host ? npu_device_get_n_workers (plan->host) : 1;
 
   if (builder->error)
     return;
@@ -98,7 +96,7 @@ plan_clear_pending (PlanBuilder *builder)
   for (guint i = 0; i < builder->pending->len; i++) {
     PlanPending *pending = &g_array_index (builder->pending, PlanPending, i);
 
-    npu_kernel_free (pending->kernel);
+    npu_kernel_unref (pending->kernel);
     g_clear_error (&pending->error);
   }
   g_array_set_size (builder->pending, 0);

@@ -12,6 +12,8 @@
 static gboolean
 add_device (NpuExecutor *executor, NpuDevice *device, GError **error)
 {
+  const NpuRunOptions options = {
+      .stream = executor, .timeout = executor->timeout};
   guint index = executor->n_devices;
   guint i;
 
@@ -21,7 +23,7 @@ add_device (NpuExecutor *executor, NpuDevice *device, GError **error)
     return FALSE;
   }
   for (i = 0; i < executor->depth; i++) {
-    executor->slots[i].runs[index] = npu_run_new (device, error);
+    executor->slots[i].runs[index] = npu_run_new (device, &options, error);
     if (executor->slots[i].runs[index] == NULL) {
       while (i-- > 0)
         g_clear_pointer (&executor->slots[i].runs[index], npu_run_free);
@@ -146,7 +148,7 @@ check_lost (NpuExecutor *executor, GError **error)
       if (!npu_run_is_done (slot->runs[device])) {
         g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
             "a launch on device %s that timed out before is still in flight",
-            executor->devices[device]->name);
+            npu_device_get_name (executor->devices[device]));
         return FALSE;
       }
       slot->lost[device] = FALSE;

@@ -236,6 +236,8 @@ npu_ring_drain (NpuExecutor *executor, GError **error)
 void
 npu_ring_abandon (NpuExecutor *executor, gboolean timed_out)
 {
+  for (guint64 i = executor->n_completed; i < executor->n_submitted; i++)
+    npu_run_cancel (slot_of (executor, i)->runs[slot_of (executor, i)->device]);
   for (; executor->n_completed < executor->n_submitted;
        executor->n_completed++) {
     NpuSlot *slot = slot_of (executor, executor->n_completed);

@@ -58,6 +58,30 @@ npu_model_get_location (NpuModel *model)
   return model->priv->location;
 }
 
+char *
+npu_model_get_identity (const NpuModel *model)
+{
+  const GPtrArray *files = model->priv->table->files;
+  GString *text;
+
+  if (model->synthetic)
+    return g_strdup (model->name);
+  if (files->len == 0)
+    return NULL;
+  text = g_string_new (NULL);
+  for (guint i = 0; i < files->len; i++) {
+    g_autofree char *file =
+        npu_tensor_file_get_identity (g_ptr_array_index (files, i));
+
+    if (!file) {
+      g_string_free (text, TRUE);
+      return NULL;
+    }
+    g_string_append_printf (text, "%s;", file);
+  }
+  return g_string_free (text, FALSE);
+}
+
 const NpuModelConfig *
 npu_model_get_config (NpuModel *model)
 {

@@ -119,6 +119,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuModel, npu_model_unref)
 /* As it was given to npu_model_open(). */
 NPU_API const char *npu_model_get_location (NpuModel *model);
 
+/**
+ * npu_model_get_identity:
+ *
+ * What two models whose tensors of the same names hold the same numbers have in
+ * common, though one may have been closed before the other was opened.
+ *
+ * Returns: (transfer full) (nullable): a text, or %NULL for a model in memory,
+ *   which is like no other.
+ */
+NPU_API char *npu_model_get_identity (const NpuModel *model);
+
 NPU_API const NpuModelConfig *npu_model_get_config (NpuModel *model);
 
 /**

@@ -117,6 +117,18 @@ npu_tensor_file_is_current (const NpuTensorFile *file)
          id_is (&file->id, &status);
 }
 
+char *
+npu_tensor_file_get_identity (const NpuTensorFile *file)
+{
+  const NpuFileId *id = &file->id;
+
+  if (file->fd < 0)
+    return NULL;
+  return g_strdup_printf ("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT
+                          ":%" G_GUINT64_FORMAT ":%" G_GINT64_FORMAT,
+      id->device, id->inode, id->size, id->mtime_ns);
+}
+
 /* --- reading -------------------------------------------------------------- */
 
 static gboolean

@@ -31,6 +31,10 @@ guint64 npu_tensor_file_get_size (const NpuTensorFile *file);
  * bytes. */
 gboolean npu_tensor_file_is_current (const NpuTensorFile *file);
 
+/* What tells its content from any other's, as text; NULL for bytes. (transfer
+ * full) */
+char *npu_tensor_file_get_identity (const NpuTensorFile *file);
+
 /* Reads bytes [offset, offset + size), which lie within its size; any thread.
  * @tensor, or NULL, is for messages. */
 gboolean npu_tensor_file_read (const NpuTensorFile *file, guint64 offset,

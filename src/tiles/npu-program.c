@@ -30,6 +30,7 @@ open_kernel (
     NpuProgram *program, NpuDevice *device, const char *name, GError **error)
 {
   NpuOp op = {.kind = NPU_OP_PROGRAM, .rows = 1, .program = name};
+  NpuSupport support;
 
   if (program->batch > NPU_EXECUTOR_MAX_BATCH) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
@@ -38,8 +39,10 @@ open_kernel (
     return FALSE;
   }
   if (program->batch == 0)
-    program->batch = MIN (npu_device_batch_for (device, &op, program->depth),
-        NPU_EXECUTOR_MAX_BATCH);
+    program->batch =
+        npu_device_query (device, &op, program->depth, &support, NULL)
+            ? MIN (support.batch, NPU_EXECUTOR_MAX_BATCH)
+            : 1;
   op.rows = program->batch;
   program->kernel = npu_kernel_open (device, &op, error);
   if (!program->kernel)
@@ -94,7 +97,7 @@ npu_program_free (NpuProgram *program)
     npu_buffer_free (program->slots[i].in);
     npu_buffer_free (program->slots[i].out);
   }
-  npu_kernel_free (program->kernel);
+  npu_kernel_unref (program->kernel);
   g_free (program);
 }
 

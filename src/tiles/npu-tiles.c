@@ -38,6 +38,19 @@ check_options (const NpuTilesOptions *options, GError **error)
   return TRUE; /* the executor checks the depth */
 }
 
+/* What the CPU beside it takes, where the device takes it in another shape. */
+static guint
+batch_for (const NpuTiles *tiles, const NpuOp *op)
+{
+  NpuSupport support;
+
+  if (!npu_device_query (tiles->device, op, tiles->depth, &support, NULL) &&
+      !npu_device_query (npu_device_get_host (tiles->device), op, tiles->depth,
+          &support, NULL))
+    return 1;
+  return MIN (support.batch, NPU_EXECUTOR_MAX_BATCH);
+}
+
 static gboolean
 open_attention (NpuTiles *tiles, NpuType type, GError **error)
 {
@@ -51,8 +64,7 @@ open_attention (NpuTiles *tiles, NpuType type, GError **error)
   };
 
   if (tiles->batch == 0)
-    tiles->batch = MIN (npu_device_batch_for (tiles->device, &op, tiles->depth),
-        NPU_EXECUTOR_MAX_BATCH);
+    tiles->batch = batch_for (tiles, &op);
   op.heads = tiles->batch;
   op.n = op.heads * TILE_COLUMNS;
   tiles->attention = npu_kernel_open (tiles->device, &op, error);
@@ -109,15 +121,16 @@ NpuTiles *
 npu_tiles_new (NpuDevice *device, const NpuTilesOptions *options,
     const NpuTilesBlock *block, GError **error)
 {
+  NpuDevice *host = npu_device_get_host (device);
   g_autoptr (GError) refused = NULL;
   NpuTiles *tiles;
 
   if (!check_options (options, error))
     return NULL;
   tiles = tiles_new_on (device, options, block, &refused);
-  if (tiles == NULL && device->host != NULL &&
+  if (tiles == NULL && device != host &&
       g_error_matches (refused, NPU_ERROR, NPU_ERROR_UNSUPPORTED))
-    return tiles_new_on (device->host, options, block, error);
+    return tiles_new_on (host, options, block, error);
   if (tiles == NULL)
     g_propagate_error (error, g_steal_pointer (&refused));
   return tiles;
@@ -137,7 +150,7 @@ npu_tiles_free (NpuTiles *tiles)
     npu_buffer_free (tiles->slots[i].o);
   }
   tiles_block_close (tiles);
-  npu_kernel_free (tiles->attention);
+  npu_kernel_unref (tiles->attention);
   g_free (tiles);
 }
 

@@ -18,11 +18,21 @@
 
 #define EPSILON 1e-5f
 
+/* int8 is integers of 16 bits where there are none of 8. */
+static void
+set_type (const NpuTiles *tiles, NpuOp *linear)
+{
+  if (linear->b_type == NPU_TYPE_Q8 &&
+      tiles->device == npu_device_get_host (tiles->device) &&
+      !npu_device_has_product (tiles->device, NPU_TYPE_Q8))
+    linear->b_type = NPU_TYPE_S16;
+}
+
 static gboolean
 open_kernels (
     NpuTiles *tiles, const NpuTilesBlock *block, NpuType type, GError **error)
 {
-  const NpuOp ops[BLOCK_N_KERNELS] = {
+  NpuOp ops[BLOCK_N_KERNELS] = {
       {
           .kind = NPU_OP_LAYERNORM,
           .rows = tiles->chunk * TILE_ROWS,
@@ -36,8 +46,7 @@ open_kernels (
           .rows = tiles->chunk * TILE_ROWS,
           .k = TILE_COLUMNS,
           .n = block->n,
-          .b_type =
-              type == NPU_TYPE_Q8 ? npu_device_int8_type (tiles->device) : type,
+          .b_type = type,
           .weight = block->weight,
           .bias = block->bias,
       },
@@ -48,6 +57,7 @@ open_kernels (
       },
   };
 
+  set_type (tiles, &ops[1]);
   for (guint i = 0; i < BLOCK_N_KERNELS; i++) {
     tiles->kernels[i] = npu_kernel_open (tiles->device, &ops[i], error);
     if (tiles->kernels[i] == NULL)
@@ -91,7 +101,7 @@ void
 tiles_block_close (NpuTiles *tiles)
 {
   for (guint i = 0; i < BLOCK_N_KERNELS; i++)
-    npu_kernel_free (tiles->kernels[i]);
+    npu_kernel_unref (tiles->kernels[i]);
   for (guint i = 0; i < BLOCK_N_BUFFERS; i++)
     npu_buffer_free (tiles->buffers[i]);
 }

@@ -73,8 +73,9 @@ npu_tiles_print_stats (NpuTiles *tiles, FILE *file)
       "  compute    %10.3f ms\n"
       "  dma-read   %10.3f ms\n"
       "  DMA overhead %8.2f %%\n",
-      tiles->depth, tiles->batch, tiles->device->description, stats.tiles,
-      stats.launches, stats.stalls, (double) stats.total_time / 1e6,
+      tiles->depth, tiles->batch, npu_device_get_description (tiles->device),
+      stats.tiles, stats.launches, stats.stalls,
+      (double) stats.total_time / 1e6,
       (double) npu_stats_tile_time (&stats) / 1e6,
       (double) stats.dma_write_time / 1e6, (double) stats.compute_time / 1e6,
       (double) stats.dma_read_time / 1e6, npu_stats_dma_overhead (&stats));

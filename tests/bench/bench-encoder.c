@@ -24,7 +24,7 @@ G_STATIC_ASSERT (N_STAGES <= BENCH_MAX_STAGES);
 
 typedef struct {
   guint n_mels, d, n_heads, n_layers;
-  gboolean int8_products, fast_int8, fast_bf16; /* see NpuDevice */
+  gboolean int8_products, fast_int8, fast_bf16; /* the CPU's */
   float *mel, *states;
   gsize n_states; /* floats */
 } Window;
@@ -220,9 +220,9 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
 /* --- the mode ---------------------------------------------------------- */
 
 static Window *
-window_new (const NpuModel *model, const NpuDevice *device)
+window_new (const NpuModel *model, NpuDevice *device)
 {
-  const NpuDevice *host = device->host ? device->host : device;
+  NpuDevice *host = npu_device_get_host (device);
   Window *window = g_new0 (Window, 1);
   GRand *rand = g_rand_new_with_seed (1);
 
@@ -230,9 +230,10 @@ window_new (const NpuModel *model, const NpuDevice *device)
   window->d = model->d;
   window->n_heads = model->n_heads;
   window->n_layers = model->n_layers;
-  window->int8_products = host->int8_products;
-  window->fast_int8 = host->fast_int8;
-  window->fast_bf16 = host->fast_bf16;
+  window->int8_products = npu_device_has_product (host, NPU_TYPE_Q8);
+  window->fast_int8 =
+      window->int8_products || npu_device_has_product (host, NPU_TYPE_S16);
+  window->fast_bf16 = npu_device_has_product (host, NPU_TYPE_BF16);
   window->mel = g_new (float, (gsize) model->n_mels *N_FRAMES);
   for (guint i = 0; i < model->n_mels * N_FRAMES; i++)
     window->mel[i] = (float) g_rand_double_range (rand, -1, 1.5);

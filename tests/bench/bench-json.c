@@ -109,7 +109,8 @@ add_machine (GString *out, const Bench *bench)
   g_string_append_c (out, '{');
   add_text (out, "cpu", cpu);
   add_count (out, "cores", g_get_num_processors ());
-  add_text (out, "device_description", bench->device->description);
+  add_text (
+      out, "device_description", npu_device_get_description (bench->device));
   add_number (out, "executor_us_per_launch", bench->executor_us);
   add_number (out, "host_us_per_launch", bench->host_us);
   add_number (out, "empty_launch_us", bench->empty_launch_us);
@@ -146,17 +147,18 @@ static void
 add_result (GString *out, const Bench *bench, const BenchResult *result)
 {
   const BenchOptions *options = &bench->options;
-  const gboolean is_cpu = strcmp (bench->device->name, "cpu") == 0;
+  const gboolean is_cpu =
+      strcmp (npu_device_get_name (bench->device), "cpu") == 0;
 
   add_key (out, NULL);
   g_string_append (out, "\n  {");
   add_text (out, "mode", result->mode);
   add_text (out, "workload", result->workload);
   add_text (out, "model", result->model);
-  add_text (out, "device", bench->device->name);
+  add_text (out, "device", npu_device_get_name (bench->device));
   add_text (out, "precision", result->precision);
   if (is_cpu)
-    add_count (out, "threads", bench_n_workers (bench->device));
+    add_count (out, "threads", npu_device_get_n_workers (bench->device));
   add_count (out, "latency_us", options->latency_us);
   add_count (out, "repeat", options->repeat);
   if (result->rows == 0) {

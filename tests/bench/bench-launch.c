@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "bench.h"
+#include "device/npu-device-impl.h"
 #include "npu-clock.h"
 
 #define N_LAUNCHES 2000
@@ -35,9 +36,9 @@ real (const NpuRun *run)
 }
 
 static NpuRun *
-timed_run_new (NpuDevice *device, GError **error)
+timed_run_new (NpuDevice *device, const NpuRunOptions *options, GError **error)
 {
-  NpuRun *inner = npu_run_new (((TimedDevice *) device)->real, error);
+  NpuRun *inner = npu_run_new (((TimedDevice *) device)->real, options, error);
   TimedRun *run;
 
   if (inner == NULL)
@@ -164,6 +165,6 @@ bench_run_launch (Bench *bench, GError **error)
     kernel->device = bench->device;
   }
   npu_buffer_free (x);
-  npu_kernel_free (kernel);
+  npu_kernel_unref (kernel);
   return done;
 }

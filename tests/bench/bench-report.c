@@ -14,8 +14,8 @@ bench_print_header (const Bench *bench)
   g_autofree char *cpu = bench_cpu_name ();
 
   g_print ("%s, %u cores; %s; %s; latency %u us; medians of %u\n", cpu,
-      g_get_num_processors (), bench->device->description, bench->precision,
-      options->latency_us, options->repeat);
+      g_get_num_processors (), npu_device_get_description (bench->device),
+      bench->precision, options->latency_us, options->repeat);
 }
 
 void
@@ -205,7 +205,7 @@ sequential_of (const Bench *bench, guint first, const BenchResult *best)
 static void
 print_limit (const Bench *bench, const BenchResult *sequential)
 {
-  const guint n_workers = bench_n_workers (bench->device);
+  const guint n_workers = npu_device_get_n_workers (bench->device);
   const double host = sequential->dma_write_ms + sequential->dma_read_ms;
   const double compute = sequential->compute_ms;
 

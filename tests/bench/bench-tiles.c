@@ -247,7 +247,7 @@ bench_tiles_traced (Bench *bench, NpuDevice *device, guint depth, guint batch,
 {
   Traced *object;
 
-  if (device->host != NULL) {
+  if (device != npu_device_get_host (device)) {
     g_set_error_literal (error, NPU_ERROR, NPU_ERROR_SETTINGS,
         "--trace and --svg draw windows on an NPU: use them with --encoder");
     return FALSE;

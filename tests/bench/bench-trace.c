@@ -101,10 +101,11 @@ draw (const Bench *bench, const BenchResult *chosen, const char *from,
   g_autofree char *text = NULL;
   gsize size;
   const gboolean is_window = chosen->model != NULL;
-  g_autofree char *title = g_strdup_printf (
-      "%s, depth %u, %u tiles a launch, %s on %s",
-      is_window ? bench->model_name : "blocks of loose tiles", chosen->depth,
-      chosen->batch, chosen->precision, bench->device->description);
+  g_autofree char *title =
+      g_strdup_printf ("%s, depth %u, %u tiles a launch, %s on %s",
+          is_window ? bench->model_name : "blocks of loose tiles",
+          chosen->depth, chosen->batch, chosen->precision,
+          npu_device_get_description (bench->device));
 
   if (!bench_svg_draw (from, bench->options.svg, title, error))
     return FALSE;
@@ -149,11 +150,11 @@ bench_trace (Bench *bench, GError **error)
                : bench_tiles_traced (bench, device, chosen->depth,
                      chosen->batch, &traced, error);
     done = done && run_traced (&traced, &sink, location,
-                       bench_n_workers (device), error);
+                       npu_device_get_n_workers (device), error);
     if (traced.free != NULL)
       traced.free (traced.object);
   }
-  npu_device_free (device); /* no worker uses the trace any more */
+  npu_device_unref (device); /* no worker uses the trace any more */
   npu_trace_free (sink.trace);
   g_hash_table_unref (sink.names);
 

@@ -90,7 +90,7 @@ struct _BenchConfig {
 };
 
 /* Threads that compute on the CPU, for the device or beside it. */
-guint bench_n_workers (const NpuDevice *device);
+guint npu_device_get_n_workers (const NpuDevice *device);
 
 /* --- bench-options.c */
 gboolean bench_options_parse (

@@ -12,12 +12,6 @@
 /* The loose tiles of an NPU. */
 #define PROGRAM "attention_64x64"
 
-guint
-bench_n_workers (const NpuDevice *device)
-{
-  return device->host ? device->host->n_workers : device->n_workers;
-}
-
 static gboolean
 open_device (Bench *bench, GError **error)
 {
@@ -37,7 +31,7 @@ open_device (Bench *bench, GError **error)
 static gboolean
 is_npu (const Bench *bench)
 {
-  return bench->device->host != NULL;
+  return bench->device != npu_device_get_host (bench->device);
 }
 
 static gboolean
@@ -83,7 +77,8 @@ run_encoder (Bench *bench, GError **error)
   g_autofree char *title = NULL;
 
   if (bench->options.roofline) {
-    bench_peaks_measure (bench_n_workers (bench->device), &bench->peaks);
+    bench_peaks_measure (
+        npu_device_get_n_workers (bench->device), &bench->peaks);
     bench->has_peaks = TRUE;
     bench_print_peaks (bench);
   }
@@ -160,7 +155,7 @@ main (int argc, char **argv)
     g_printerr ("npuenc-bench: %s\n", error->message);
   g_array_unref (bench.results);
   g_free (bench.model_name);
-  npu_device_free (bench.device);
+  npu_device_unref (bench.device);
   bench_options_clear (&bench.options);
   return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -141,7 +141,7 @@ rig_close (Rig *rig)
   npu_encoder_free (rig->encoder);
   npu_tokenizer_unref (rig->tokenizer);
   npu_model_unref (rig->model);
-  npu_device_free (rig->device);
+  npu_device_unref (rig->device);
   g_free (rig->folder);
 }
 

@@ -37,7 +37,7 @@ void
 decoder_fixture_free (DecoderFixture *self)
 {
   npu_decoder_free (self->decoder);
-  npu_device_free (self->device);
+  npu_device_unref (self->device);
   g_free (self);
 }
 

@@ -34,9 +34,9 @@ encoder_fixture_has_int16 (void)
 {
   const NpuDeviceOptions options = {.threads = 1};
   NpuDevice *device = npu_device_open ("cpu", &options, NULL);
-  const gboolean has = device->int16_products;
+  const gboolean has = npu_device_has_product (device, NPU_TYPE_S16);
 
-  npu_device_free (device);
+  npu_device_unref (device);
   return has;
 }
 
@@ -74,7 +74,7 @@ void
 encoder_fixture_free (EncoderFixture *self)
 {
   npu_encoder_free (self->encoder);
-  npu_device_free (self->device);
+  npu_device_unref (self->device);
   g_free (self);
 }
 

@@ -124,7 +124,7 @@ rig_free (Rig *rig)
     npu_buffer_free (rig->in[slot]);
     npu_buffer_free (rig->out[slot]);
   }
-  npu_kernel_free (rig->kernel);
+  npu_kernel_unref (rig->kernel);
   g_free (rig->results);
   g_free (rig);
 }

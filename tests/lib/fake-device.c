@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "device/npu-device-impl.h"
 #include "npu-clock.h"
 
 typedef struct {
@@ -176,7 +177,7 @@ work (void *data)
 /* --- runs ------------------------------------------------------------- */
 
 static NpuRun *
-fake_run_new (NpuDevice *device, GError **error)
+fake_run_new (NpuDevice *device, const NpuRunOptions *options, GError **error)
 {
   FakeRun *run = g_new0 (FakeRun, 1);
 
@@ -306,10 +307,12 @@ fake_is_done (NpuRun *base)
 
 /* --- buffers, kernels ------------------------------------------------- */
 
-static guint
-fake_batch_for (NpuDevice *device, const NpuOp *op, guint depth)
+static gboolean
+fake_query (NpuDevice *device, const NpuOp *op, guint depth,
+    NpuSupport *support, GError **error)
 {
-  return 1;
+  support->batch = 1;
+  return TRUE;
 }
 
 static NpuBuffer *
@@ -391,7 +394,7 @@ fake_free (NpuDevice *base)
 
 static const NpuDeviceClass fake_class = {
     .free = fake_free,
-    .batch_for = fake_batch_for,
+    .query = fake_query,
     .buffer_new = fake_buffer_new,
     .buffer_free = fake_buffer_free,
     .buffer_sync = fake_buffer_sync,

@@ -50,10 +50,10 @@ typedef struct {
   guint64 submit_time;          /* ns */
 } FakeRecord;
 
-/* (transfer full): freed by npu_device_free(). */
+/* (transfer full): freed by npu_device_unref(). */
 NpuDevice *fake_device_new (const FakeOptions *options);
 
-/* A kernel of the device; freed by npu_kernel_free(). */
+/* A kernel of the device; freed by npu_kernel_unref(). */
 NpuKernel *fake_kernel_new (NpuDevice *device);
 
 /* What goes wrong from now on, in place of what was to before; launches are

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/npu-device-impl.h"
 #include "fake-npu-pieces.h"
 
 #include "npu-kernels.h"

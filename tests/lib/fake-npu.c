@@ -4,7 +4,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "device/npu-device-kinds.h"
+#include "device/device-registry.h"
+#include "device/npu-device-impl.h"
 #include "fake-npu-pieces.h"
 #include "npu-clock.h"
 
@@ -205,7 +206,7 @@ fake_npu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error)
 static void
 fake_npu_kernel_free (NpuKernel *base)
 {
-  npu_kernel_free (((FakeNpuKernel *) base)->kernel);
+  npu_kernel_unref (((FakeNpuKernel *) base)->kernel);
   g_free (base);
   count_alive (-1);
 }
@@ -226,12 +227,13 @@ fake_npu_pack_tile (const NpuKernel *base, guint arg, guint8 *data, guint tile,
 /* --- runs -------------------------------------------------------------- */
 
 static NpuRun *
-fake_npu_run_new (NpuDevice *device, GError **error)
+fake_npu_run_new (
+    NpuDevice *device, const NpuRunOptions *wishes, GError **error)
 {
   FakeNpuRun *run = g_new0 (FakeNpuRun, 1);
 
   run->base.device = device;
-  run->run = npu_run_new (((FakeNpu *) device)->array, error);
+  run->run = npu_run_new (((FakeNpu *) device)->array, wishes, error);
   count_alive (1);
   return &run->base;
 }
@@ -408,29 +410,38 @@ fake_npu_wait (
 
 /* --- the device -------------------------------------------------------- */
 
-static guint
-fake_npu_batch_for (NpuDevice *device, const NpuOp *op, guint depth)
+static gboolean
+refuse (const NpuDevice *device, GError **error)
+{
+  g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+      "%s has no overlay for that", device->name);
+  return FALSE;
+}
+
+static gboolean
+fake_npu_query (NpuDevice *device, const NpuOp *op, guint depth,
+    NpuSupport *support, GError **error)
 {
   const guint batch = current_options ().batch;
 
-  return batch ? batch : 24;
+  support->batch = batch ? batch : 24;
+  return is_supported (op) || refuse (device, error);
 }
 
 static void
 fake_npu_free (NpuDevice *base)
 {
-  npu_device_free (((FakeNpu *) base)->array);
-  npu_device_free (base->host);
+  npu_device_unref (((FakeNpu *) base)->array);
+  npu_device_unref (base->host);
   g_free (base->name);
   g_free (base->description);
-  g_free (base->note);
   g_free (base);
   count_alive (-1);
 }
 
 static const NpuDeviceClass fake_npu_class = {
     .free = fake_npu_free,
-    .batch_for = fake_npu_batch_for,
+    .query = fake_npu_query,
     .buffer_new = fake_npu_buffer_new,
     .buffer_free = fake_npu_buffer_free,
     .buffer_sync = fake_npu_buffer_sync,

@@ -138,8 +138,8 @@ test_affinity (void)
   g_assert_cmpint (sched_setaffinity (0, sizeof one, &one), ==, 0);
   g_assert_cmpuint (cpu_count (), ==, 1);
   device = npu_device_open ("cpu", NULL, NULL);
-  g_assert_cmpuint (device->n_workers, ==, 1);
-  npu_device_free (device);
+  g_assert_cmpuint (npu_device_get_n_workers (device), ==, 1);
+  npu_device_unref (device);
   g_assert_cmpint (sched_setaffinity (0, sizeof before, &before), ==, 0);
 }
 

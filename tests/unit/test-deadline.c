@@ -76,7 +76,7 @@ run_slow_launch (int begun, guint64 timeout)
   NpuBuffer *y = npu_buffer_new (device, kernel->arg_size[NPU_ARG_Y], NULL);
   const NpuLaunch launch = {
       .kernel = kernel, .args = {x, y}, .rows = op.rows, .n_tiles = N_TILES};
-  NpuRun *run = npu_run_new (device, NULL);
+  NpuRun *run = npu_run_new (device, NULL, NULL);
   g_autoptr (GError) error = NULL;
   char *text = NULL;
 
@@ -87,8 +87,8 @@ run_slow_launch (int begun, guint64 timeout)
   npu_run_free (run);
   npu_buffer_free (x);
   npu_buffer_free (y);
-  npu_kernel_free (kernel);
-  npu_device_free (device);
+  npu_kernel_unref (kernel);
+  npu_device_unref (device);
   return text;
 }
 

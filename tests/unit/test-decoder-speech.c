@@ -99,7 +99,7 @@ close_run (Run *run)
 {
   g_free (run->logits);
   npu_decoder_free (run->decoder);
-  npu_device_free (run->device);
+  npu_device_unref (run->device);
   npu_model_unref (run->model);
 }
 

@@ -159,7 +159,7 @@ test_beside_launches (void)
   g_autoptr (GError) error = NULL;
   NpuKernel *kernel = npu_kernel_open (device, &op, &error);
   NpuBuffer *x, *y;
-  NpuRun *run = npu_run_new (device, NULL);
+  NpuRun *run = npu_run_new (device, NULL, NULL);
   GThread *threads[3];
 
   g_assert_no_error (error);
@@ -182,7 +182,7 @@ test_beside_launches (void)
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     g_thread_join (threads[i]);
   npu_run_free (run);
-  npu_kernel_free (kernel);
+  npu_kernel_unref (kernel);
   npu_buffer_free (x);
   npu_buffer_free (y);
 }

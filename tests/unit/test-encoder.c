@@ -52,7 +52,7 @@ has_int16 (void)
       .depth = 1, .precision = NPU_PRECISION_INT16, .timeout = G_MAXUINT64};
   g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
   NpuDevice *device = npu_device_open ("cpu", &device_options, NULL);
-  const gboolean has = device->int16_products;
+  const gboolean has = npu_device_has_product (device, NPU_TYPE_S16);
   g_autoptr (GError) error = NULL;
   NpuEncoder *encoder = npu_encoder_new (model, device, &options, &error);
 
@@ -64,7 +64,7 @@ has_int16 (void)
     g_assert_nonnull (strstr (error->message, "use f32"));
   }
   npu_encoder_free (encoder);
-  npu_device_free (device);
+  npu_device_unref (device);
   return has;
 }
 

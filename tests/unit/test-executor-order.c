@@ -96,7 +96,7 @@ chain_clear (Chain *chain)
   guint i;
 
   for (i = 0; i < chain->n_stages; i++) {
-    npu_kernel_free (chain->stages[i].launch.kernel);
+    npu_kernel_unref (chain->stages[i].launch.kernel);
     npu_buffer_free (chain->outputs[i]);
   }
 }
@@ -221,8 +221,8 @@ in_flight_at_second_stage (NpuNeeds needs, guint skipped_tiles)
   log = fake_device_get_log (device, &n_records);
   g_assert_cmpuint (n_records, ==, 16);
   g_assert_true (log[8].kernel == second);
-  npu_kernel_free (first);
-  npu_kernel_free (second);
+  npu_kernel_unref (first);
+  npu_kernel_unref (second);
   return log[8].in_flight;
 }
 
@@ -312,7 +312,7 @@ test_slots (void)
     for (i = 0; i < n_records; i++)
       most = MAX (most, log[i].in_flight + 1);
     g_assert_cmpuint (most, ==, depth);
-    npu_kernel_free (stage.launch.kernel);
+    npu_kernel_unref (stage.launch.kernel);
   }
 }
 

@@ -90,7 +90,7 @@ test_latency (gconstpointer data)
     best = MAX (best, speedup);
     stalls = MIN (stalls, pipelined.stalls);
   }
-  npu_device_free (device);
+  npu_device_unref (device);
   pthread_cond_destroy (&engine.turn);
   pthread_mutex_destroy (&engine.lock);
   g_assert_cmpfloat (best, >=, 1.8);

@@ -227,7 +227,7 @@ test_two_devices (void)
   g_assert_cmpuint (n, ==, 4 * 8);
   g_assert_cmpuint (fake_device_get_violations (device), ==, 0);
   g_assert_cmpuint (fake_device_get_violations (other), ==, 0);
-  npu_kernel_free (kernel);
+  npu_kernel_unref (kernel);
 }
 
 #if defined(__has_feature) /* clang's way to say __SANITIZE_* */

@@ -27,7 +27,7 @@ rig_init (Rig *rig, const NpuOp *op)
   *rig = (Rig){.device = npu_device_open ("cpu", &options, NULL)};
   rig->kernel = npu_kernel_open (rig->device, op, &error);
   g_assert_no_error (error);
-  rig->run = npu_run_new (rig->device, NULL);
+  rig->run = npu_run_new (rig->device, NULL, NULL);
   rig->launch =
       (NpuLaunch){.kernel = rig->kernel, .rows = op->rows, .n_tiles = 1};
   for (guint i = 0; i < G_N_ELEMENTS (rig->buffers); i++)
@@ -44,8 +44,8 @@ rig_clear (Rig *rig)
   npu_run_free (rig->run);
   for (guint i = 0; i < G_N_ELEMENTS (rig->buffers); i++)
     npu_buffer_free (rig->buffers[i]);
-  npu_kernel_free (rig->kernel);
-  npu_device_free (rig->device);
+  npu_kernel_unref (rig->kernel);
+  npu_device_unref (rig->device);
 }
 
 static void
@@ -187,7 +187,7 @@ test_no_rows_of_16_bit_integers (void)
   NpuKernel *kernel = npu_kernel_open (device, &linear, NULL);
 
   g_assert_nonnull (kernel);
-  npu_kernel_free (kernel);
+  npu_kernel_unref (kernel);
   for (guint i = 0; i < 4; i++) {
     NpuOp op = i < 2 ? linear : i == 2 ? gelu : attention;
     g_autoptr (GError) error = NULL;
@@ -199,7 +199,7 @@ test_no_rows_of_16_bit_integers (void)
     g_assert_null (npu_kernel_open (device, &op, &error));
     g_assert_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED);
   }
-  npu_device_free (device);
+  npu_device_unref (device);
 }
 
 int

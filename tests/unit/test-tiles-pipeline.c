@@ -180,7 +180,7 @@ test_renumbered (void)
   g_assert_nonnull (strstr (error->message, "tiles 4-5 of stage 'loose'"));
   g_clear_error (&error);
   npu_executor_free (executor);
-  npu_kernel_free (kernel);
+  npu_kernel_unref (kernel);
 }
 
 /* --- workers ----------------------------------------------------------- */

@@ -303,7 +303,7 @@ test_npu_without_a_program (void)
     g_assert_true (results_run (expected, here, list, NULL));
     compare_check_same ("GELU", got->gelu, expected->gelu, 7 * 64, 64);
   }
-  npu_device_free (npu);
+  npu_device_unref (npu);
   g_assert_cmpuint (fake_npu_get_counts ().n_launches, ==, 0);
   g_assert_cmpint (fake_npu_get_counts ().n_alive, ==, 0);
   fake_npu_install (NULL);

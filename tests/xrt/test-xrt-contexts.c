@@ -65,7 +65,7 @@ test_programs (void)
         g_assert_cmpmem (out, size, first, size);
       }
   }
-  npu_device_free (device);
+  npu_device_unref (device);
   rig_assert_clean ();
 }
 
@@ -90,7 +90,7 @@ test_awake (void)
     g_usleep (7 * G_USEC_PER_SEC);
     g_free (run_program (device, 0, 1, 1));
     g_assert_cmpuint (rig_counters ().wakes - before, ==, keep[i] ? 0 : 1);
-    npu_device_free (device);
+    npu_device_unref (device);
   }
   rig_sim ("sleep_ms", "0");
   rig_assert_clean ();
@@ -117,7 +117,7 @@ test_eviction (void)
     }
   for (guint i = 0; i < N_PROGRAMS; i++)
     g_free (expected[i]);
-  npu_device_free (device);
+  npu_device_unref (device);
   rig_sim ("contexts", "0");
   rig_assert_clean ();
 }
@@ -139,7 +139,7 @@ test_room_again (void)
   for (guint i = 0; i < N_PROGRAMS; i++)
     g_free (run_program (device, i, 2, 2));
   g_assert_cmpuint (rig_counters ().contexts, ==, N_PROGRAMS);
-  npu_device_free (device);
+  npu_device_unref (device);
   rig_sim ("contexts", "0");
   rig_assert_clean ();
 }
@@ -187,7 +187,7 @@ test_threads (void)
     g_thread_join (threads[i]);
   for (guint i = 0; i < N_PROGRAMS; i++)
     g_free (expected[i]);
-  npu_device_free (device);
+  npu_device_unref (device);
   rig_sim ("contexts", "0");
   rig_assert_clean ();
 }
@@ -202,8 +202,8 @@ test_two_devices (void)
   const gsize size = N_BLOCKS * programs[2].out_size;
 
   g_assert_cmpmem (first, size, second, size);
-  npu_device_free (a);
-  npu_device_free (b);
+  npu_device_unref (a);
+  npu_device_unref (b);
   rig_assert_clean ();
 }
 

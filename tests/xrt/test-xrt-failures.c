@@ -44,7 +44,7 @@ static void
 rig_free (Rig *rig)
 {
   rig_op_free (rig->op, NULL);
-  npu_device_free (rig->device);
+  npu_device_unref (rig->device);
   rig_assert_clean ();
 }
 
@@ -139,30 +139,30 @@ test_open (void)
 static void
 test_auto (void)
 {
-  const NpuDeviceOptions options = {.overlays = overlays};
+  g_autofree char *note = NULL;
+  const NpuDeviceOptions options = {.overlays = overlays, .note = &note};
   g_autoptr (GError) error = NULL;
   NpuDevice *device;
 
   device = npu_device_open ("auto", &options, &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (device->name, ==, "xrt:0");
-  g_assert_null (device->note);
-  npu_device_free (device);
+  g_assert_cmpstr (npu_device_get_name (device), ==, "xrt:0");
+  g_assert_null (note);
+  npu_device_unref (device);
 
   rig_sim ("fail", "access");
   device = npu_device_open ("auto", &options, &error);
   rig_sim ("fail", "");
   g_assert_no_error (error);
-  g_assert_cmpstr (device->name, ==, "cpu");
-  g_test_message ("%s", device->note);
-  g_assert_nonnull (strstr (device->note, "render"));
-  npu_device_free (device);
+  g_assert_cmpstr (npu_device_get_name (device), ==, "cpu");
+  g_test_message ("%s", note);
+  g_assert_nonnull (strstr (note, "render"));
+  npu_device_unref (device);
 
   device = npu_device_open ("auto", NULL, &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (device->name, ==, "cpu");
-  g_assert_null (device->note);
-  npu_device_free (device);
+  g_assert_cmpstr (npu_device_get_name (device), ==, "cpu");
+  npu_device_unref (device);
   rig_assert_clean ();
 }
 
@@ -497,7 +497,7 @@ test_old_driver (void)
     g_assert_false (run_blocks (&rig, 1, 3, 2 * SECOND, &error));
     rig_sim ("fail", "");
     rig_op_free (rig.op, NULL);
-    npu_device_free (device);
+    npu_device_unref (device);
   }
   rig_sim ("fail", "");
   rig_sim ("latency_us", "0");

@@ -179,7 +179,7 @@ rig_op_free (RigOp *op, NpuBuffer *const *share)
   for (guint i = 0; i < NPU_MAX_ARGS; i++)
     if (!share || !share[i])
       npu_buffer_free (op->args[i]);
-  npu_kernel_free (op->kernel);
+  npu_kernel_unref (op->kernel);
   g_free (op);
 }
 

@@ -11,24 +11,60 @@
 
 /* --- the affinity mask --------------------------------------------------- */
 
+/* The CPUs that this thread may run on; *n: how many numbers the set has room
+ * for. NULL where they are not told. Free with CPU_FREE(). */
+static cpu_set_t *
+allowed_cpus (int *n)
+{
+  for (*n = CPU_SETSIZE; *n <= MAX_CPUS; *n *= 2) {
+    const gsize size = CPU_ALLOC_SIZE (*n);
+    cpu_set_t *set = CPU_ALLOC (*n);
+    const gboolean known = sched_getaffinity (0, size, set) == 0;
+    const gboolean too_small = !known && errno == EINVAL;
+
+    if (known)
+      return set;
+    CPU_FREE (set);
+    if (!too_small)
+      break;
+  }
+  return NULL;
+}
+
 /* Not g_get_num_processors(): before GLib 2.76 that is all of the machine's. */
 static guint
 count_allowed (void)
 {
-  for (int n = CPU_SETSIZE; n <= MAX_CPUS; n *= 2) {
-    const gsize size = CPU_ALLOC_SIZE (n);
-    cpu_set_t *set = CPU_ALLOC (n);
-    const gboolean known = sched_getaffinity (0, size, set) == 0;
-    const gboolean too_small = !known && errno == EINVAL;
-    const int count = known ? CPU_COUNT_S (size, set) : 0;
+  int n, count = 0;
+  cpu_set_t *set = allowed_cpus (&n);
 
+  if (set) {
+    count = CPU_COUNT_S (CPU_ALLOC_SIZE (n), set);
     CPU_FREE (set);
-    if (count > 0)
-      return (guint) count;
-    if (!too_small)
-      break;
   }
-  return MAX (g_get_num_processors (), 1);
+  return count > 0 ? (guint) count : MAX (g_get_num_processors (), 1);
+}
+
+char *
+cpu_affinity_to_string (void)
+{
+  GString *text = g_string_new (NULL);
+  int n;
+  cpu_set_t *set = allowed_cpus (&n);
+  const gsize size = set ? CPU_ALLOC_SIZE (n) : 0;
+
+  for (int i = 0; set && i < n; i++) {
+    const gboolean is_in = CPU_ISSET_S ((gsize) i, size, set) != 0;
+    const gboolean was_in = i > 0 && CPU_ISSET_S ((gsize) i - 1, size, set);
+
+    if (is_in && !was_in)
+      g_string_append_printf (text, "%s%d-", text->len > 0 ? "," : "", i);
+    else if (was_in && !is_in)
+      g_string_append_printf (text, "%d", i - 1);
+  }
+  if (set)
+    CPU_FREE (set);
+  return g_string_free (text, FALSE);
 }
 
 /* --- quotas -------------------------------------------------------------- */

@@ -15,4 +15,8 @@ guint cpu_count (void);
 /* The same of @n_allowed CPUs, with /proc and /sys below the folder @root. */
 guint cpu_count_with_quotas (guint n_allowed, const char *root);
 
+/* This thread's affinity mask, which threads that it starts have too:
+ * "0-3,6-6"; (transfer full). */
+char *cpu_affinity_to_string (void);
+
 G_END_DECLS

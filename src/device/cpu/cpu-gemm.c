@@ -31,7 +31,8 @@ struct _CpuGemm {
   const NpuGemmKernel *own; /* NULL: oneDNN computes */
   guint k;
   guint block_columns;
-  gsize block_size; /* bytes of one block of packed weights */
+  gsize block_size;  /* bytes of one block of packed weights */
+  gsize packed_size; /* of all */
   gsize scratch_size;
   guint8 *packed;
   Product whole; /* a tile */
@@ -320,8 +321,9 @@ pack_weights (CpuGemm *gemm, const guint8 *weight, guint n, Types types)
   dnnl_status_t status = desc_strided (&plain, dims, types.b, strides);
 
   gemm->block_size = (dnnl_memory_desc_get_size (packed) + 63) & ~(gsize) 63;
+  gemm->packed_size = gemm->block_size * n_blocks;
   if (status == dnnl_success &&
-      posix_memalign ((void **) &gemm->packed, 64, gemm->block_size * n_blocks))
+      posix_memalign ((void **) &gemm->packed, 64, gemm->packed_size))
     status = dnnl_out_of_memory;
   for (guint i = 0; status == dnnl_success && i < n_blocks; i++)
     status = pack_block (&plain, packed, weight + i * from_size,
@@ -363,6 +365,12 @@ gemm_new (const void *weight, guint n, guint k, Types types, GError **error)
   return gemm;
 }
 
+gboolean
+cpu_gemm_takes (const NpuGemmKernel *own, guint n, guint k)
+{
+  return own->run && n % NPU_GEMM_COLUMNS == 0 && k % NPU_GEMM_DEPTH == 0;
+}
+
 /* NULL where @own does not take the shape. */
 static CpuGemm *
 gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
@@ -371,7 +379,7 @@ gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
   CpuGemm *gemm;
   guint columns = OWN_BLOCK_COLUMNS;
 
-  if (!own->run || n % NPU_GEMM_COLUMNS || k % NPU_GEMM_DEPTH)
+  if (!cpu_gemm_takes (own, n, k))
     return NULL;
   gemm = g_new0 (CpuGemm, 1);
   while (columns > NPU_GEMM_COLUMNS && n % columns)
@@ -382,8 +390,8 @@ gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
   gemm->k = k;
   gemm->block_columns = columns;
   gemm->block_size = (gsize) columns * k * element_size;
-  if (posix_memalign (
-          (void **) &gemm->packed, 64, (gsize) n * k * element_size)) {
+  gemm->packed_size = (gsize) n * k * element_size;
+  if (posix_memalign ((void **) &gemm->packed, 64, gemm->packed_size)) {
     g_free (gemm);
     return NULL;
   }
@@ -524,6 +532,12 @@ gsize
 cpu_gemm_scratch_size (const CpuGemm *gemm)
 {
   return gemm->scratch_size;
+}
+
+gsize
+cpu_gemm_packed_size (const CpuGemm *gemm)
+{
+  return gemm->packed_size;
 }
 
 /* --- running ----------------------------------------------------------- */

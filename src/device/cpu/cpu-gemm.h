@@ -45,6 +45,9 @@ CpuGemm *cpu_gemm_new_bf16 (
     const guint16 *weight, guint n, guint k, GError **error);
 void cpu_gemm_free (CpuGemm *gemm);
 
+/* Whether @own takes weight[n][k]. */
+gboolean cpu_gemm_takes (const NpuGemmKernel *own, guint n, guint k);
+
 /* Whether int8 products are exact for all levels of int8. Without VNNI oneDNN
  * adds pairs of products in 16 bits, which saturate. */
 gboolean cpu_gemm_s8_is_exact (void);
@@ -61,6 +64,7 @@ guint cpu_gemm_block_columns (const CpuGemm *gemm);
 /* Whether rows of A may be any number of elements apart, not just k. */
 gboolean cpu_gemm_takes_any_stride (const CpuGemm *gemm);
 gsize cpu_gemm_scratch_size (const CpuGemm *gemm);
+gsize cpu_gemm_packed_size (const CpuGemm *gemm); /* bytes of weights */
 
 /* Columns [block * block_columns, ...) of C for the tile @a[64][k], whose rows
  * are @a_stride apart, into the dense @c[64][block_columns], of which @rows

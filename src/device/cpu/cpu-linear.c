@@ -399,6 +399,12 @@ takes_pairs (const CpuKernel *kernel)
 
 /* --- opening ----------------------------------------------------------- */
 
+static const CpuDevice *
+device_of (const CpuKernel *kernel)
+{
+  return (const CpuDevice *) kernel->base.device;
+}
+
 static gboolean
 pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
@@ -432,13 +438,20 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
   kernel->weight_scale = g_new (float, n);
   kernel->zero_sum = g_new (gint32, n);
   q8_weights_quantise (q, kernel->weight_scale, kernel->zero_sum, weight, n, k);
-  if (!kernel->base.device->int8_products)
+  if (!device_of (kernel)->int8_products)
     return pack_q8_weight_in_float (kernel, q, error);
   for (guint i = 0; i < n; i++)
     kernel->zero_sum[i] *= NPU_Q8_ZERO;
   kernel->product = NPU_TYPE_Q8;
   kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
   return kernel->gemm != NULL;
+}
+
+gboolean
+cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op)
+{
+  return op->a_type == NPU_TYPE_F32 &&
+         cpu_gemm_takes (&device->kernels.gemm_s16, op->n, op->k);
 }
 
 /* Quantises weight[n][k] by output column and packs it, where such products
@@ -449,7 +462,7 @@ pack_s16_weight (CpuKernel *kernel, const float *weight, GError **error)
   const guint n = kernel->op.n, k = kernel->op.k;
   g_autofree gint16 *q = NULL;
 
-  if (kernel->op.a_type != NPU_TYPE_F32 || !kernel->kernels->gemm_s16.run)
+  if (!cpu_linear_has_s16 (device_of (kernel), &kernel->op))
     return pack_f32_weight (kernel, weight, error);
   q = g_new (gint16, (gsize) n * k);
   kernel->weight_scale = g_new (float, n);
@@ -475,7 +488,7 @@ pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
   g_autofree float *expanded = NULL;
 
   kernel->kernels->convert_bf16 (rounded, weight, n);
-  if (kernel->base.device->fast_bf16)
+  if (device_of (kernel)->fast_bf16)
     kernel->gemm =
         cpu_gemm_new_bf16 (rounded, kernel->op.n, kernel->op.k, NULL);
   if (kernel->gemm) {

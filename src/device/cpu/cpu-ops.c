@@ -206,7 +206,7 @@ open_rows (CpuKernel *kernel, const NpuOp *op)
 
 /* Whether the types of @op go together on this device. */
 static gboolean
-op_is_supported (const NpuOp *op)
+types_go_together (const NpuOp *op)
 {
   /* A type of products, not of rows or tiles. */
   if (op->a_type == NPU_TYPE_S16 || op->c_type == NPU_TYPE_S16)
@@ -228,6 +228,26 @@ op_is_supported (const NpuOp *op)
   return FALSE;
 }
 
+gboolean
+cpu_op_is_supported (const NpuOp *op, GError **error)
+{
+  if (types_go_together (op))
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
+      "the CPU device does not do operation %d with %u columns and types "
+      "%d, %d, %d",
+      op->kind, op->n, op->a_type, op->b_type, op->c_type);
+  return FALSE;
+}
+
+/* Of what is not a few numbers a column. */
+static gsize
+packed_size_of (const CpuKernel *kernel)
+{
+  return kernel->gemm ? cpu_gemm_packed_size (kernel->gemm)
+                      : (kernel->gamma ? 2 * kernel->op.n * sizeof (float) : 0);
+}
+
 NpuKernel *
 cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
 {
@@ -236,13 +256,8 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
       op->kind == NPU_OP_ATTENTION ? op->a_type : op->c_type;
   CpuKernel *kernel;
 
-  if (!op_is_supported (op)) {
-    g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-        "the CPU device does not do operation %d with %u columns and types "
-        "%d, %d, %d",
-        op->kind, op->n, op->a_type, op->b_type, op->c_type);
+  if (!cpu_op_is_supported (op, error))
     return NULL;
-  }
 
   kernel = g_new0 (CpuKernel, 1);
   kernel->base.device = base;
@@ -277,6 +292,7 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
     case NPU_OP_PROGRAM: /* refused above */
       break;
   }
+  kernel->base.packed_size = packed_size_of (kernel);
   return &kernel->base;
 }
 

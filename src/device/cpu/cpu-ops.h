@@ -40,9 +40,14 @@ void cpu_expand_bf16 (float *y, const guint16 *x, gsize n);
 void cpu_pack_tile (const NpuAttentionKernel *attention, guint arg,
     guint8 *data, gsize tile, const float *x, gsize stride, guint rows);
 
+/* UNSUPPORTED where the types of @op do not go together on this device. */
+gboolean cpu_op_is_supported (const NpuOp *op, GError **error);
+
 /* cpu-linear.c: whether the device does this linear @op; the rest of opening
  * it. */
 gboolean cpu_linear_is_supported (const NpuOp *op);
+/* Whether it has 16-bit products for it. */
+gboolean cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op);
 gboolean cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error);
 
 G_END_DECLS

@@ -9,68 +9,65 @@
 /* Between two questions, us: the driver's 5 s with room for a busy host. */
 #define PERIOD_US (2 * G_USEC_PER_SEC)
 
-/* How long there is reason to keep it awake from @now, us; 0: none. */
-static gint64
-reason_lasts (const XrtDevice *device, gint64 now)
-{
-  const gint64 end = device->last_launch + (gint64) (device->keep_awake / 1000);
-
-  return device->last_launch && now < end ? end - now : 0;
-}
-
 static gpointer
 keeper (gpointer data)
 {
-  XrtDevice *device = data;
+  XrtNpu *npu = data;
 
-  g_mutex_lock (&device->lock);
-  while (!device->keeper_stops) {
+  g_mutex_lock (&npu->lock);
+  while (!npu->keeper_stops) {
     const gint64 now = g_get_monotonic_time ();
 
-    if (!reason_lasts (device, now)) {
-      device->keeper_sleeps = TRUE;
-      g_cond_wait (&device->keep, &device->lock);
-      device->keeper_sleeps = FALSE;
+    if (now >= npu->awake_until) {
+      npu->keeper_sleeps = TRUE;
+      g_cond_wait (&npu->keep, &npu->lock);
+      npu->keeper_sleeps = FALSE;
       continue;
     }
-    if (g_cond_wait_until (&device->keep, &device->lock, now + PERIOD_US))
+    if (g_cond_wait_until (&npu->keep, &npu->lock, now + PERIOD_US))
       continue;
     /* A launch of the last seconds has done the same. */
-    if (g_get_monotonic_time () - device->last_launch < PERIOD_US)
+    if (g_get_monotonic_time () - npu->last_launch < PERIOD_US)
       continue;
-    g_mutex_unlock (&device->lock);
-    xrt_api_device_ask (device->api);
-    g_mutex_lock (&device->lock);
+    g_mutex_unlock (&npu->lock);
+    xrt_api_device_ask (npu->api);
+    g_mutex_lock (&npu->lock);
   }
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   return NULL;
 }
 
 gboolean
-xrt_awake_start (XrtDevice *device, GError **error)
+xrt_awake_start (XrtNpu *npu, GError **error)
 {
-  if (!device->keep_awake)
-    return TRUE;
-  device->keeper = g_thread_try_new ("npuenc-awake", keeper, device, error);
-  return device->keeper != NULL;
+  g_mutex_lock (&npu->lock);
+  if (!npu->keeper)
+    npu->keeper = g_thread_try_new ("npuenc-awake", keeper, npu, error);
+  g_mutex_unlock (&npu->lock);
+  return npu->keeper != NULL;
 }
 
 void
-xrt_awake_stop (XrtDevice *device)
+xrt_awake_stop (XrtNpu *npu)
 {
-  if (!device->keeper)
+  if (!npu->keeper)
     return;
-  g_mutex_lock (&device->lock);
-  device->keeper_stops = TRUE;
-  g_cond_signal (&device->keep);
-  g_mutex_unlock (&device->lock);
-  g_thread_join (g_steal_pointer (&device->keeper));
+  g_mutex_lock (&npu->lock);
+  npu->keeper_stops = TRUE;
+  g_cond_signal (&npu->keep);
+  g_mutex_unlock (&npu->lock);
+  g_thread_join (g_steal_pointer (&npu->keeper));
 }
 
 void
-xrt_awake_launched (XrtDevice *device)
+xrt_awake_launched (const XrtDevice *device)
 {
-  device->last_launch = g_get_monotonic_time ();
-  if (device->keeper_sleeps)
-    g_cond_signal (&device->keep);
+  XrtNpu *npu = device->npu;
+  const gint64 now = g_get_monotonic_time ();
+  const gint64 until = now + (gint64) (device->keep_awake / 1000);
+
+  npu->last_launch = now;
+  npu->awake_until = MAX (npu->awake_until, until);
+  if (npu->keeper_sleeps && device->keep_awake)
+    g_cond_signal (&npu->keep);
 }

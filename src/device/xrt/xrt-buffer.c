@@ -13,7 +13,8 @@ xrt_buffer_new (NpuDevice *base, gsize size, GError **error)
 
   /* Whole words: what the device's DMA moves. */
   size = (MAX (size, 1) + 63) & ~(gsize) 63;
-  buffer->bo = xrt_api_bo_new (device->api, size, device->group, &data, &cause);
+  buffer->bo =
+      xrt_api_bo_new (device->npu->api, size, device->group, &data, &cause);
   if (!buffer->bo) {
     xrt_error_set (error, XRT_DOING_BUFFER, base->name, &cause);
     g_free (buffer);

@@ -1,7 +1,7 @@
-/* Programs and their hardware contexts: a device has room for few, so they
- * come and go.
+/* Programs and their hardware contexts: an NPU has room for few, so they come
+ * and go. Those of one file are in one context, whichever device they are of.
  *
- * Who makes or frees a context has the device for itself (`exclusive`) but not
+ * Who makes or frees a context has the NPU for itself (`exclusive`) but not
  * its lock, so launches on other contexts go on. A context is freed only when
  * no job is between acquisition and start in it. A launch that hangs is first
  * left to the driver's watchdog, which ends it and tells; where there is none,
@@ -9,6 +9,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <sys/stat.h>
+
 #include "npu-clock.h"
 #include "xrt-private.h"
 
@@ -19,8 +21,12 @@
 /* How long a limit is believed: to try for more costs a refusal. */
 #define LIMIT_HOLDS_US 1000000
 
-/* Between two looks whether other devices have a context to spare. */
-#define SIBLINGS_US 1000
+/* Room for one more context. */
+typedef enum {
+  ROOM_NONE,
+  ROOM_LATER, /* all are in use */
+  ROOM_MADE,
+} Room;
 
 /* --- making the list --------------------------------------------------- */
 
@@ -39,6 +45,8 @@ context_free (gpointer data)
 {
   XrtContext *context = data;
 
+  g_free (context->xclbin);
+  g_free (context->identity);
   g_ptr_array_unref (context->idle_lists);
   g_ptr_array_unref (context->programs);
   g_mutex_clear (&context->starting);
@@ -46,26 +54,42 @@ context_free (gpointer data)
   g_free (context);
 }
 
-/* Overlays of one file share its context. */
-static XrtContext *
-context_for (XrtDevice *device, const char *xclbin)
+/* What tells the file from others that had or will have its name. */
+static char *
+identity_of (const char *xclbin)
 {
+  struct stat status = {0};
+
+  if (stat (xclbin, &status) != 0)
+    return g_strdup ("");
+  return g_strdup_printf ("%ju %ju %jd.%09ld", (uintmax_t) status.st_ino,
+      (uintmax_t) status.st_size, (intmax_t) status.st_mtim.tv_sec,
+      status.st_mtim.tv_nsec);
+}
+
+/* Overlays of one file share its context. With the lock. */
+static XrtContext *
+context_for (XrtNpu *npu, const char *xclbin)
+{
+  g_autofree char *identity = identity_of (xclbin);
   XrtContext *context;
 
-  for (guint i = 0; i < device->contexts->len; i++) {
-    context = g_ptr_array_index (device->contexts, i);
-    if (g_str_equal (context->xclbin, xclbin))
+  for (guint i = 0; i < npu->contexts->len; i++) {
+    context = g_ptr_array_index (npu->contexts, i);
+    if (g_str_equal (context->xclbin, xclbin) &&
+        g_str_equal (context->identity, identity))
       return context;
   }
   context = g_new0 (XrtContext, 1);
-  context->device = device;
-  context->xclbin = xclbin;
+  context->npu = npu;
+  context->xclbin = g_strdup (xclbin);
+  context->identity = g_steal_pointer (&identity);
   context->programs = g_ptr_array_new ();
   context->idle_lists = g_ptr_array_new ();
   g_mutex_init (&context->starting);
   g_cond_init (&context->work);
   g_queue_init (&context->in_flight);
-  g_ptr_array_add (device->contexts, context);
+  g_ptr_array_add (npu->contexts, context);
   return context;
 }
 
@@ -77,14 +101,14 @@ check_overlay (XrtDevice *device, const XrtOverlay *overlay, GError **error)
   XrtApiError cause;
 
   if (overlay->generation != XRT_GENERATION_ANY &&
-      device->generation != XRT_GENERATION_ANY &&
-      overlay->generation != device->generation) {
+      device->npu->generation != XRT_GENERATION_ANY &&
+      overlay->generation != device->npu->generation) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
         "overlay '%s' of %s is for %s, but %s is an %s; set 'overlays' to the "
         "directory that was built for it",
         overlay->name, device->overlays->directory,
         xrt_generation_name (overlay->generation), device->base.name,
-        xrt_generation_name (device->generation));
+        xrt_generation_name (device->npu->generation));
     return FALSE;
   }
   for (guint i = 0; i < overlay->n_args; i++) {
@@ -113,65 +137,21 @@ check_overlay (XrtDevice *device, const XrtOverlay *overlay, GError **error)
   return TRUE;
 }
 
-gboolean
-xrt_contexts_open (XrtDevice *device, GError **error)
-{
-  device->programs = g_ptr_array_new_with_free_func (program_free);
-  device->contexts = g_ptr_array_new_with_free_func (context_free);
-  device->max_resident = G_MAXUINT;
-  for (guint i = 0; i < device->overlays->list->len; i++) {
-    const XrtOverlay *overlay = g_ptr_array_index (device->overlays->list, i);
-    XrtProgram *program;
-    gsize n_words;
-    guint32 *words;
-
-    if (!check_overlay (device, overlay, error))
-      return FALSE;
-    words = xrt_overlay_read_instructions (overlay, &n_words, error);
-    if (!words)
-      return FALSE;
-    program = g_new0 (XrtProgram, 1);
-    program->overlay = overlay;
-    program->words = words;
-    program->n_words = n_words;
-    program->idle = g_ptr_array_new ();
-    program->context = context_for (device, overlay->xclbin);
-    g_ptr_array_add (program->context->programs, program);
-    g_ptr_array_add (device->programs, program);
-  }
-  return TRUE;
-}
-
-void
-xrt_contexts_close (XrtDevice *device)
-{
-  g_mutex_lock (&device->lock);
-  for (guint i = 0; device->contexts && i < device->contexts->len; i++) {
-    XrtContext *context = g_ptr_array_index (device->contexts, i);
-
-    if (context->resident)
-      xrt_context_unload (context, NULL);
-  }
-  g_mutex_unlock (&device->lock);
-  g_clear_pointer (&device->programs, g_ptr_array_unref);
-  g_clear_pointer (&device->contexts, g_ptr_array_unref);
-}
-
 /* --- exclusion --------------------------------------------------------- */
 
 static void
-begin_exclusive (XrtDevice *device)
+begin_exclusive (XrtNpu *npu)
 {
-  while (device->exclusive)
-    g_cond_wait (&device->changed, &device->lock);
-  device->exclusive = TRUE;
+  while (npu->exclusive)
+    g_cond_wait (&npu->changed, &npu->lock);
+  npu->exclusive = TRUE;
 }
 
 static void
-end_exclusive (XrtDevice *device)
+end_exclusive (XrtNpu *npu)
 {
-  device->exclusive = FALSE;
-  g_cond_broadcast (&device->changed);
+  npu->exclusive = FALSE;
+  g_cond_broadcast (&npu->changed);
 }
 
 /* --- coming ------------------------------------------------------------ */
@@ -183,7 +163,7 @@ load (XrtContext *context, XrtApiError *cause)
   const guint64 start = npu_clock_ns ();
 
   context->api =
-      xrt_api_context_new (context->device->api, context->xclbin, cause);
+      xrt_api_context_new (context->npu->api, context->xclbin, cause);
   context->cost.load_time = npu_clock_ns () - start;
   return context->api != NULL;
 }
@@ -200,7 +180,7 @@ start_waiter (XrtContext *context, GError **error)
   if (!context->waiter)
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
         "%s: cannot start a thread that waits for launches: %s",
-        context->device->base.name, cause->message);
+        context->npu->name, cause->message);
   return context->waiter != NULL;
 }
 
@@ -214,13 +194,21 @@ free_commands (GPtrArray *commands)
   g_ptr_array_set_size (commands, 0);
 }
 
+static void
+free_program_objects (XrtProgram *program)
+{
+  free_commands (program->idle);
+  if (program->kernel)
+    xrt_api_kernel_free (g_steal_pointer (&program->kernel));
+}
+
 /* Frees all of XRT's objects of a context, the context last: that ends what
  * is in flight. Nobody may get a command meanwhile: XRT would give it memory
  * of one that is in flight. */
 static void
 free_objects (XrtContext *context)
 {
-  g_mutex_lock (&context->device->objects);
+  g_mutex_lock (&context->npu->objects);
   for (guint i = 0; i < context->idle_lists->len; i++)
     xrt_api_list_free (g_ptr_array_index (context->idle_lists, i));
   g_ptr_array_set_size (context->idle_lists, 0);
@@ -234,12 +222,10 @@ free_objects (XrtContext *context)
   for (guint i = 0; i < context->programs->len; i++) {
     XrtProgram *program = g_ptr_array_index (context->programs, i);
 
-    free_commands (program->idle);
-    if (program->kernel)
-      xrt_api_kernel_free (g_steal_pointer (&program->kernel));
+    free_program_objects (program);
   }
   xrt_api_context_free (g_steal_pointer (&context->api));
-  g_mutex_unlock (&context->device->objects);
+  g_mutex_unlock (&context->npu->objects);
 }
 
 /* Marks the jobs whose context is gone; @cause may be NULL. With the lock. */
@@ -248,7 +234,7 @@ fail_jobs (XrtContext *context, const GError *cause)
 {
   g_autoptr (GError) gone = g_error_new (NPU_ERROR, NPU_ERROR_LAUNCH,
       "%s: a launch did not end when its context was needed for another",
-      context->device->base.name);
+      context->npu->name);
   XrtJob *job;
 
   while ((job = g_queue_peek_head (&context->in_flight))) {
@@ -264,34 +250,34 @@ fail_jobs (XrtContext *context, const GError *cause)
 static void
 unload (XrtContext *context, const GError *cause)
 {
-  XrtDevice *device = context->device;
+  XrtNpu *npu = context->npu;
   NpuDeadline watchdog = npu_deadline_in (WATCHDOG_US * (guint64) 1000);
 
   context->lost = TRUE; /* nobody starts in it */
-  g_cond_broadcast (&device->changed);
+  g_cond_broadcast (&npu->changed);
   while (context->n_pins > 0)
-    g_cond_wait (&device->changed, &device->lock);
+    g_cond_wait (&npu->changed, &npu->lock);
   while (!g_queue_is_empty (&context->in_flight) &&
-         npu_deadline_wait (&watchdog, &device->changed, &device->lock))
+         npu_deadline_wait (&watchdog, &npu->changed, &npu->lock))
     ;
   context->stop = TRUE;
   g_cond_broadcast (&context->work);
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   g_thread_join (g_steal_pointer (&context->waiter));
   free_objects (context);
-  g_mutex_lock (&device->lock);
+  g_mutex_lock (&npu->lock);
   fail_jobs (context, cause);
   context->resident = context->lost = FALSE;
-  device->n_resident--;
+  npu->n_resident--;
 }
 
 void
 xrt_context_unload (XrtContext *context, const GError *cause)
 {
-  begin_exclusive (context->device);
+  begin_exclusive (context->npu);
   if (context->resident)
     unload (context, cause);
-  end_exclusive (context->device);
+  end_exclusive (context->npu);
 }
 
 /* --- room for one more ------------------------------------------------- */
@@ -299,14 +285,14 @@ xrt_context_unload (XrtContext *context, const GError *cause)
 /* Evicts the context that is the cheapest to bring back; FALSE where all are
  * in use. Exclusive, with the lock. */
 static gboolean
-evict_one (XrtDevice *device)
+evict_one (XrtNpu *npu)
 {
-  const guint n = device->contexts->len;
+  const guint n = npu->contexts->len;
   g_autofree const XrtCost **costs = g_new (const XrtCost *, n);
   int chosen;
 
   for (guint i = 0; i < n; i++) {
-    XrtContext *context = g_ptr_array_index (device->contexts, i);
+    XrtContext *context = g_ptr_array_index (npu->contexts, i);
 
     context->cost.may_go = context->resident && context->n_pins == 0 &&
                            g_queue_is_empty (&context->in_flight);
@@ -314,83 +300,51 @@ evict_one (XrtDevice *device)
   }
   chosen = xrt_cost_choose (costs, n);
   if (chosen >= 0)
-    unload (g_ptr_array_index (device->contexts, (guint) chosen), NULL);
+    unload (g_ptr_array_index (npu->contexts, (guint) chosen), NULL);
   return chosen >= 0;
-}
-
-XrtRoom
-xrt_contexts_give (XrtDevice *device)
-{
-  XrtRoom room = XRT_ROOM_NONE;
-
-  g_mutex_lock (&device->lock);
-  if (device->exclusive) {
-    room = XRT_ROOM_LATER;
-  } else if (device->n_resident > 0) {
-    begin_exclusive (device);
-    room = evict_one (device) ? XRT_ROOM_MADE : XRT_ROOM_LATER;
-    end_exclusive (device);
-  }
-  g_mutex_unlock (&device->lock);
-  return room;
-}
-
-/* Takes a context from another device of this process that is the same NPU;
- * LATER after a moment's wait. Exclusive, with the lock, which it lets go. */
-static XrtRoom
-take_one (XrtDevice *device)
-{
-  XrtRoom room;
-
-  g_mutex_unlock (&device->lock);
-  room = xrt_siblings_make_room (device);
-  if (room == XRT_ROOM_LATER)
-    g_usleep (SIBLINGS_US);
-  g_mutex_lock (&device->lock);
-  return room;
 }
 
 /* There is room for what is there, and no more; until others may have gone. */
 static void
-learn_limit (XrtDevice *device)
+learn_limit (XrtNpu *npu)
 {
-  device->max_resident = device->n_resident;
-  device->learnt = g_get_monotonic_time ();
+  npu->max_resident = npu->n_resident;
+  npu->learnt = g_get_monotonic_time ();
 }
 
 static void
-forget_limit (XrtDevice *device)
+forget_limit (XrtNpu *npu)
 {
-  if (g_get_monotonic_time () - device->learnt > LIMIT_HOLDS_US)
-    device->max_resident = G_MAXUINT;
+  if (g_get_monotonic_time () - npu->learnt > LIMIT_HOLDS_US)
+    npu->max_resident = G_MAXUINT;
 }
 
 /* Loads the context, evicting as many others as it takes; LATER when launches
- * of this device are over. Exclusive, with the lock, which it lets go
+ * are over. Exclusive, with the lock, which it lets go
  * meanwhile. */
-static XrtRoom
-load_evicting (XrtContext *context, NpuDeadline *deadline, XrtApiError *cause)
+static Room
+load_evicting (XrtContext *context, XrtApiError *cause)
 {
-  XrtDevice *device = context->device;
+  XrtNpu *npu = context->npu;
 
   cause->code = 0;
-  forget_limit (device);
+  forget_limit (npu);
   for (;;) {
     gboolean loaded;
 
-    if (device->n_resident >= device->max_resident && !evict_one (device))
-      return XRT_ROOM_LATER;
-    g_mutex_unlock (&device->lock);
+    if (npu->n_resident >= npu->max_resident && !evict_one (npu))
+      return ROOM_LATER;
+    g_mutex_unlock (&npu->lock);
     loaded = load (context, cause);
-    g_mutex_lock (&device->lock);
+    g_mutex_lock (&npu->lock);
     if (loaded)
-      return XRT_ROOM_MADE;
+      return ROOM_MADE;
     if (!xrt_error_is_no_room (cause))
-      return XRT_ROOM_NONE;
-    if (device->n_resident > 0)
-      learn_limit (device);
-    else if (take_one (device) == XRT_ROOM_NONE || deadline->left <= 0)
-      return XRT_ROOM_NONE;
+      return ROOM_NONE;
+    if (npu->n_resident > 0)
+      learn_limit (npu);
+    else
+      return ROOM_NONE;
   }
 }
 
@@ -399,27 +353,27 @@ fail_to_load (XrtContext *context, const XrtApiError *cause, GError **error)
 {
   const XrtProgram *program = g_ptr_array_index (context->programs, 0);
   g_autofree char *what = g_strdup_printf ("%s, overlay '%s' (%s),",
-      context->device->base.name, program->overlay->name, context->xclbin);
+      context->npu->name, program->overlay->name, context->xclbin);
 
   if (!xrt_error_is_no_room (cause))
     return xrt_error_set (error, XRT_DOING_CONTEXT, what, cause);
   g_set_error (error, NPU_ERROR, NPU_ERROR_BUSY,
       "%s has no hardware context left: other programs have them all, or use "
       "the NPU for themselves; close them, or use device=cpu (XRT: %s)",
-      context->device->base.name, cause->message);
+      context->npu->name, cause->message);
   return FALSE;
 }
 
 /* Waits for a change, or a while: the caller looks again. */
 static gboolean
-wait_for_change (XrtDevice *device, NpuDeadline *deadline, GError **error)
+wait_for_change (XrtNpu *npu, NpuDeadline *deadline, GError **error)
 {
-  if (npu_deadline_wait (deadline, &device->changed, &device->lock))
+  if (npu_deadline_wait (deadline, &npu->changed, &npu->lock))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_BUSY,
       "%s has all of its contexts in use by launches that do not end; raise "
       "the timeout, or use fewer encoders at once",
-      device->base.name);
+      npu->name);
   return FALSE;
 }
 
@@ -430,7 +384,7 @@ wait_for_the_lost (XrtContext *context, NpuDeadline *deadline)
 {
   g_autoptr (GError) cause = NULL;
 
-  if (!wait_for_change (context->device, deadline, &cause))
+  if (!wait_for_change (context->npu, deadline, &cause))
     xrt_context_unload (context, cause);
 }
 
@@ -438,57 +392,57 @@ wait_for_the_lost (XrtContext *context, NpuDeadline *deadline)
 static gboolean
 make_resident (XrtContext *context, NpuDeadline *deadline, GError **error)
 {
-  XrtDevice *device = context->device;
+  XrtNpu *npu = context->npu;
   XrtApiError cause;
-  XrtRoom room;
+  Room room;
   gboolean done = TRUE;
 
-  if (device->exclusive)
-    return wait_for_change (device, deadline, error);
+  if (npu->exclusive)
+    return wait_for_change (npu, deadline, error);
   if (context->resident && !g_queue_is_empty (&context->in_flight)) {
     wait_for_the_lost (context, deadline);
     return TRUE;
   }
 
-  begin_exclusive (device);
+  begin_exclusive (npu);
   if (context->resident)
     unload (context, NULL);
-  room = load_evicting (context, deadline, &cause);
-  if (room == XRT_ROOM_MADE) {
+  room = load_evicting (context, &cause);
+  if (room == ROOM_MADE) {
     done = start_waiter (context, error);
     if (done) {
       context->resident = TRUE;
-      device->n_resident++;
+      npu->n_resident++;
     } else {
       free_objects (context);
     }
-  } else if (room == XRT_ROOM_NONE) {
+  } else if (room == ROOM_NONE) {
     done = fail_to_load (context, &cause, error);
   }
-  end_exclusive (device);
-  return room == XRT_ROOM_LATER ? wait_for_change (device, deadline, error)
-                                : done;
+  end_exclusive (npu);
+  return room == ROOM_LATER ? wait_for_change (npu, deadline, error) : done;
 }
 
 /* Opens the program's kernel in its context. With the lock. */
 static gboolean
 open_kernel (XrtProgram *program, GError **error)
 {
-  XrtDevice *device = program->context->device;
+  XrtNpu *npu = program->context->npu;
   XrtApiError cause;
 
-  program->kernel = xrt_api_kernel_new (device->api, program->context->api,
+  program->kernel = xrt_api_kernel_new (npu->api, program->context->api,
       program->overlay->kernel, program->words, program->n_words, &cause);
   return program->kernel || xrt_error_set (error, XRT_DOING_CONTEXT,
                                 program->overlay->name, &cause);
 }
 
 gboolean
-xrt_context_pin (XrtProgram *program, GError **error)
+xrt_context_pin (XrtJob *job, GError **error)
 {
+  XrtProgram *program = job->program;
   XrtContext *context = program->context;
-  XrtDevice *device = context->device;
-  NpuDeadline deadline = npu_deadline_in (device->timeout);
+  XrtNpu *npu = context->npu;
+  NpuDeadline deadline = npu_deadline_in (job->timeout);
 
   while (!context->resident || context->lost)
     if (!make_resident (context, &deadline, error))
@@ -496,10 +450,10 @@ xrt_context_pin (XrtProgram *program, GError **error)
   if (!program->kernel && !open_kernel (program, error))
     return FALSE;
   context->n_pins++;
-  xrt_awake_launched (device);
-  if (device->last_used != context) {
-    device->last_used = context;
-    xrt_cost_use (&context->cost, ++device->n_uses);
+  xrt_awake_launched (job->device);
+  if (npu->last_used != context) {
+    npu->last_used = context;
+    xrt_cost_use (&context->cost, ++npu->n_uses);
   }
   return TRUE;
 }
@@ -508,5 +462,116 @@ void
 xrt_context_unpin (XrtContext *context)
 {
   context->n_pins--;
-  g_cond_broadcast (&context->device->changed);
+  g_cond_broadcast (&context->npu->changed);
+}
+
+/* --- programs of a device ---------------------------------------------- */
+
+static XrtProgram *
+program_new (const XrtOverlay *overlay, GError **error)
+{
+  XrtProgram *program;
+  gsize n_words;
+  guint32 *words = xrt_overlay_read_instructions (overlay, &n_words, error);
+
+  if (!words)
+    return NULL;
+  program = g_new0 (XrtProgram, 1);
+  program->overlay = overlay;
+  program->words = words;
+  program->n_words = n_words;
+  program->idle = g_ptr_array_new ();
+  return program;
+}
+
+/* Gives the device's programs their contexts. */
+static void
+join_contexts (XrtDevice *device)
+{
+  XrtNpu *npu = device->npu;
+
+  g_mutex_lock (&npu->lock);
+  begin_exclusive (npu);
+  for (guint i = 0; i < device->programs->len; i++) {
+    XrtProgram *program = g_ptr_array_index (device->programs, i);
+
+    program->context = context_for (npu, program->overlay->xclbin);
+    g_ptr_array_add (program->context->programs, program);
+  }
+  end_exclusive (npu);
+  g_mutex_unlock (&npu->lock);
+}
+
+gboolean
+xrt_contexts_open (XrtDevice *device, GError **error)
+{
+  device->programs = g_ptr_array_new_with_free_func (program_free);
+  for (guint i = 0; i < device->overlays->list->len; i++) {
+    const XrtOverlay *overlay = g_ptr_array_index (device->overlays->list, i);
+    XrtProgram *program;
+
+    if (!check_overlay (device, overlay, error))
+      return FALSE;
+    program = program_new (overlay, error);
+    if (!program)
+      return FALSE;
+    g_ptr_array_add (device->programs, program);
+  }
+  join_contexts (device);
+  return TRUE;
+}
+
+/* Frees what XRT has of the program, and its context if it was the last one
+ * there. Exclusive, with the lock. */
+static void
+leave_context (XrtProgram *program)
+{
+  XrtContext *context = program->context;
+  XrtNpu *npu = context->npu;
+
+  if (context->programs->len == 1 && context->resident)
+    unload (context, NULL);
+  g_mutex_unlock (&npu->lock);
+  g_mutex_lock (&npu->objects);
+  free_program_objects (program);
+  g_mutex_unlock (&npu->objects);
+  g_mutex_lock (&npu->lock);
+  g_ptr_array_remove (context->programs, program);
+  if (context->programs->len > 0)
+    return;
+  if (npu->last_used == context)
+    npu->last_used = NULL;
+  g_ptr_array_remove (npu->contexts, context);
+  context_free (context);
+}
+
+void
+xrt_contexts_close (XrtDevice *device)
+{
+  XrtNpu *npu = device->npu;
+
+  if (!device->programs)
+    return;
+  g_mutex_lock (&npu->lock);
+  begin_exclusive (npu);
+  for (guint i = 0; i < device->programs->len; i++) {
+    XrtProgram *program = g_ptr_array_index (device->programs, i);
+
+    if (program->context)
+      leave_context (program);
+  }
+  end_exclusive (npu);
+  g_mutex_unlock (&npu->lock);
+  g_clear_pointer (&device->programs, g_ptr_array_unref);
+}
+
+void
+xrt_contexts_drop_idle (XrtNpu *npu)
+{
+  g_mutex_lock (&npu->lock);
+  begin_exclusive (npu);
+  while (evict_one (npu))
+    ;
+  end_exclusive (npu);
+  g_mutex_unlock (&npu->lock);
 }

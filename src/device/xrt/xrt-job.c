@@ -11,9 +11,10 @@
 #define SLICE_MS 50
 
 void
-xrt_job_init (XrtJob *job, XrtDevice *device)
+xrt_job_init (XrtJob *job, XrtDevice *device, guint64 timeout)
 {
   job->device = device;
+  job->timeout = timeout;
   job->commands = g_ptr_array_new ();
   job->link.data = job;
   g_cond_init (&job->done);
@@ -85,7 +86,7 @@ complete (XrtContext *context, XrtJob *job, gboolean waited, XrtApiState state,
     context->lost = TRUE;
   }
   g_cond_broadcast (&job->done);
-  g_cond_broadcast (&context->device->changed);
+  g_cond_broadcast (&context->npu->changed);
 }
 
 /* Whether the job is over: RUNNING after a slice in which it was not. FALSE
@@ -107,9 +108,9 @@ gpointer
 xrt_context_waiter (gpointer data)
 {
   XrtContext *context = data;
-  XrtDevice *device = context->device;
+  XrtNpu *npu = context->npu;
 
-  g_mutex_lock (&device->lock);
+  g_mutex_lock (&npu->lock);
   while (!context->stop) {
     XrtJob *job = g_queue_peek_head (&context->in_flight);
     XrtApiState state = XRT_API_RUNNING;
@@ -119,14 +120,14 @@ xrt_context_waiter (gpointer data)
     gboolean waited;
 
     if (!job) {
-      g_cond_wait (&context->work, &device->lock);
+      g_cond_wait (&context->work, &npu->lock);
       continue;
     }
     last = g_ptr_array_index (job->commands, job->commands->len - 1);
     list = job->list;
-    g_mutex_unlock (&device->lock);
+    g_mutex_unlock (&npu->lock);
     waited = wait_or_look (last, list, &state, &cause);
-    g_mutex_lock (&device->lock);
+    g_mutex_lock (&npu->lock);
     if (!waited) {
       job->not_waited = TRUE;
       job->wait_cause = cause;
@@ -135,7 +136,7 @@ xrt_context_waiter (gpointer data)
       complete (context, job, !job->not_waited, state,
           job->not_waited ? &job->wait_cause : &cause);
   }
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   return NULL;
 }
 
@@ -148,7 +149,7 @@ borrow (XrtJob *job, guint n_commands, GError **error)
 {
   XrtProgram *program = job->program;
   XrtContext *context = program->context;
-  XrtDevice *device = job->device;
+  XrtNpu *npu = job->device->npu;
   XrtApiError cause;
   gboolean made = TRUE;
 
@@ -161,8 +162,8 @@ borrow (XrtJob *job, guint n_commands, GError **error)
   if (job->commands->len == n_commands && (n_commands == 1 || job->list))
     return TRUE;
 
-  g_mutex_unlock (&device->lock);
-  g_mutex_lock (&device->objects);
+  g_mutex_unlock (&npu->lock);
+  g_mutex_lock (&npu->objects);
   while (made && job->commands->len < n_commands) {
     XrtApiCommand *command = xrt_api_command_new (program->kernel, &cause);
 
@@ -175,10 +176,9 @@ borrow (XrtJob *job, guint n_commands, GError **error)
     job->list = xrt_api_list_new (context->api, &cause);
     made = job->list != NULL;
   }
-  g_mutex_unlock (&device->objects);
-  g_mutex_lock (&device->lock);
-  return made ||
-         xrt_error_set (error, XRT_DOING_LAUNCH, device->base.name, &cause);
+  g_mutex_unlock (&npu->objects);
+  g_mutex_lock (&npu->lock);
+  return made || xrt_error_set (error, XRT_DOING_LAUNCH, npu->name, &cause);
 }
 
 /* Waits until the context takes the job; FALSE without @error where it was
@@ -187,17 +187,16 @@ static gboolean
 wait_for_room (XrtJob *job, GError **error)
 {
   XrtContext *context = job->program->context;
-  XrtDevice *device = job->device;
-  NpuDeadline deadline = npu_deadline_in (device->timeout);
+  XrtNpu *npu = job->device->npu;
+  NpuDeadline deadline = npu_deadline_in (job->timeout);
 
   while (!context->lost && context->n_submissions > 0 &&
          context->n_submissions + job->n_submissions > XRT_MAX_IN_FLIGHT)
-    if (!npu_deadline_wait (&deadline, &device->changed, &device->lock)) {
+    if (!npu_deadline_wait (&deadline, &npu->changed, &npu->lock)) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
           "%s: a launch of overlay '%s' before this one did not end within "
           "%" G_GUINT64_FORMAT " ms",
-          device->base.name, job->program->overlay->name,
-          device->timeout / 1000000);
+          npu->name, job->program->overlay->name, job->timeout / 1000000);
       return FALSE;
     }
   return !context->lost;
@@ -209,13 +208,13 @@ static gboolean
 submit (XrtJob *job, GError **error)
 {
   XrtContext *context = job->program->context;
-  XrtDevice *device = job->device;
+  XrtNpu *npu = job->device->npu;
   XrtApiError cause;
   gboolean started;
 
   job->submitted = npu_clock_ns ();
   context->n_submissions += job->n_submissions;
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   if (job->list)
     started = xrt_api_list_start (job->list,
         (XrtApiCommand *const *) job->commands->pdata, job->commands->len,
@@ -223,7 +222,7 @@ submit (XrtJob *job, GError **error)
   else
     started =
         xrt_api_command_start (g_ptr_array_index (job->commands, 0), &cause);
-  g_mutex_lock (&device->lock);
+  g_mutex_lock (&npu->lock);
   if (started) {
     job->state = XRT_JOB_IN_FLIGHT;
     g_queue_push_tail_link (&context->in_flight, &job->link);
@@ -232,7 +231,7 @@ submit (XrtJob *job, GError **error)
   }
   context->n_submissions -= job->n_submissions;
   context->lost = TRUE;
-  return xrt_error_set (error, XRT_DOING_LAUNCH, device->base.name, &cause);
+  return xrt_error_set (error, XRT_DOING_LAUNCH, npu->name, &cause);
 }
 
 /* One try; FALSE without @error where the context was lost before the start.
@@ -242,18 +241,18 @@ try_start (XrtJob *job, guint n_commands, XrtBindFunc bind, gpointer user_data,
     GError **error)
 {
   XrtContext *context = job->program->context;
-  XrtDevice *device = job->device;
+  XrtNpu *npu = job->device->npu;
   gboolean done;
 
-  if (!xrt_context_pin (job->program, error))
+  if (!xrt_context_pin (job, error))
     return FALSE;
   done = borrow (job, n_commands, error);
   if (done) {
-    g_mutex_unlock (&device->lock);
+    g_mutex_unlock (&npu->lock);
     for (guint i = 0; done && i < n_commands; i++)
       done = bind (g_ptr_array_index (job->commands, i), i, user_data, error);
     g_mutex_lock (&context->starting);
-    g_mutex_lock (&device->lock);
+    g_mutex_lock (&npu->lock);
     done = done && wait_for_room (job, error) && submit (job, error);
     g_mutex_unlock (&context->starting);
   }
@@ -267,11 +266,11 @@ gboolean
 xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
     XrtBindFunc bind, gpointer user_data, GError **error)
 {
-  XrtDevice *device = job->device;
+  XrtNpu *npu = job->device->npu;
   GError *cause = NULL;
   gboolean started;
 
-  g_mutex_lock (&device->lock);
+  g_mutex_lock (&npu->lock);
   g_assert (job->state != XRT_JOB_IN_FLIGHT);
   g_clear_error (&job->error);
   job->program = program;
@@ -284,7 +283,7 @@ xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
   if (g_error_matches (cause, NPU_ERROR, NPU_ERROR_TIMEOUT) &&
       program->context->resident)
     xrt_context_unload (program->context, cause);
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   if (cause)
     g_propagate_error (error, cause);
   return started;
@@ -307,21 +306,21 @@ give_up (XrtJob *job)
 gboolean
 xrt_job_wait (XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error)
 {
-  XrtDevice *device = job->device;
+  XrtNpu *npu = job->device->npu;
   NpuDeadline deadline = npu_deadline_in (timeout);
   gboolean done;
 
-  g_mutex_lock (&device->lock);
+  g_mutex_lock (&npu->lock);
   while (job->state == XRT_JOB_IN_FLIGHT &&
-         npu_deadline_wait (&deadline, &job->done, &device->lock))
+         npu_deadline_wait (&deadline, &job->done, &npu->lock))
     ;
   if (job->state == XRT_JOB_IN_FLIGHT) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
         "%s: overlay '%s' did not end within %" G_GUINT64_FORMAT
         " ms; it is loaded again for the next launch",
-        device->base.name, job->program->overlay->name, timeout / 1000000);
+        npu->name, job->program->overlay->name, timeout / 1000000);
     give_up (job);
-    g_mutex_unlock (&device->lock);
+    g_mutex_unlock (&npu->lock);
     return FALSE;
   }
   done = job->state != XRT_JOB_FAILED;
@@ -329,18 +328,18 @@ xrt_job_wait (XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error)
     *times = job->times;
   if (!done && error)
     *error = g_error_copy (job->error);
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   return done;
 }
 
 gboolean
 xrt_job_is_done (XrtJob *job)
 {
-  XrtDevice *device = job->device;
+  XrtNpu *npu = job->device->npu;
   gboolean done;
 
-  g_mutex_lock (&device->lock);
+  g_mutex_lock (&npu->lock);
   done = job->state != XRT_JOB_IN_FLIGHT;
-  g_mutex_unlock (&device->lock);
+  g_mutex_unlock (&npu->lock);
   return done;
 }

@@ -40,26 +40,6 @@ find_program (XrtDevice *device, const NpuOp *op)
   return best;
 }
 
-/* The most tiles that one command of the program takes. */
-guint
-xrt_batch_for (NpuDevice *base, const NpuOp *op, guint depth)
-{
-  const XrtProgram *program = find_program ((XrtDevice *) base, op);
-  guint tiles;
-
-  if (!program)
-    return npu_device_batch_for (base->host, op, depth);
-  switch (op->kind) {
-    case NPU_OP_PROGRAM:
-      return 1;
-    case NPU_OP_ATTENTION:
-      return program->overlay->heads * N_TILES (op->rows);
-    default:
-      tiles = program->overlay->rows / NPU_TILE_ROWS;
-      return MIN (tiles, MAX_BATCH);
-  }
-}
-
 static gboolean
 fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
 {
@@ -82,6 +62,33 @@ fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
         device->overlays->directory, funcs[op->kind].name, op->n, op->k,
         types[op->a_type], types[op->b_type], types[op->c_type]);
   return FALSE;
+}
+
+/* The most tiles that one command of the program takes. */
+static guint
+batch_for (const XrtProgram *program, const NpuOp *op)
+{
+  switch (op->kind) {
+    case NPU_OP_PROGRAM:
+      return 1;
+    case NPU_OP_ATTENTION:
+      return program->overlay->heads * N_TILES (op->rows);
+    default:
+      return MIN (program->overlay->rows / NPU_TILE_ROWS, MAX_BATCH);
+  }
+}
+
+gboolean
+xrt_query (NpuDevice *base, const NpuOp *op, guint depth, NpuSupport *support,
+    GError **error)
+{
+  XrtDevice *device = (XrtDevice *) base;
+  const XrtProgram *program = find_program (device, op);
+
+  if (!program)
+    return fail_unsupported (device, op, error);
+  support->batch = batch_for (program, op);
+  return TRUE;
 }
 
 NpuKernel *
@@ -110,6 +117,7 @@ xrt_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
     xrt_kernel_free (&kernel->base);
     return NULL;
   }
+  kernel->base.packed_size = kernel->constants ? kernel->constants->size : 0;
   return &kernel->base;
 }
 

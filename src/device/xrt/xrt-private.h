@@ -23,6 +23,7 @@ G_BEGIN_DECLS
 /* Commands that the driver chains into one submission. */
 #define XRT_MAX_CHAIN 24
 
+typedef struct _XrtNpu XrtNpu;
 typedef struct _XrtDevice XrtDevice;
 typedef struct _XrtContext XrtContext;
 typedef struct _XrtProgram XrtProgram;
@@ -30,32 +31,41 @@ typedef struct _XrtJob XrtJob;
 typedef struct _XrtKernel XrtKernel;
 typedef struct _XrtRun XrtRun;
 
-struct _XrtDevice {
-  NpuDevice base;
+/* One NPU, of all devices of this process that are it: they have the same
+ * contexts. */
+struct _XrtNpu {
+  NpuCacheEntry *entry; /* of xrt-npu.c */
   guint index;
+  char *name; /* "xrt:0" */
   XrtApiDevice *api;
-  XrtOverlays *overlays;
   XrtGeneration generation;
-  guint32 group;  /* memory group of all buffers */
-  CpuDevice *cpu; /* base.host: its table of kernels serves the host's part */
-  GPtrArray *programs; /* of XrtProgram, one for each overlay */
-  GPtrArray *contexts; /* of XrtContext, one for each xclbin */
+  char *description; /* "NPU Phoenix at 0000:c7:00.1" */
 
-  GMutex objects;     /* held while XRT's commands are made or freed */
-  GMutex lock;        /* of all below, of contexts and jobs */
-  GCond changed;      /* a context went, came, or has less in flight */
-  gboolean exclusive; /* somebody makes or frees a context */
+  GMutex objects;      /* held while XRT's commands are made or freed */
+  GMutex lock;         /* of all below, of contexts and jobs */
+  GCond changed;       /* a context went, came, or has less in flight */
+  gboolean exclusive;  /* somebody makes or frees a context */
+  GPtrArray *contexts; /* of XrtContext, one for each xclbin */
   guint n_resident, max_resident; /* max: as far as was learnt */
   gint64 learnt;                  /* when, in us of the monotonic clock */
   const XrtContext *last_used;
   guint64 n_uses;
-  guint64 keep_awake; /* ns after a launch; 0: not */
-  gint64 last_launch; /* us of the monotonic clock; 0: none yet */
-  GThread *keeper;    /* see xrt-awake.c */
+  gint64 last_launch, awake_until; /* us of that clock; 0: none yet */
+  GThread *keeper;                 /* see xrt-awake.c; or NULL */
   GCond keep;
   gboolean keeper_sleeps, keeper_stops;
-  guint64 timeout; /* ns: the longest that a caller allowed a launch */
-  gboolean timeout_is_told;
+};
+
+/* An NPU with a folder of overlays. */
+struct _XrtDevice {
+  NpuDevice base;
+  XrtNpu *npu;
+  XrtOverlays *overlays;
+  guint32 group;       /* memory group of all buffers */
+  CpuDevice *cpu;      /* base.host: its table of kernels serves the host's
+                        * part */
+  GPtrArray *programs; /* of XrtProgram, one for each overlay */
+  guint64 keep_awake;  /* ns after a launch; 0: not */
 };
 
 /* An overlay with its stream of instructions. */
@@ -71,8 +81,9 @@ struct _XrtProgram {
 };
 
 struct _XrtContext {
-  XrtDevice *device;
-  const char *xclbin;
+  XrtNpu *npu;
+  char *xclbin;
+  char *identity;      /* of the file, as it was */
   GPtrArray *programs; /* of XrtProgram, not owned */
   XrtCost cost;
   GMutex starting; /* held while a job is started: one at a time */
@@ -100,6 +111,7 @@ typedef enum {
 /* The commands of one launch; reused for the next. */
 struct _XrtJob {
   XrtDevice *device;
+  guint64 timeout; /* ns that it waits for others before its start */
   XrtProgram *program;
   GPtrArray *commands; /* of XrtApiCommand, on loan from the program */
   XrtApiList *list;    /* where there are several, on loan from the context */
@@ -139,10 +151,10 @@ gboolean xrt_error_is_no_room (const XrtApiError *cause);
 gboolean xrt_contexts_open (XrtDevice *device, GError **error);
 void xrt_contexts_close (XrtDevice *device);
 
-/* Makes the program's context resident, evicting others where it must, and
- * pins it. BUSY where there is no room. With the lock held, which it lets go
- * meanwhile. */
-gboolean xrt_context_pin (XrtProgram *program, GError **error);
+/* Makes the context of the job's program resident, evicting others where it
+ * must, and pins it. BUSY where there is no room. With the lock held, which it
+ * lets go meanwhile. */
+gboolean xrt_context_pin (XrtJob *job, GError **error);
 void xrt_context_unpin (XrtContext *context);
 
 /* Frees a resident context and all its commands. What is in flight in it is
@@ -150,35 +162,30 @@ void xrt_context_unpin (XrtContext *context);
  * which it lets go meanwhile; @cause may be NULL where nothing is in flight. */
 void xrt_context_unload (XrtContext *context, const GError *cause);
 
-/* Room for one more context; the better the higher. */
-typedef enum {
-  XRT_ROOM_NONE,
-  XRT_ROOM_LATER, /* all are in use */
-  XRT_ROOM_MADE,
-} XrtRoom;
+/* Frees the contexts that nobody uses at the moment. Without the lock. */
+void xrt_contexts_drop_idle (XrtNpu *npu);
 
-/* Evicts a context of @device, for another that is the same NPU. Without the
- * lock. */
-XrtRoom xrt_contexts_give (XrtDevice *device);
+/* --- xrt-npu.c */
+
+/* NPU number @index, as whoever else has it open: a reference. NOT_FOUND or
+ * OPEN with @error. */
+XrtNpu *xrt_npu_open (guint index, GError **error);
+void xrt_npu_unref (XrtNpu *npu);
+/* It was lost: whoever opens it from now on gets another. */
+void xrt_npu_forget (XrtNpu *npu);
+gboolean xrt_npu_is_there (void);
 
 /* --- xrt-awake.c */
 
-gboolean xrt_awake_start (XrtDevice *device, GError **error);
-void xrt_awake_stop (XrtDevice *device);
-/* With the lock. */
-void xrt_awake_launched (XrtDevice *device);
-
-/* --- xrt-siblings.c: other devices of this process that are the same NPU */
-
-void xrt_siblings_add (XrtDevice *device);
-void xrt_siblings_remove (XrtDevice *device);
-/* Has one of them give up a context. Without the lock of @device, which may be
- * exclusive. */
-XrtRoom xrt_siblings_make_room (const XrtDevice *device);
+/* Makes the thread that keeps the NPU awake, where there is none. */
+gboolean xrt_awake_start (XrtNpu *npu, GError **error);
+void xrt_awake_stop (XrtNpu *npu);
+/* With the lock: a launch of @device. */
+void xrt_awake_launched (const XrtDevice *device);
 
 /* --- xrt-job.c */
 
-void xrt_job_init (XrtJob *job, XrtDevice *device);
+void xrt_job_init (XrtJob *job, XrtDevice *device, guint64 timeout);
 void xrt_job_clear (XrtJob *job);
 
 /* Sets the buffers of command number @index of a job. */
@@ -264,7 +271,8 @@ struct _XrtRun {
 /* xrt-ops.c: finds the best overlay for an operation and opens it there. */
 NpuKernel *xrt_kernel_open (NpuDevice *device, const NpuOp *op, GError **error);
 void xrt_kernel_free (NpuKernel *kernel);
-guint xrt_batch_for (NpuDevice *device, const NpuOp *op, guint depth);
+gboolean xrt_query (NpuDevice *device, const NpuOp *op, guint depth,
+    NpuSupport *support, GError **error);
 
 /* xrt-linear.c, xrt-attention.c, xrt-rows.c, xrt-packed.c: whether @overlay
  * does @op; the higher the better, 0 not at all; then opening it. */
@@ -281,7 +289,8 @@ guint xrt_packed_match (const XrtOverlay *overlay, const NpuOp *op);
 gboolean xrt_packed_open (XrtKernel *kernel, const NpuOp *op, GError **error);
 
 /* xrt-run.c */
-NpuRun *xrt_run_new (NpuDevice *device, GError **error);
+NpuRun *xrt_run_new (
+    NpuDevice *device, const NpuRunOptions *options, GError **error);
 void xrt_run_free (NpuRun *run);
 gboolean xrt_run_prepare (NpuRun *run, const NpuLaunch *launch, GError **error);
 gboolean xrt_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error);

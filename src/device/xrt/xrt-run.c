@@ -6,16 +6,19 @@
 
 #include "xrt-private.h"
 
-/* The longest that a caller's timeout counts for what else waits. */
+/* What a launch waits for others where its owner does not say, and the most
+ * that it waits. */
+#define DEFAULT_TIMEOUT ((guint64) 10 * 1000000000)
 #define MAX_TIMEOUT ((guint64) 3600 * 1000000000)
 
 NpuRun *
-xrt_run_new (NpuDevice *base, GError **error)
+xrt_run_new (NpuDevice *base, const NpuRunOptions *options, GError **error)
 {
   XrtRun *run = g_new0 (XrtRun, 1);
 
   run->base.device = base;
-  xrt_job_init (&run->job, (XrtDevice *) base);
+  xrt_job_init (&run->job, (XrtDevice *) base,
+      options->timeout ? MIN (options->timeout, MAX_TIMEOUT) : DEFAULT_TIMEOUT);
   return &run->base;
 }
 
@@ -23,14 +26,9 @@ void
 xrt_run_free (NpuRun *base)
 {
   XrtRun *run = (XrtRun *) base;
-  XrtDevice *device = run->job.device;
-  guint64 timeout;
 
-  g_mutex_lock (&device->lock);
-  timeout = device->timeout;
-  g_mutex_unlock (&device->lock);
   /* After that long its context goes, and the launch with it. */
-  xrt_job_wait (&run->job, timeout, NULL, NULL);
+  xrt_job_wait (&run->job, run->job.timeout, NULL, NULL);
   xrt_job_clear (&run->job);
   npu_buffer_free (run->staging_in);
   npu_buffer_free (run->staging_out);
@@ -127,16 +125,7 @@ xrt_run_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
 gboolean
 xrt_run_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
 {
-  XrtRun *run = (XrtRun *) base;
-  XrtDevice *device = (XrtDevice *) base->device;
-  const guint64 counted = MIN (timeout, MAX_TIMEOUT);
-
-  g_mutex_lock (&device->lock);
-  if (!device->timeout_is_told || counted > device->timeout)
-    device->timeout = counted;
-  device->timeout_is_told = TRUE;
-  g_mutex_unlock (&device->lock);
-  return xrt_job_wait (&run->job, timeout, times, error);
+  return xrt_job_wait (&((XrtRun *) base)->job, timeout, times, error);
 }
 
 gboolean

@@ -1,4 +1,5 @@
-/* How devices are opened by name.
+/* The devices that this process has open, by kind, number and options: the only
+ * file that names cpu and xrt.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -16,5 +17,8 @@ typedef NpuDevice *(*NpuDeviceOpenFunc) (
 /* For tests without an NPU: @open stands in for the XRT device from now on;
  * NULL puts that back. */
 void npu_device_replace_xrt (NpuDeviceOpenFunc open);
+
+/* Whoever opens the device from now on gets another. */
+void npu_device_forget (NpuDevice *device);
 
 G_END_DECLS

@@ -1,0 +1,71 @@
+/* What the CPU says of an operation: the only place that knows which products
+ * it has, and what they are worth.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "cpu-ops.h"
+
+/* Against float's, about, where a CPU has the product: docs/results-cpu.md. */
+#define RATE_S8 3.5
+#define RATE_S16 2.0
+#define RATE_BF16 2.0
+
+/* A launch costs the submitting thread two context switches, so it carries
+ * several tiles for every worker; all of the ring's make at least twice the
+ * workers, so that none waits for the host. At the usual depth of 3 the ring
+ * holds a full window's 24 row tiles: while another process has the core of one
+ * worker, the others do not run out of tiles. */
+static guint
+batch_for (const CpuDevice *device, guint depth)
+{
+  const guint for_workers = (2 * device->base.n_workers + depth - 1) / depth;
+
+  return CLAMP (for_workers, 8, 24);
+}
+
+/* What weights of a type are multiplied as; see pack_weight() in cpu-linear.c.
+ */
+static NpuType
+product_of (const CpuDevice *device, const NpuOp *op)
+{
+  switch (op->b_type) {
+    case NPU_TYPE_Q8:
+      return device->int8_products ? NPU_TYPE_Q8 : NPU_TYPE_F32;
+    case NPU_TYPE_BF16:
+      return device->fast_bf16 ? NPU_TYPE_BF16 : NPU_TYPE_F32;
+    case NPU_TYPE_S16:
+      return cpu_linear_has_s16 (device, op) ? NPU_TYPE_S16 : NPU_TYPE_F32;
+    default:
+      return NPU_TYPE_F32;
+  }
+}
+
+static double
+rate_of (NpuType product)
+{
+  switch (product) {
+    case NPU_TYPE_Q8:
+      return RATE_S8;
+    case NPU_TYPE_BF16:
+      return RATE_BF16;
+    case NPU_TYPE_S16:
+      return RATE_S16;
+    default:
+      return 1.0;
+  }
+}
+
+gboolean
+cpu_device_query (NpuDevice *base, const NpuOp *op, guint depth,
+    NpuSupport *support, GError **error)
+{
+  const CpuDevice *device = (const CpuDevice *) base;
+
+  if (!cpu_op_is_supported (op, error))
+    return FALSE;
+  support->batch = batch_for (device, depth);
+  support->product =
+      op->kind == NPU_OP_LINEAR ? product_of (device, op) : NPU_TYPE_F32;
+  support->rate = rate_of (support->product);
+  return TRUE;
+}

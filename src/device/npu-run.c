@@ -1,0 +1,154 @@
+/* Runs: launches of a kernel, checked against what it was opened for.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "npu-device-private.h"
+
+NpuRun *
+npu_run_new (NpuDevice *device, const NpuRunOptions *options, GError **error)
+{
+  static const NpuRunOptions defaults = {0};
+  GError *cause = NULL;
+  NpuRun *run;
+
+  if (!options)
+    options = &defaults;
+  run = device->klass->run_new (device, options, &cause);
+  if (!run) {
+    npu_device_fail (device, cause, error);
+    return NULL;
+  }
+  run->device = device;
+  return run;
+}
+
+void
+npu_run_free (NpuRun *run)
+{
+  if (run)
+    run->device->klass->run_free (run);
+}
+
+/* --- launches ----------------------------------------------------------- */
+
+static gboolean
+rows_fit (const NpuLaunch *launch, GError **error)
+{
+  const NpuKernel *kernel = launch->kernel;
+  const guint kv_rows = launch->kv_rows ? launch->kv_rows : launch->rows;
+  const guint64 end = (guint64) launch->first_tile + launch->n_tiles;
+  guint64 n_tiles = kernel->max_rows;
+
+  if (kernel->n_groups > 0) {
+    const guint64 tiles_of_rows = ((guint64) launch->rows + 63) / 64;
+
+    if (launch->rows == 0 || launch->rows > kernel->max_rows ||
+        kv_rows > kernel->max_kv_rows) {
+      g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+          "a launch has %u rows and %u keys; its kernel was opened for %u and "
+          "%u at most",
+          launch->rows, kv_rows, kernel->max_rows, kernel->max_kv_rows);
+      return FALSE;
+    }
+    n_tiles = tiles_of_rows * kernel->n_groups;
+  }
+  if (launch->n_tiles > 0 && end <= n_tiles)
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "a launch has %u tiles from tile %u of %" G_GUINT64_FORMAT,
+      launch->n_tiles, launch->first_tile, n_tiles);
+  return FALSE;
+}
+
+/* A launch beyond its buffers would write over other memory. */
+static gboolean
+launch_fits (const NpuLaunch *launch, GError **error)
+{
+  const NpuKernel *kernel = launch->kernel;
+
+  /* A kernel that was not opened here says nothing of itself. */
+  if (kernel->max_rows > 0 && !rows_fit (launch, error))
+    return FALSE;
+  for (guint i = 0; i < NPU_MAX_ARGS; i++)
+    if (kernel->arg_size[i] > 0 && kernel->arg_alignment[i] > 1 &&
+        launch->offset[i] % kernel->arg_alignment[i] != 0) {
+      g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+          "argument %u of a launch begins at byte %" G_GSIZE_FORMAT
+          ", which is no multiple of %u",
+          i, launch->offset[i], kernel->arg_alignment[i]);
+      return FALSE;
+    }
+  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
+    const NpuBuffer *buffer = launch->args[i];
+    const gsize size = kernel->arg_size[i], offset = launch->offset[i];
+
+    if (size == 0 ||
+        (buffer && offset <= buffer->size && size <= buffer->size - offset))
+      continue;
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "argument %u of a launch needs %" G_GSIZE_FORMAT
+        " bytes from byte %" G_GSIZE_FORMAT " of a buffer of %" G_GSIZE_FORMAT,
+        i, size, offset, buffer ? buffer->size : 0);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+npu_device_has_host_work (NpuDevice *device)
+{
+  return device->klass->prepare != NULL;
+}
+
+gboolean
+npu_run_prepare (NpuRun *run, const NpuLaunch *launch, GError **error)
+{
+  GError *cause = NULL;
+
+  return !run->device->klass->prepare ||
+         (launch_fits (launch, &cause) &&
+             run->device->klass->prepare (run, launch, &cause)) ||
+         npu_device_fail (run->device, cause, error);
+}
+
+gboolean
+npu_run_finish (NpuRun *run, const NpuLaunch *launch, GError **error)
+{
+  GError *cause = NULL;
+
+  return !run->device->klass->finish ||
+         run->device->klass->finish (run, launch, &cause) ||
+         npu_device_fail (run->device, cause, error);
+}
+
+gboolean
+npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
+{
+  GError *cause = NULL;
+
+  return (launch_fits (launch, &cause) &&
+             run->device->klass->submit (run, launch, &cause)) ||
+         npu_device_fail (run->device, cause, error);
+}
+
+gboolean
+npu_run_wait (NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error)
+{
+  GError *cause = NULL;
+
+  return run->device->klass->wait (run, timeout, times, &cause) ||
+         npu_device_fail (run->device, cause, error);
+}
+
+gboolean
+npu_run_is_done (NpuRun *run)
+{
+  return run->device->klass->is_done (run);
+}
+
+void
+npu_run_cancel (NpuRun *run)
+{
+  if (run->device->klass->cancel)
+    run->device->klass->cancel (run);
+}
