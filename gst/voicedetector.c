@@ -3,6 +3,14 @@
 
 #include <math.h>
 
+#include "vad/npu-vad.h"
+
+G_STATIC_ASSERT (VOICE_DETECTOR_BLOCK == NPU_VAD_BLOCK);
+
+/* The probability with which a voice begins, and below which it ends. */
+#define BEGIN 0.5f
+#define END 0.35f
+
 /* By level: the floor sinks at once to what is quieter, and rises slowly. */
 #define MIN_LEVEL -60.0   /* dB of full scale: less is surely silent */
 #define FLOOR_RISE 0.1    /* dB a block: 3 dB a second */
@@ -11,6 +19,7 @@
 #define LEVEL_OFF 6.0
 
 struct _VoiceDetector {
+  NpuVad *network;    /* NULL: by level */
   gboolean has_voice; /* the block before */
   double floor;       /* dB */
 };
@@ -42,8 +51,16 @@ is_loud (VoiceDetector *self, const float *block)
 VoiceDetector *
 voice_detector_new (const char *location, GError **error)
 {
-  VoiceDetector *self = g_new0 (VoiceDetector, 1);
+  VoiceDetector *self;
+  NpuVad *network = NULL;
 
+  if (location && *location) {
+    network = npu_vad_open (location, error);
+    if (!network)
+      return NULL;
+  }
+  self = g_new0 (VoiceDetector, 1);
+  self->network = network;
   voice_detector_reset (self);
   return self;
 }
@@ -51,12 +68,15 @@ voice_detector_new (const char *location, GError **error)
 void
 voice_detector_free (VoiceDetector *self)
 {
+  g_clear_pointer (&self->network, npu_vad_free);
   g_free (self);
 }
 
 void
 voice_detector_reset (VoiceDetector *self)
 {
+  if (self->network)
+    npu_vad_reset (self->network);
   self->has_voice = FALSE;
   self->floor = FIRST_FLOOR;
 }
@@ -64,6 +84,10 @@ voice_detector_reset (VoiceDetector *self)
 gboolean
 voice_detector_has_voice (VoiceDetector *self, const float *block)
 {
-  self->has_voice = is_loud (self, block);
+  if (self->network)
+    self->has_voice =
+        npu_vad_step (self->network, block) >= (self->has_voice ? END : BEGIN);
+  else
+    self->has_voice = is_loud (self, block);
   return self->has_voice;
 }

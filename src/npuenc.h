@@ -20,3 +20,4 @@
 #include "tiles/npu-tiles.h"
 #include "tokenizer/npu-tokenizer.h"
 #include "transcript/npu-transcript.h"
+#include "vad/npu-vad.h"

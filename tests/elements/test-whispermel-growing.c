@@ -153,70 +153,6 @@ test_padding (void)
   check_content (rig, 1500 * MS, 180);
 }
 
-static void
-test_caps_have_all_lengths (void)
-{
-  g_autoptr (MelRig) rig = mel_rig_new ("mode", GROWING, NULL);
-  g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
-  g_autoptr (GstCaps) caps = gst_pad_query_caps (pad, NULL);
-
-  for (guint n_frames = 100; n_frames <= 900; n_frames += 100) {
-    g_autofree char *text =
-        g_strdup_printf ("other/tensors,dimensions=(string)%u:80:1", n_frames);
-    g_autoptr (GstCaps) one = gst_caps_from_string (text);
-
-    /* 1 s and 3 s to spare and 2 s of padding, in seconds; the shortest has
-     * audio, too */
-    g_assert_cmpint (gst_caps_can_intersect (caps, one), ==,
-        n_frames >= 300 && n_frames <= 600);
-  }
-}
-
-static void
-test_properties (void)
-{
-  static const struct {
-    const char *name;
-    guint64 value;
-    const char *part;
-  } bad[] = {
-      {"step", 99 * MS, "100000000"},
-      {"step", 500, "5000000000"},
-      {"padding", 11 * GST_SECOND, "10000000000"},
-      {"quantum", 20 * MS, "100000000"},
-      {"quantum", 110 * MS, "is one"},
-      {"silence", 0, "100000000"},
-      {"silence", G_MAXUINT64, "10000000000"},
-      {"window", 26 * GST_SECOND, "25000000000"},
-      {"vad", 0, "vad-model"},
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_autoptr (GstElement) element =
-        gst_object_ref_sink (gst_element_factory_make ("whispermel", NULL));
-    g_autoptr (GstBus) bus = gst_bus_new ();
-    g_autoptr (GstMessage) message = NULL;
-    g_autoptr (GError) error = NULL;
-
-    gst_element_set_bus (element, bus);
-    gst_util_set_object_arg (G_OBJECT (element), "mode", "growing");
-    if (strcmp (bad[i].name, "vad") == 0)
-      gst_util_set_object_arg (G_OBJECT (element), "vad", "silero");
-    else
-      g_object_set (element, bad[i].name, bad[i].value, NULL);
-    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==,
-        GST_STATE_CHANGE_FAILURE);
-    message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
-    g_assert_nonnull (message);
-    gst_message_parse_error (message, &error, NULL);
-    g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
-    g_assert_nonnull (strstr (error->message, bad[i].name));
-    g_assert_nonnull (strstr (error->message, bad[i].part));
-    gst_element_set_state (element, GST_STATE_NULL);
-    gst_element_set_bus (element, NULL);
-  }
-}
-
 /* --- ends --------------------------------------------------------------- */
 
 static void
@@ -591,8 +527,6 @@ main (int argc, char **argv)
 
   ADD ("content", test_content);
   ADD ("padding", test_padding);
-  ADD ("caps", test_caps_have_all_lengths);
-  ADD ("properties", test_properties);
   ADD ("eos", test_eos);
   ADD ("eos/first-word", test_eos_in_the_first_word);
   ADD ("segment", test_segment);
