@@ -14,6 +14,7 @@ npu_vocabulary_new (const NpuSpecialTokens *special, const char *file)
   vocabulary->n_text = special->eot;
   vocabulary->file = g_strdup (file);
   vocabulary->bytes = g_byte_array_new ();
+  vocabulary->token = g_byte_array_new ();
   vocabulary->offsets = g_new0 (guint32, vocabulary->n_text);
   vocabulary->lengths = g_new0 (guint32, vocabulary->n_text);
   vocabulary->is_known = g_new0 (guint8, vocabulary->n_text);
@@ -25,6 +26,7 @@ npu_vocabulary_free (NpuVocabulary *vocabulary)
 {
   g_free (vocabulary->file);
   g_byte_array_unref (vocabulary->bytes);
+  g_byte_array_unref (vocabulary->token);
   g_free (vocabulary->offsets);
   g_free (vocabulary->lengths);
   g_free (vocabulary->is_known);
@@ -135,10 +137,11 @@ gboolean
 npu_vocabulary_add_text (NpuVocabulary *vocabulary, guint64 id,
     const char *text, gsize n, GError **error)
 {
-  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  GByteArray *bytes = vocabulary->token;
 
   if (id >= vocabulary->n_text)
     return npu_vocabulary_add (vocabulary, id, (const guint8 *) text, n, error);
+  g_byte_array_set_size (bytes, 0);
   for (const char *at = text, *end = text + n; at < end;) {
     const gunichar c = g_utf8_get_char_validated (at, end - at);
     const int value = c & 0x80000000 ? -1 : byte_of_character (c);

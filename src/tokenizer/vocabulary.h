@@ -16,6 +16,7 @@ typedef struct {
   guint n_text;
   char *file; /* for messages */
   GByteArray *bytes;
+  GByteArray *token;          /* one on its way from an alphabet */
   guint32 *offsets, *lengths; /* [n_text] in bytes */
   guint8 *is_known;           /* [n_text] */
   guint n_known;

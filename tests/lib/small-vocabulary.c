@@ -6,14 +6,15 @@
 const char *const vocabulary_form_names[N_VOCABULARY_FORMS] = {"tokenizer.json",
     "vocab.json", "vocabulary.json", "vocabulary.txt", "some.tiktoken"};
 
-GByteArray *
-small_vocabulary_token (guint n_vocab, guint id)
+/* Of token @id of a vocabulary. */
+static void
+set_token (GByteArray *bytes, guint id)
 {
   static const char *const words[] = {" t", "th", " th", "the", " the", "he",
       "aa", "aaaa", "\xe2\x99", " \xe2\x99", "\xe2\x99\xaa", "\n\n", "  ",
       "\xf0\x9f", "\xf0\x9f\x91", " -->", "ll", "'ll"};
-  GByteArray *bytes = g_byte_array_new ();
 
+  g_byte_array_set_size (bytes, 0);
   if (id < 256) {
     const guint8 byte = (guint8) (id + 33); /* "!" is the first, as in GPT-2 */
 
@@ -28,15 +29,23 @@ small_vocabulary_token (guint n_vocab, guint id)
 
     g_byte_array_append (bytes, (const guint8 *) text, (guint) n);
   }
-  return bytes; /* 50256 is empty in multilingual ones */
+  /* 50256 is empty in multilingual ones */
+}
+
+GByteArray *
+small_vocabulary_token (guint n_vocab, guint id)
+{
+  GByteArray *bytes = g_byte_array_new ();
+
+  set_token (bytes, id);
+  return bytes;
 }
 
 /* In GPT-2's alphabet. */
-static GString *
-to_alphabet (const GByteArray *bytes)
+static void
+to_alphabet (GString *text, const GByteArray *bytes)
 {
-  GString *text = g_string_new (NULL);
-
+  g_string_truncate (text, 0);
   for (guint i = 0; i < bytes->len; i++) {
     const guint8 byte = bytes->data[i];
     gunichar c = byte;
@@ -49,7 +58,6 @@ to_alphabet (const GByteArray *bytes)
       c = 0x143;
     g_string_append_unichar (text, c);
   }
-  return text;
 }
 
 /* Everything beyond ASCII as \u escapes, surrogates where needed. */
@@ -73,12 +81,12 @@ append_json_string (GString *text, const char *value)
   g_string_append_c (text, '"');
 }
 
+/* @alphabet is room for a token. */
 static void
-append_entry (
-    GString *text, VocabularyForm form, guint id, const GByteArray *bytes)
+append_entry (GString *text, VocabularyForm form, guint id,
+    const GByteArray *bytes, GString *alphabet)
 {
-  g_autoptr (GString) alphabet = to_alphabet (bytes);
-
+  to_alphabet (alphabet, bytes);
   switch (form) {
     case VOCABULARY_TOKENIZER_JSON:
     case VOCABULARY_VOCAB_JSON:
@@ -114,12 +122,12 @@ small_vocabulary_write (guint n_vocab, VocabularyForm form)
       "}, \"merges\": [\"\\u0120 t\", [\"a\", \"b\"]]}}", "}", "]\n", "", ""};
   const guint n_text = n_vocab > 51864 ? 50257 : 50256;
   GString *text = g_string_new (before[form]);
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autoptr (GString) alphabet = g_string_new (NULL);
 
   for (guint id = 0; id < n_text; id++) {
-    GByteArray *bytes = small_vocabulary_token (n_vocab, id);
-
-    append_entry (text, form, id, bytes);
-    g_byte_array_unref (bytes);
+    set_token (bytes, id);
+    append_entry (text, form, id, bytes, alphabet);
   }
   return g_string_append (text, after[form]);
 }

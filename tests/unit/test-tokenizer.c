@@ -46,10 +46,15 @@ test_forms (gconstpointer data)
   const VocabularyForm form = GPOINTER_TO_UINT (data);
 
   for (guint n_vocab = 51864; n_vocab <= 51866; n_vocab++) {
-    g_autoptr (NpuTokenizer) tokenizer = open_small (n_vocab, form);
-    const guint n_text = npu_tokenizer_get_special (tokenizer)->eot;
+    g_autoptr (NpuTokenizer) tokenizer = NULL;
+    guint n_text;
 
-    for (guint id = 0; id < n_text; id++) {
+    /* Every form and every size, if not with each other. */
+    if (!g_test_slow () && n_vocab % 3 != form % 3)
+      continue;
+    tokenizer = open_small (n_vocab, form);
+    n_text = npu_tokenizer_get_special (tokenizer)->eot;
+    for (guint id = 0; id < n_text; id += g_test_slow () ? 1 : 17) {
       g_autoptr (GByteArray) expected = small_vocabulary_token (n_vocab, id);
       gsize n;
       const guint8 *bytes = npu_tokenizer_get_bytes (tokenizer, id, &n);
@@ -116,7 +121,7 @@ test_lowest_pair_first (void)
   g_autoptr (NpuTokenizer) tokenizer = open_small (51865, VOCABULARY_TIKTOKEN);
   g_autoptr (GRand) rand = g_rand_new_with_seed (7);
 
-  for (guint round = 0; round < 60; round++) {
+  for (guint round = 0; round < (g_test_slow () ? 60 : 12); round++) {
     g_autoptr (GArray) actual = g_array_new (FALSE, FALSE, sizeof (guint32));
     g_autoptr (GArray) expected = NULL;
     char text[24];
@@ -310,7 +315,7 @@ test_damaged (gconstpointer data)
   NpuSpecialTokens special;
 
   npu_special_tokens_init (&special, 51865);
-  for (guint round = 0; round < 40; round++) {
+  for (guint round = 0; round < (g_test_slow () ? 40 : 8); round++) {
     g_autoptr (NpuVocabulary) vocabulary =
         npu_vocabulary_new (&special, "damaged");
     g_autoptr (GError) error = NULL;

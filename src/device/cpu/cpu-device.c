@@ -7,6 +7,7 @@
 #include "cpu-isa.h"
 #include "cpu-list.h"
 #include "cpu-queue.h"
+#include "cpu-sanitizer.h"
 #include "cpu-worker.h"
 
 static void
@@ -122,6 +123,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->base.klass = &cpu_device_class;
   npu_kernels_init (&device->kernels, flags);
   npu_few_init (&device->few, flags);
+  cpu_sanitizer_wrap (&device->kernels, &device->few, flags);
   device->int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
       cpu_gemm_s8_is_exact ();
