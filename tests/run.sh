@@ -86,7 +86,7 @@ what_stages_need ()
   case " $stages " in
     *' gcc '*)
       printf '%s\n' gstreamer1.0-plugins-bad gstreamer1.0-x fonts-dejavu-core \
-        ffmpeg parallel
+        ffmpeg parallel openssh-client rsync
       ;;
   esac
   case " $stages " in *' clang '*) printf '%s\n' clang ;; esac

@@ -1,7 +1,7 @@
 /* transcribe: what is said in a recording, with its times, in an application.
  *
- *   cc transcribe.c -o transcribe $(pkg-config --cflags --libs
- * gstreamer-app-1.0)
+ *   cc transcribe.c -o transcribe \
+ *     $(pkg-config --cflags --libs gstreamer-app-1.0)
  *   ./transcribe --model ggml-base.bin speech.wav
  *
  * Shows how to embed nputranscriber: take text and its times from an appsink,
