@@ -34,10 +34,13 @@
 #include "gstnpuencoder.h"
 #include "gstwhispermel.h"
 #include "parentproperties.h"
+#include "transcriberlive.h"
 #include "whisperdecoder/gstwhisperdecoder.h"
 
-GST_DEBUG_CATEGORY_STATIC (gst_npu_transcriber_debug);
+GST_DEBUG_CATEGORY (gst_npu_transcriber_debug);
 #define GST_CAT_DEFAULT gst_npu_transcriber_debug
+
+#define UNSYNCED "unsynced_src"
 
 enum { CONVERT, RESAMPLE, MEL, ENCODER, DECODER, N_CHILDREN };
 
@@ -47,6 +50,14 @@ static const char *const factories[N_CHILDREN] = {"audioconvert",
 /* Of the elements that are ours. */
 #define OWN_CHILDREN(self) (&(self)->children[MEL])
 #define N_OWN_CHILDREN (N_CHILDREN - MEL)
+
+enum {
+  PROP_0,
+  PROP_LATENCY,
+  PROP_MAX_LAG,
+  PROP_LOAD,
+  N_OWN_PROPERTIES,
+};
 
 enum {
   SIGNAL_RESET_STATS,
@@ -61,10 +72,14 @@ struct _GstNpuTranscriber {
   /* Owned by the bin; NULL from the first that could not be made. */
   GstElement *children[N_CHILDREN];
   const char *missing; /* name of that one, or NULL */
+  TranscriberLive live;
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("audio/x-raw"));
+static GstStaticPadTemplate unsynced_template =
+    GST_STATIC_PAD_TEMPLATE (UNSYNCED, GST_PAD_SRC, GST_PAD_ALWAYS,
+        GST_STATIC_CAPS ("application/x-json"));
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS,
     GST_STATIC_CAPS ("text/x-raw, format = (string) utf8; application/x-json"));
@@ -82,8 +97,27 @@ gst_npu_transcriber_set_property (
 {
   GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (object);
 
-  if (!self->missing)
+  if (id == PROP_LATENCY) {
+    transcriber_live_set_latency (&self->live, g_value_get_uint (value));
+  } else if (id == PROP_MAX_LAG) {
+    transcriber_live_set_max_lag (&self->live, g_value_get_uint64 (value));
+  } else if (!self->missing) {
+    transcriber_live_note_set (&self->live, pspec->name);
     parent_properties_set (OWN_CHILDREN (self), N_OWN_CHILDREN, value, pspec);
+  }
+}
+
+static void
+get_own_property (GstNpuTranscriber *self, guint id, GValue *value)
+{
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_LATENCY)
+    g_value_set_uint (value, self->live.latency);
+  else if (id == PROP_MAX_LAG)
+    g_value_set_uint64 (value, self->live.max_lag);
+  else
+    g_value_set_double (value, self->live.load);
+  GST_OBJECT_UNLOCK (self);
 }
 
 static void
@@ -92,7 +126,9 @@ gst_npu_transcriber_get_property (
 {
   GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (object);
 
-  if (!self->missing)
+  if (id < N_OWN_PROPERTIES)
+    get_own_property (self, id, value);
+  else if (!self->missing)
     parent_properties_get (OWN_CHILDREN (self), N_OWN_CHILDREN, value, pspec);
 }
 
@@ -112,6 +148,7 @@ gst_npu_transcriber_change_state (
     GstElement *element, GstStateChange transition)
 {
   GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (element);
+  GstStateChangeReturn change;
 
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && self->missing) {
     GST_ELEMENT_ERROR (self, CORE, MISSING_PLUGIN,
@@ -120,25 +157,86 @@ gst_npu_transcriber_change_state (
         (NULL));
     return GST_STATE_CHANGE_FAILURE;
   }
-  return GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
+    transcriber_live_start (&self->live);
+  change = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    transcriber_live_stop (&self->live);
+  return change;
 }
 
 /* --- the class ---------------------------------------------------------- */
 
 static void
+gst_npu_transcriber_finalize (GObject *object)
+{
+  transcriber_live_clear (&GST_NPU_TRANSCRIBER (object)->live);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+install_own_properties (GObjectClass *klass)
+{
+  const GParamFlags always = G_PARAM_READWRITE | G_PARAM_CONSTRUCT |
+                             G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+  /**
+   * GstNpuTranscriber:latency:
+   *
+   * Of a live source: the longest time from the start of a word to its text, in
+   * ms, all that the elements inside take included.
+   *
+   * Since: 1.0
+   */
+  g_object_class_install_property (klass, PROP_LATENCY,
+      g_param_spec_uint ("latency", "Latency",
+          "Of a live source, longest time from the start of a word to its "
+          "text, in ms (Since: 1.0)",
+          0, 60000, TRANSCRIBER_LATENCY, always));
+  /**
+   * GstNpuTranscriber:max-lag:
+   *
+   * Of a live source on a machine that is too slow: audio that has waited for
+   * longer than this is dropped, in ns.
+   *
+   * Since: 1.0
+   */
+  g_object_class_install_property (klass, PROP_MAX_LAG,
+      g_param_spec_uint64 ("max-lag", "Max lag",
+          "Of a live source, longest time that audio waits before it is "
+          "dropped, in ns (Since: 1.0)",
+          GST_SECOND, G_MAXINT64, TRANSCRIBER_MAX_LAG, always));
+  /**
+   * GstNpuTranscriber:load:
+   *
+   * Of a live source: time spent in the encoder and decoder by time of the
+   * stream, over its last 10 s.
+   *
+   * Since: 1.0
+   */
+  g_object_class_install_property (klass, PROP_LOAD,
+      g_param_spec_double ("load", "Load",
+          "Of a live source, time spent by time of the stream over the last 10 "
+          "s (Since: 1.0)",
+          0, G_MAXDOUBLE, 0, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void
 gst_npu_transcriber_class_init (GstNpuTranscriberClass *klass)
 {
   /* What links the elements to each other is settled. */
-  static const char *const left_out[] = {"output-type", NULL};
+  static const char *const left_out[] = {"output-type", "latency", NULL};
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
-  guint id = 1;
+  guint id = N_OWN_PROPERTIES;
 
   GST_DEBUG_CATEGORY_INIT (
       gst_npu_transcriber_debug, "nputranscriber", 0, "Speech to text");
 
   object_class->set_property = gst_npu_transcriber_set_property;
   object_class->get_property = gst_npu_transcriber_get_property;
+  object_class->finalize = gst_npu_transcriber_finalize;
+  install_own_properties (object_class);
   /* The last child's first: its blurbs are those that a reader wants. */
   id = parent_properties_install (
       object_class, id, GST_TYPE_WHISPER_DECODER, left_out);
@@ -161,6 +259,7 @@ gst_npu_transcriber_class_init (GstNpuTranscriberClass *klass)
   element_class->change_state = gst_npu_transcriber_change_state;
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_add_static_pad_template (element_class, &unsynced_template);
   gst_element_class_set_static_metadata (element_class, "Speech to text",
       "Filter/Converter/Audio/Text",
       "Transcribes audio of any kind by a Whisper model, on an NPU or the CPU",
@@ -169,7 +268,7 @@ gst_npu_transcriber_class_init (GstNpuTranscriberClass *klass)
 
 /* A ghost of @child's pad; without a child, a pad that leads nowhere, so that
  * the bin can be linked until its start says what is missing. */
-static void
+static GstPad *
 add_pad (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
     GstElement *child, const char *name)
 {
@@ -184,12 +283,35 @@ add_pad (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
     ghost = gst_ghost_pad_new_no_target_from_template (name, made);
   }
   gst_element_add_pad (GST_ELEMENT (self), ghost);
+  return ghost;
+}
+
+/* What is said now: active from the start, so that whoever shows the pad to
+ * others finds its sticky events. */
+static void
+add_unsynced_pad (GstNpuTranscriber *self)
+{
+  g_autoptr (GstPad) pad =
+      gst_element_request_pad_simple (self->children[DECODER], UNSYNCED);
+  GstPad *ghost =
+      add_pad (self, &unsynced_template, self->children[DECODER], UNSYNCED);
+  const GstEventType types[] = {
+      GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG};
+
+  gst_pad_set_active (ghost, TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, types[i], 0);
+
+    if (event)
+      gst_pad_store_sticky_event (ghost, event);
+  }
 }
 
 static void
 gst_npu_transcriber_init (GstNpuTranscriber *self)
 {
   GstElement **children = self->children;
+  GstPad *sink, *src;
 
   for (guint i = 0; i < N_CHILDREN && !self->missing; i++) {
     children[i] = gst_element_factory_make (factories[i], factories[i]);
@@ -201,13 +323,17 @@ gst_npu_transcriber_init (GstNpuTranscriber *self)
   if (self->missing) {
     add_pad (self, &sink_template, NULL, "sink");
     add_pad (self, &src_template, NULL, "src");
+    add_pad (self, &unsynced_template, NULL, UNSYNCED);
     return;
   }
 
   gst_element_link_many (children[CONVERT], children[RESAMPLE], children[MEL],
       children[ENCODER], children[DECODER], NULL);
-  add_pad (self, &sink_template, children[CONVERT], "sink");
-  add_pad (self, &src_template, children[DECODER], "src");
+  sink = add_pad (self, &sink_template, children[CONVERT], "sink");
+  src = add_pad (self, &src_template, children[DECODER], "src");
+  add_unsynced_pad (self);
+  transcriber_live_init (&self->live, GST_ELEMENT (self), sink, src,
+      children[RESAMPLE], children[MEL], children[ENCODER], children[DECODER]);
   gst_util_set_object_arg (G_OBJECT (children[MEL]), "mode", "follow");
   gst_util_set_object_arg (G_OBJECT (children[MEL]), "tail", "zero");
 }

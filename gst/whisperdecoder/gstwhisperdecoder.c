@@ -66,10 +66,9 @@
 GST_DEBUG_CATEGORY (gst_whisper_decoder_debug);
 #define GST_CAT_DEFAULT gst_whisper_decoder_debug
 
-#define MODEL_EVENT "npuencoder/model"
-
 enum {
   PROP_STATS = GST_WHISPER_DECODER_N_SETTINGS,
+  PROP_MAX_OBSERVED_DELAY,
 };
 
 enum {
@@ -117,6 +116,8 @@ gst_whisper_decoder_set_property (
         "property %s keeps its value: it can be set in states NULL and READY "
         "only",
         pspec->name);
+  else
+    gst_whisper_decoder_live_notify (self, id);
 }
 
 static void
@@ -129,6 +130,8 @@ gst_whisper_decoder_get_property (
   if (id == PROP_STATS)
     g_value_take_boxed (
         value, gst_whisper_decoder_stats_to_structure (&self->totals));
+  else if (id == PROP_MAX_OBSERVED_DELAY)
+    g_value_set_uint (value, self->live.max_observed_delay);
   else
     gst_whisper_decoder_settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
@@ -161,10 +164,18 @@ static gboolean
 gst_whisper_decoder_open_session (GstWhisperDecoder *self, const char *location)
 {
   GstWhisperDecoderSession *session;
+  GstWhisperDecoderSettings settings;
+  g_autofree char *language = NULL;
 
   gst_whisper_decoder_close_session (self);
-  session = gst_whisper_decoder_session_new (
-      GST_ELEMENT (self), &self->settings, location);
+  GST_OBJECT_LOCK (self);
+  settings = self->settings;
+  /* The one string that may change meanwhile. */
+  settings.language_code = language = g_strdup (settings.language_code);
+  self->live.has_new_language = self->live.has_new_margin = FALSE;
+  GST_OBJECT_UNLOCK (self);
+  session =
+      gst_whisper_decoder_session_new (GST_ELEMENT (self), &settings, location);
 
   GST_OBJECT_LOCK (self);
   self->session = session;
@@ -175,14 +186,14 @@ gst_whisper_decoder_open_session (GstWhisperDecoder *self, const char *location)
   return session != NULL;
 }
 
-static gboolean
-has_model (const GstWhisperDecoder *self)
+gboolean
+gst_whisper_decoder_has_model (const GstWhisperDecoder *self)
 {
   return self->settings.model && *self->settings.model;
 }
 
 /* From any thread, as FLUSH_START is. */
-static void
+void
 gst_whisper_decoder_cancel (GstWhisperDecoder *self)
 {
   GST_OBJECT_LOCK (self);
@@ -194,7 +205,7 @@ gst_whisper_decoder_cancel (GstWhisperDecoder *self)
 
 /* A FLUSH_STOP while the pad is deactivated must not let another window
  * begin. */
-static void
+void
 gst_whisper_decoder_resume (GstWhisperDecoder *self)
 {
   GST_OBJECT_LOCK (self);
@@ -210,7 +221,7 @@ gst_whisper_decoder_resume (GstWhisperDecoder *self)
 
 /* Forgets the stream's windows, its time and what the next window is told of
  * the last. */
-static void
+void
 gst_whisper_decoder_flush (GstWhisperDecoder *self)
 {
   window_queue_clear (&self->windows);
@@ -219,10 +230,11 @@ gst_whisper_decoder_flush (GstWhisperDecoder *self)
   self->next_start = 0;
   if (self->session)
     npu_transcript_reset (self->session->transcript);
+  gst_whisper_decoder_live_reset (self);
 }
 
 /* And what the stream is. */
-static void
+void
 gst_whisper_decoder_reset (GstWhisperDecoder *self)
 {
   gst_whisper_decoder_flush (self);
@@ -238,11 +250,12 @@ gst_whisper_decoder_start (GstBaseTransform *base)
   GST_OBJECT_LOCK (self);
   self->open = TRUE;
   self->totals = (GstWhisperDecoderStats) GST_WHISPER_DECODER_STATS_INIT;
+  self->live.max_observed_delay = 0;
   GST_OBJECT_UNLOCK (self);
   self->has_failed = FALSE;
   gst_whisper_decoder_reset (self);
 
-  if (!has_model (self) ||
+  if (!gst_whisper_decoder_has_model (self) ||
       gst_whisper_decoder_open_session (self, self->settings.model))
     return TRUE;
   GST_OBJECT_LOCK (self);
@@ -290,147 +303,19 @@ gst_whisper_decoder_sink_activate_mode (
   return done;
 }
 
-/* --- events ------------------------------------------------------------- */
-
-static void
+/* Of the states that come. */
+void
 gst_whisper_decoder_take_model (GstWhisperDecoder *self, GstEvent *event)
 {
   const char *location =
       gst_structure_get_string (gst_event_get_structure (event), "location");
 
-  if (!self->open || has_model (self) || !location)
+  if (!self->open || gst_whisper_decoder_has_model (self) || !location)
     return;
   if (self->session && g_strcmp0 (self->session->location, location) == 0)
     return;
   GST_INFO_OBJECT (self, "upstream's states are of %s", location);
   gst_whisper_decoder_open_session (self, location);
-}
-
-/* Returns %FALSE after an error message. */
-static gboolean
-gst_whisper_decoder_check_caps (GstWhisperDecoder *self, const GstCaps *caps)
-{
-  g_autoptr (GError) error = NULL;
-  StatesFormat format;
-
-  if (!gst_caps_is_fixed (caps))
-    return FALSE;
-  /* Without a session, its width is looked at when there is a window. */
-  if (states_caps_parse (caps, &format, &error) &&
-      (!self->session || !has_model (self) ||
-          states_format_check_width (&format,
-              npu_decoder_get_d (self->session->decoder),
-              self->session->model->name, &error)))
-    return TRUE;
-  gst_whisper_decoder_post_error (GST_ELEMENT (self), error, NULL);
-  return FALSE;
-}
-
-/* (transfer full): @event, or where its time is not time, one of time that
- * begins at 0. */
-static GstEvent *
-gst_whisper_decoder_take_segment (GstWhisperDecoder *self, GstEvent *event)
-{
-  const GstSegment *segment;
-  GstSegment time;
-  GstEvent *ours;
-
-  self->segment_seqnum = gst_event_get_seqnum (event);
-  gst_event_parse_segment (event, &segment);
-  if (segment->format == GST_FORMAT_TIME)
-    return event;
-  gst_segment_init (&time, GST_FORMAT_TIME);
-  ours = gst_event_new_segment (&time);
-  gst_event_set_seqnum (ours, self->segment_seqnum);
-  gst_event_unref (event);
-  return ours;
-}
-
-/* Time without windows. Takes @event. */
-static void
-gst_whisper_decoder_take_gap (GstWhisperDecoder *self, GstEvent *event)
-{
-  GstPad *srcpad = GST_BASE_TRANSFORM_SRC_PAD (self);
-  GstClockTime start, duration;
-
-  gst_event_parse_gap (event, &start, &duration);
-  if (!GST_CLOCK_TIME_IS_VALID (duration) || duration == 0) {
-    gst_pad_push_event (srcpad, event);
-    return;
-  }
-  gst_event_unref (event);
-  text_output_drop_unsent (&self->output);
-  if (!GST_CLOCK_TIME_IS_VALID (self->output.position))
-    self->output.position = start;
-  text_output_begin_window (&self->output, start + duration, FALSE);
-  text_output_pop (&self->output, srcpad); /* there is the gap alone */
-}
-
-/* Text of the windows that came before what follows them. */
-static GstFlowReturn
-gst_whisper_decoder_drain (GstWhisperDecoder *self)
-{
-  GstPad *srcpad = GST_BASE_TRANSFORM_SRC_PAD (self);
-  GstFlowReturn flow;
-  GstBuffer *buffer;
-
-  text_output_drop_unsent (&self->output);
-  flow = gst_whisper_decoder_finish_windows (self);
-  while (
-      flow == GST_FLOW_OK && (buffer = text_output_pop (&self->output, srcpad)))
-    flow = gst_pad_push (srcpad, buffer);
-  return flow;
-}
-
-static gboolean
-gst_whisper_decoder_sink_event (GstBaseTransform *base, GstEvent *event)
-{
-  GstWhisperDecoder *self = GST_WHISPER_DECODER (base);
-  GstCaps *caps;
-
-  if (GST_EVENT_IS_SERIALIZED (event) && self->windows.windows.length > 0 &&
-      GST_EVENT_TYPE (event) != GST_EVENT_FLUSH_STOP)
-    gst_whisper_decoder_drain (self);
-  switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_FLUSH_START:
-      gst_whisper_decoder_cancel (self);
-      break;
-    case GST_EVENT_FLUSH_STOP:
-      gst_whisper_decoder_flush (self);
-      gst_whisper_decoder_resume (self);
-      break;
-    case GST_EVENT_STREAM_START:
-      gst_whisper_decoder_reset (self);
-      gst_clear_tag_list (&self->upstream_tags);
-      break;
-    case GST_EVENT_CAPS:
-      gst_event_parse_caps (event, &caps);
-      if (!gst_whisper_decoder_check_caps (self, caps)) {
-        gst_event_unref (event);
-        return FALSE;
-      }
-      break;
-    case GST_EVENT_SEGMENT:
-      event = gst_whisper_decoder_take_segment (self, event);
-      break;
-    case GST_EVENT_TAG:
-      event = gst_whisper_decoder_keep_tags (self, event);
-      break;
-    case GST_EVENT_GAP:
-      if (!gst_pad_has_current_caps (GST_BASE_TRANSFORM_SRC_PAD (base)))
-        break;
-      gst_whisper_decoder_take_gap (self, event);
-      return TRUE;
-    case GST_EVENT_CUSTOM_DOWNSTREAM_STICKY:
-      if (!gst_event_has_name (event, MODEL_EVENT))
-        break;
-      gst_whisper_decoder_take_model (self, event);
-      gst_event_unref (event);
-      return TRUE;
-    default:
-      break;
-  }
-  return GST_BASE_TRANSFORM_CLASS (parent_class)->sink_event (base, event);
 }
 
 /* --- buffers ------------------------------------------------------------ */
@@ -567,6 +452,7 @@ gst_whisper_decoder_class_init (GstWhisperDecoderClass *klass)
       "into text, on the CPU",
       "gst-npuencoder maintainers");
 
+  gst_whisper_decoder_live_install (base_class, PROP_MAX_OBSERVED_DELAY);
   base_class->start = gst_whisper_decoder_start;
   base_class->stop = gst_whisper_decoder_stop;
   gst_whisper_decoder_caps_install (base_class);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "gstwhisperdecoder.h"
+#include "gstwhisperdecoderlive.h"
 #include "gstwhisperdecodersession.h"
 #include "gstwhisperdecoderstats.h"
 #include "statescaps.h"
@@ -41,9 +42,28 @@ struct _GstWhisperDecoder {
   GstTagList *upstream_tags; /* of the stream, or NULL */
   const char *language;      /* that the tags say, or NULL; static */
 
+  GstWhisperDecoderLive live;
+
   /* Object lock. Kept after stop(). */
   GstWhisperDecoderStats totals;
 };
+
+/* --- gstwhisperdecoder.c */
+gboolean gst_whisper_decoder_has_model (const GstWhisperDecoder *self);
+void gst_whisper_decoder_take_model (GstWhisperDecoder *self, GstEvent *event);
+/* From any thread. */
+void gst_whisper_decoder_cancel (GstWhisperDecoder *self);
+void gst_whisper_decoder_resume (GstWhisperDecoder *self);
+void gst_whisper_decoder_flush (GstWhisperDecoder *self);
+void gst_whisper_decoder_reset (GstWhisperDecoder *self);
+
+/* --- gstwhisperdecoderevents.c */
+gboolean gst_whisper_decoder_sink_event (
+    GstBaseTransform *base, GstEvent *event);
+/* Time without windows. (transfer full): @event */
+void gst_whisper_decoder_take_gap (GstWhisperDecoder *self, GstEvent *event);
+/* Text of the windows that came before what follows them. */
+GstFlowReturn gst_whisper_decoder_drain (GstWhisperDecoder *self);
 
 /* --- gstwhisperdecodercaps.c */
 void gst_whisper_decoder_caps_install (GstBaseTransformClass *base_class);
@@ -59,6 +79,19 @@ GstFlowReturn gst_whisper_decoder_take_window (
 GstFlowReturn gst_whisper_decoder_finish_windows (GstWhisperDecoder *self);
 
 void gst_whisper_decoder_init_windows (GstWhisperDecoder *self);
+
+/* Windows that come before any segment have one of time from 0 on. */
+const GstSegment *gst_whisper_decoder_get_segment (GstWhisperDecoder *self);
+/* Gives the states in @inbuf to the session's decoder as window 0. */
+gboolean gst_whisper_decoder_set_states (GstWhisperDecoder *self,
+    GstWhisperDecoderWindow *window, GstBuffer *inbuf, GError **error);
+/* Counts a window and posts its message; @decoded: %NULL for silence */
+void gst_whisper_decoder_publish (GstWhisperDecoder *self,
+    const GstWhisperDecoderWindow *window, const NpuDecodedWindow *decoded,
+    guint64 total_time);
+/* Forgets what is open, and posts @error, unless it is none but a flush. */
+GstFlowReturn gst_whisper_decoder_fail_window (
+    GstWhisperDecoder *self, const GError *error);
 
 /* Sends the stream's tags with the language, where that is another one. */
 void gst_whisper_decoder_tell_language (

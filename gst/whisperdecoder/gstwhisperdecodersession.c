@@ -68,9 +68,10 @@ is_auto (const char *text)
 }
 
 /* An English-only model is told nothing, but must be asked for English. */
-static gboolean
-find_language (const GstWhisperDecoderSession *session, const char *code,
-    int *language, GError **error)
+gboolean
+gst_whisper_decoder_session_find_language (
+    const GstWhisperDecoderSession *session, const char *code, int *language,
+    GError **error)
 {
   const NpuSpecialTokens *special =
       npu_tokenizer_get_special (session->tokenizer);
@@ -194,6 +195,23 @@ open_tokenizer (GstWhisperDecoderSession *session, GstElement *element,
   return session->tokenizer != NULL;
 }
 
+/* With the same options, as far as it has them. */
+static void
+open_live (GstWhisperDecoderSession *session,
+    const GstWhisperDecoderSettings *settings,
+    const NpuTranscriptOptions *options)
+{
+  const NpuLiveOptions live = {
+      .decoding = options->decoding,
+      .hot_words = options->hot_words,
+      .initial_prompt = options->initial_prompt,
+      .margin = settings->margin,
+  };
+
+  session->live =
+      npu_live_transcript_new (&session->source, session->tokenizer, &live);
+}
+
 static gboolean
 open_transcript (GstWhisperDecoderSession *session, GstElement *element,
     const GstWhisperDecoderSettings *settings)
@@ -228,8 +246,8 @@ open_transcript (GstWhisperDecoderSession *session, GstElement *element,
   session->suppress = g_array_new (FALSE, FALSE, sizeof (guint32));
   session->prompt = g_strdup (settings->initial_prompt);
   session->hot_words = g_strdup (settings->hot_words);
-  if (!find_language (session, settings->language_code,
-          &options.decoding.language, &error) ||
+  if (!gst_whisper_decoder_session_find_language (session,
+          settings->language_code, &options.decoding.language, &error) ||
       !check_task (session, settings->task, &error) ||
       !parse_suppress (session->suppress, session->tokenizer,
           settings->suppress_tokens, &error)) {
@@ -249,6 +267,7 @@ open_transcript (GstWhisperDecoderSession *session, GstElement *element,
   }
   session->transcript =
       npu_transcript_new (&session->source, session->tokenizer, &options);
+  open_live (session, settings, &options);
   return TRUE;
 }
 
@@ -273,6 +292,7 @@ void
 gst_whisper_decoder_session_free (GstWhisperDecoderSession *session)
 {
   /* What uses a thing goes before it. */
+  g_clear_pointer (&session->live, npu_live_transcript_free);
   g_clear_pointer (&session->transcript, npu_transcript_free);
   g_clear_pointer (&session->decoder, npu_decoder_free);
   g_clear_pointer (&session->tokenizer, npu_tokenizer_unref);
@@ -286,6 +306,14 @@ gst_whisper_decoder_session_free (GstWhisperDecoderSession *session)
 }
 
 /* --- windows ------------------------------------------------------------ */
+
+gboolean
+gst_whisper_decoder_session_set_states (GstWhisperDecoderSession *session,
+    const GstWhisperDecoderWindow *window, GError **error)
+{
+  return npu_decoder_set_window (
+      session->decoder, 0, window->states, window->n_positions, error);
+}
 
 gboolean
 gst_whisper_decoder_session_begin (GstWhisperDecoderSession *session,

@@ -8,6 +8,7 @@
 #include <gst/gst.h>
 
 #include "gstwhisperdecodersettings.h"
+#include "transcript/npu-live-transcript.h"
 #include "transcript/npu-transcript.h"
 
 G_BEGIN_DECLS
@@ -19,8 +20,9 @@ typedef struct {
   NpuDecoder *decoder;
   NpuLogitsSource source;
   NpuTranscript *transcript;
-  char *location;   /* of the model */
-  GArray *suppress; /* of guint32 */
+  NpuLiveTranscript *live; /* for commit=alignatt */
+  char *location;          /* of the model */
+  GArray *suppress;        /* of guint32 */
   char *prompt, *hot_words;
 } GstWhisperDecoderSession;
 
@@ -35,6 +37,12 @@ GstWhisperDecoderSession *gst_whisper_decoder_session_new (GstElement *element,
     const GstWhisperDecoderSettings *settings, const char *location);
 void gst_whisper_decoder_session_free (GstWhisperDecoderSession *session);
 
+/* The index of language-code @code, -1 for one that is found in the speech or
+ * need not be told; %FALSE with @error set where the model does not know it. */
+gboolean gst_whisper_decoder_session_find_language (
+    const GstWhisperDecoderSession *session, const char *code, int *language,
+    GError **error);
+
 /* Posts @error as an error message of @element, naming @properties (nullable).
  */
 void gst_whisper_decoder_post_error (
@@ -46,6 +54,11 @@ typedef struct {
   guint n_positions;
   GstClockTime start, duration; /* of the real audio */
 } GstWhisperDecoderWindow;
+
+/* Gives the window's states to the decoder as window 0. */
+gboolean gst_whisper_decoder_session_set_states (
+    GstWhisperDecoderSession *session, const GstWhisperDecoderWindow *window,
+    GError **error);
 
 /* Begins to decode a window, for which the transcript has room: see
  * npu_transcript_begin_window(). */

@@ -36,6 +36,10 @@ static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
         OFFSET (max_initial_timestamp),
     [GST_WHISPER_DECODER_SEED] = OFFSET (seed),
     [GST_WHISPER_DECODER_BATCH] = OFFSET (batch),
+    [GST_WHISPER_DECODER_COMMIT] = OFFSET (commit),
+    [GST_WHISPER_DECODER_MARGIN] = OFFSET (margin),
+    [GST_WHISPER_DECODER_LATENCY] = OFFSET (latency),
+    [GST_WHISPER_DECODER_LATENESS] = OFFSET (lateness),
 #undef OFFSET
 };
 
@@ -128,6 +132,20 @@ register_precision (void)
 }
 
 static GType
+register_commit (void)
+{
+  static const GEnumValue values[] = {
+      {GST_WHISPER_DECODER_COMMIT_ALL, "Of each window, all of it", "all"},
+      {GST_WHISPER_DECODER_COMMIT_ALIGNATT,
+          "Of windows that grow, words that end well before the newest audio",
+          "alignatt"},
+      {0, NULL, NULL},
+  };
+
+  return register_enum ("GstWhisperDecoderCommit", values);
+}
+
+static GType
 register_verbosity (void)
 {
   static const GEnumValue values[] = {
@@ -215,7 +233,7 @@ install_task (GParamSpec **specs)
       "Language that is spoken: a BCP 47 tag, whose first subtag counts, or "
       "Whisper's code or English name; auto = found in the speech "
       "(Since: 1.0)",
-      "auto", READY);
+      "auto", ALWAYS);
   specs[GST_WHISPER_DECODER_LANGUAGE_INTERVAL] = g_param_spec_uint64 (
       "language-interval", "Language interval",
       "With language-code=auto, time from a window whose language was found to "
@@ -315,6 +333,28 @@ install_fallback (GParamSpec **specs)
       0, 1, 0.6, READY);
 }
 
+static void
+install_live (GParamSpec **specs)
+{
+  specs[GST_WHISPER_DECODER_COMMIT] = g_param_spec_enum ("commit", "Commit",
+      "Which text is final; a change takes effect in the next stream or after "
+      "a flush (Since: 1.0)",
+      register_commit (), GST_WHISPER_DECODER_COMMIT_ALL, ALWAYS);
+  specs[GST_WHISPER_DECODER_MARGIN] = g_param_spec_uint64 ("margin", "Margin",
+      "commit=alignatt: time between the end of a word and the newest "
+      "audio for the word to be final, in ns (Since: 1.0)",
+      0, 10 * GST_SECOND, 500 * GST_MSECOND, ALWAYS);
+  specs[GST_WHISPER_DECODER_LATENCY] = g_param_spec_uint ("latency", "Latency",
+      "commit=alignatt: longest time from the start of a word to its text, "
+      "beyond upstream's latency, in ms (Since: 1.0)",
+      0, 60000, 2500, ALWAYS);
+  specs[GST_WHISPER_DECODER_LATENESS] = g_param_spec_uint ("lateness",
+      "Lateness",
+      "commit=alignatt: time by which text is late on purpose, in ms; not part "
+      "of the latency, from the next segment on (Since: 1.0)",
+      0, G_MAXUINT / 1000, 0, ALWAYS);
+}
+
 void
 gst_whisper_decoder_settings_install (GObjectClass *klass)
 {
@@ -324,5 +364,6 @@ gst_whisper_decoder_settings_install (GObjectClass *klass)
   install_task (specs);
   install_search (specs);
   install_fallback (specs);
+  install_live (specs);
   g_object_class_install_properties (klass, G_N_ELEMENTS (specs), specs);
 }

@@ -23,6 +23,12 @@ typedef enum {
   GST_WHISPER_DECODER_TIMESTAMPS_SEGMENTS,
 } GstWhisperDecoderTimestamps;
 
+/* When text is final. */
+typedef enum {
+  GST_WHISPER_DECODER_COMMIT_ALL,
+  GST_WHISPER_DECODER_COMMIT_ALIGNATT,
+} GstWhisperDecoderCommit;
+
 /* Property ids. */
 enum {
   GST_WHISPER_DECODER_MODEL = 1,
@@ -54,6 +60,10 @@ enum {
   GST_WHISPER_DECODER_MAX_INITIAL_TIMESTAMP,
   GST_WHISPER_DECODER_SEED,
   GST_WHISPER_DECODER_BATCH,
+  GST_WHISPER_DECODER_COMMIT,
+  GST_WHISPER_DECODER_MARGIN,
+  GST_WHISPER_DECODER_LATENCY,
+  GST_WHISPER_DECODER_LATENESS,
   GST_WHISPER_DECODER_N_SETTINGS, /* the first id that is free */
 };
 
@@ -67,13 +77,16 @@ typedef struct {
   char *hot_words;
   char *suppress_tokens;
   guint threads;
-  guint timeout; /* ms */
+  guint timeout;  /* ms */
+  guint latency;  /* ms */
+  guint lateness; /* ms */
   guint beam_size;
   guint best_of;
   guint batch;
   int precision;  /* NpuPrecision */
   int verbosity;  /* GstWhisperDecoderVerbosity */
   int task;       /* NpuTask */
+  int commit;     /* GstWhisperDecoderCommit */
   int timestamps; /* GstWhisperDecoderTimestamps */
   gboolean post_messages;
   gboolean condition_on_previous_text;
@@ -88,6 +101,7 @@ typedef struct {
   guint64 max_initial_timestamp; /* ns */
   guint64 seed;
   guint64 language_interval; /* ns */
+  guint64 margin;            /* ns */
 } GstWhisperDecoderSettings;
 
 /* Installs the properties; they are set to their defaults when an object is

@@ -78,9 +78,8 @@ init_times (
   self->next_start = window->start + window->duration;
 }
 
-/* Windows that come before any segment have one of time from 0 on. */
-static const GstSegment *
-get_segment (GstWhisperDecoder *self)
+const GstSegment *
+gst_whisper_decoder_get_segment (GstWhisperDecoder *self)
 {
   const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
 
@@ -179,7 +178,8 @@ take_segment (const NpuSegment *segment, gpointer user_data)
 
   log_segment (self, segment);
   gst_whisper_decoder_tell_language (self, language);
-  text_output_add (&self->output, segment, get_segment (self), language);
+  text_output_add (
+      &self->output, segment, gst_whisper_decoder_get_segment (self), language);
 }
 
 static void
@@ -196,15 +196,16 @@ log_window (GstWhisperDecoder *self, const GstWhisperDecoderStats *stats)
         stats->language ? stats->language : "not known", stats->language_prob);
 }
 
-static void
-publish (GstWhisperDecoder *self, const GstWhisperDecoderWindow *window,
-    const NpuDecodedWindow *decoded, guint64 total_time)
+void
+gst_whisper_decoder_publish (GstWhisperDecoder *self,
+    const GstWhisperDecoderWindow *window, const NpuDecodedWindow *decoded,
+    guint64 total_time)
 {
   GstStructure *structure = NULL;
   GstWhisperDecoderStats stats;
 
-  gst_whisper_decoder_stats_init_window (
-      &stats, self->session, window, get_segment (self), decoded, total_time);
+  gst_whisper_decoder_stats_init_window (&stats, self->session, window,
+      gst_whisper_decoder_get_segment (self), decoded, total_time);
   GST_OBJECT_LOCK (self);
   gst_whisper_decoder_stats_add (&self->totals, &stats);
   if (self->settings.post_messages)
@@ -232,7 +233,7 @@ end_text (const QueuedWindow *queued, const NpuDecodedWindow *decoded,
 {
   GstWhisperDecoder *self = user_data;
 
-  publish (self, &queued->window, decoded,
+  gst_whisper_decoder_publish (self, &queued->window, decoded,
       decoded ? queued->opening_time + decoded->decoding_time : 0);
   /* Of several windows at once, the next has begun. */
   if (self->settings.batch == 1)
@@ -252,13 +253,14 @@ gst_whisper_decoder_init_windows (GstWhisperDecoder *self)
 
 /* --- decoding ------------------------------------------------------------ */
 
-/* Begins to decode a window whose states are in @inbuf; there is room. */
+typedef gboolean (*TakeStates) (GstWhisperDecoderSession *session,
+    const GstWhisperDecoderWindow *window, GError **error);
+
+/* @take is given the window with the states that are in @inbuf. */
 static gboolean
-open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
-    GError **error)
+with_states (GstWhisperDecoder *self, GstWhisperDecoderWindow *window,
+    GstBuffer *inbuf, TakeStates take, GError **error)
 {
-  GstWhisperDecoderWindow *window = &queued->window;
-  const guint64 begin = npu_clock_ns ();
   gboolean done;
   GstMapInfo map;
 
@@ -272,10 +274,29 @@ open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
     return FALSE;
   }
   window->states = get_floats (self, &map, error);
-  done = window->states &&
-         gst_whisper_decoder_session_begin (self->session, window, error);
+  done = window->states && take (self->session, window, error);
   window->states = NULL;
   gst_buffer_unmap (inbuf, &map);
+  return done;
+}
+
+gboolean
+gst_whisper_decoder_set_states (GstWhisperDecoder *self,
+    GstWhisperDecoderWindow *window, GstBuffer *inbuf, GError **error)
+{
+  return with_states (
+      self, window, inbuf, gst_whisper_decoder_session_set_states, error);
+}
+
+/* Begins to decode a window whose states are in @inbuf; there is room. */
+static gboolean
+open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
+    GError **error)
+{
+  const guint64 begin = npu_clock_ns ();
+  const gboolean done = with_states (
+      self, &queued->window, inbuf, gst_whisper_decoder_session_begin, error);
+
   queued->opening_time = npu_clock_ns () - begin;
   return done;
 }
@@ -291,9 +312,8 @@ properties_of (const GError *error)
   return "properties device, timeout";
 }
 
-/* Posts @error, unless it is none but a flush. */
-static GstFlowReturn
-fail (GstWhisperDecoder *self, const GError *error)
+GstFlowReturn
+gst_whisper_decoder_fail_window (GstWhisperDecoder *self, const GError *error)
 {
   window_queue_clear (&self->windows);
   npu_transcript_reset (self->session->transcript);
@@ -312,7 +332,7 @@ gst_whisper_decoder_finish_windows (GstWhisperDecoder *self)
   if (!self->session ||
       window_queue_run (&self->windows, self->session, TRUE, &error))
     return GST_FLOW_OK;
-  return fail (self, error);
+  return gst_whisper_decoder_fail_window (self, error);
 }
 
 /* Time that goes back is another stream. */
@@ -337,14 +357,17 @@ gst_whisper_decoder_take_window (GstWhisperDecoder *self, GstBuffer *inbuf)
   text_output_drop_unsent (&self->output);
   queued.is_before = GST_CLOCK_TIME_IS_VALID (self->last_start) &&
                      queued.window.start < self->last_start;
+  if (self->live.active)
+    return gst_whisper_decoder_live_take_window (
+        self, &queued.window, queued.is_before, inbuf);
   /* Digital silence has no text, whatever a decoder would make of it. */
   queued.is_silence = GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_GAP);
   if ((queued.is_before && !begin_stream (self, &error)) ||
       (!queued.is_silence && !open_window (self, &queued, inbuf, &error)))
-    return fail (self, error);
+    return gst_whisper_decoder_fail_window (self, error);
   self->last_start = queued.window.start;
   window_queue_push (&self->windows, &queued);
   if (!window_queue_run (&self->windows, self->session, FALSE, &error))
-    return fail (self, error);
+    return gst_whisper_decoder_fail_window (self, error);
   return GST_FLOW_OK;
 }

@@ -125,3 +125,26 @@ text_output_pop (TextOutput *output, GstPad *pad)
   }
   return NULL;
 }
+
+void
+text_output_add_text (TextOutput *output, GstClockTime start, GstClockTime end,
+    const GstSegment *time, char *text)
+{
+  GstBuffer *buffer;
+  guint64 from = start, to = MAX (end, start + SHORTEST);
+
+  if (*text == '\0' ||
+      !gst_segment_clip (time, GST_FORMAT_TIME, from, to, &from, &to)) {
+    g_free (text);
+    return;
+  }
+  if (GST_CLOCK_TIME_IS_VALID (output->position))
+    from = MAX (from, output->position);
+  to = MAX (to, from + SHORTEST);
+  text_output_advance (output, from);
+  buffer = gst_buffer_new_wrapped (text, strlen (text));
+  GST_BUFFER_PTS (buffer) = from;
+  GST_BUFFER_DURATION (buffer) = to - from;
+  g_queue_push_tail (&output->items, buffer);
+  output->position = to;
+}

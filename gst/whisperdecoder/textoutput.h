@@ -41,6 +41,10 @@ void text_output_begin_window (
 void text_output_add (TextOutput *output, const NpuSegment *segment,
     const GstSegment *time, const char *language);
 
+/* Appends @text (transfer full), likewise. */
+void text_output_add_text (TextOutput *output, GstClockTime start,
+    GstClockTime end, const GstSegment *time, char *text);
+
 /* No text comes before @until any more. */
 void text_output_advance (TextOutput *output, GstClockTime until);
 

@@ -17,6 +17,10 @@
 /* The last word's attention is often a little late. */
 #define LATEST_PEAK (300 * MS)
 
+/* A window that was cut behind a word may have a rest of it, no longer than
+ * this. */
+#define LONGEST_REST (160 * MS)
+
 /* Tokens at a seam that are compared with what was committed. */
 #define SEAM 8
 
@@ -41,6 +45,7 @@ struct _NpuCommitment {
   GArray *prefix; /* of guint32: committed and perhaps still in the window */
   GArray *words;  /* of CommittedWord: the same, word by word */
   GArray *draft;  /* of guint32 */
+  GArray *last;   /* of guint32: the last word of the utterance */
   guint64 until, sentence, decided;
   guint64 anew_until; /* windows that begin before it are heard without a
                        * prefix; 0: none */
@@ -56,6 +61,7 @@ npu_commitment_new (const NpuCommitmentOptions *options)
   commitment->prefix = g_array_new (FALSE, FALSE, sizeof (guint32));
   commitment->words = g_array_new (FALSE, FALSE, sizeof (CommittedWord));
   commitment->draft = g_array_new (FALSE, FALSE, sizeof (guint32));
+  commitment->last = g_array_new (FALSE, FALSE, sizeof (guint32));
   return commitment;
 }
 
@@ -65,6 +71,7 @@ npu_commitment_free (NpuCommitment *commitment)
   g_array_unref (commitment->prefix);
   g_array_unref (commitment->words);
   g_array_unref (commitment->draft);
+  g_array_unref (commitment->last);
   g_free (commitment);
 }
 
@@ -75,6 +82,7 @@ end_utterance (NpuCommitment *commitment)
   g_array_set_size (commitment->prefix, 0);
   g_array_set_size (commitment->words, 0);
   g_array_set_size (commitment->draft, 0);
+  g_array_set_size (commitment->last, 0);
   /* Its last word may still be in the next window, before what begins there. */
   commitment->anew_until = commitment->until;
   commitment->has_text = FALSE;
@@ -173,6 +181,22 @@ skip_committed (const NpuCommitment *commitment, const NpuHypothesis *h)
   return first;
 }
 
+/* Behind a cut nothing is forced, and what is left of the word before it may be
+ * heard as the same word once more. */
+static guint
+skip_rest (const NpuCommitment *commitment, const NpuHypothesis *h)
+{
+  const GArray *last = commitment->last;
+  const NpuHypothesisWord *word = h->words;
+
+  if (commitment->prefix->len > 0 || h->n_words == 0 || word->n != last->len ||
+      word->end > h->start + LONGEST_REST ||
+      h->start > commitment->until + LONGEST_REST)
+    return 0;
+  return memcmp (h->tokens + word->first, last->data,
+             last->len * sizeof (guint32)) == 0;
+}
+
 /* How many words there are before a repetition, which may begin in the
  * prefix. */
 static guint
@@ -246,6 +270,8 @@ commit_word (NpuCommitment *commitment, const NpuHypothesis *h,
 
   g_array_append_vals (commitment->prefix, h->tokens + word->first, word->n);
   g_array_append_val (commitment->words, committed);
+  g_array_set_size (commitment->last, 0);
+  g_array_append_vals (commitment->last, h->tokens + word->first, word->n);
   commitment->until = word->end;
   if (word->ends_sentence)
     commitment->sentence = word->end;
@@ -304,7 +330,8 @@ npu_commitment_add (NpuCommitment *commitment, const NpuHypothesis *h,
 
   *commit = (NpuCommit){0};
   n = count_before_loop (commitment, h, &commit->has_looped);
-  first = is_anew ? MIN (skip_committed (commitment, h), n) : 0;
+  first = is_anew ? skip_committed (commitment, h) : skip_rest (commitment, h);
+  first = MIN (first, n);
   n = is_nothing (commitment, h) ? first
                                  : count_plausible (commitment, h, first, n);
   order_times (commitment, h, words);

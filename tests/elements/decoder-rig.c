@@ -81,6 +81,10 @@ decoder_rig_take (DecoderRig *rig)
       append_gap (text, GST_EVENT_CAST (item));
     else if (GST_EVENT_TYPE (item) == GST_EVENT_TAG)
       append_tag (text, GST_EVENT_CAST (item));
+    else if (GST_EVENT_TYPE (item) == GST_EVENT_CUSTOM_DOWNSTREAM)
+      g_string_append_printf (text, "event %s\n",
+          gst_structure_get_name (
+              gst_event_get_structure (GST_EVENT_CAST (item))));
     gst_mini_object_unref (item);
   }
   while ((buffer = gst_harness_try_pull (rig->harness)))

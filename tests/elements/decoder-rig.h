@@ -37,8 +37,8 @@ GstBuffer *decoder_states (
     guint n_positions, GstClockTime pts, GstClockTime duration);
 
 /* What came out since the last call: "gap 0-1000", "text 1000-2000 hello",
- * "tag de", one by one with line feeds between; times in ms. Free with
- * g_free(). */
+ * "tag de", "event rstranscribe/final-transcript", one by one with line feeds
+ * between; times in ms. Free with g_free(). */
 char *decoder_rig_take (DecoderRig *rig);
 
 /* Fails the test unless the bus has an error of @domain and @code whose text

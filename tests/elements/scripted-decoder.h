@@ -32,8 +32,27 @@ typedef struct {
 /* What every window from now on is: copied. NULL: no segments. */
 void script_set_window (const ScriptedWindow *window);
 
+/* What a window of a live stream gives. */
+typedef struct {
+  const ScriptedSegment *words; /* [n_words]: final; times from its start */
+  guint n_words;
+  const char *committed, *partial;  /* NULL: "" */
+  guint64 until, sentence, decided; /* of the stream, ns */
+  int language;
+  gboolean is_language_decided;
+  const char *rest; /* what npu_live_transcript_end() makes final, or NULL */
+  guint64 wait;     /* as ScriptedWindow's */
+} ScriptedUpdate;
+
+/* What every window of a live stream from now on is: copied. */
+void script_set_update (const ScriptedUpdate *update);
+
 /* What the element has asked for. */
 typedef struct {
+  guint n_live, n_live_resets, n_live_ends;       /* of the live transcript */
+  guint64 live_start, live_duration, due, margin; /* of its last window */
+  gboolean is_new, is_last;                       /* likewise */
+  int live_language;                              /* as it was set, or -2 */
   guint n_windows, n_resets, n_opened, n_closed;
   guint n_steps, most_open;      /* of steps; windows that shared one */
   guint64 start, duration;       /* of the last window */

@@ -25,7 +25,7 @@ static const struct {
     {"precision", "auto", FALSE},
     {"verbosity", "none", TRUE},
     {"post-messages", "true", TRUE},
-    {"language-code", "auto", FALSE},
+    {"language-code", "auto", TRUE},
     {"task", "transcribe", FALSE},
     {"timestamps", "segments", FALSE},
     {"beam-size", "1", FALSE},
@@ -43,6 +43,10 @@ static const struct {
     {"suppress-tokens", "-1", FALSE},
     {"max-initial-timestamp", "1000000000", FALSE},
     {"seed", "0", FALSE},
+    {"commit", "all", TRUE},
+    {"margin", "500000000", TRUE},
+    {"latency", "2500", TRUE},
+    {"lateness", "0", TRUE},
 };
 
 #define MUTABLE                                                                \

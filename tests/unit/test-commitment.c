@@ -162,6 +162,34 @@ test_late_cut (void)
   g_assert_cmpuint (begin (commitment, 0, FALSE), ==, 0);
 }
 
+/* What is left of a word at a cut is not said again; a word that is as long as
+ * words are is. */
+static void
+test_rest_at_cut (void)
+{
+  for (guint64 length = 100; length <= 200; length += 100) {
+    g_autoptr (NpuCommitment) commitment = npu_commitment_new (&usual);
+    Heard heard;
+
+    begin (commitment, 0, TRUE);
+    heard_begin (&heard, 0, 3000);
+    heard_add (&heard, 1, 0, 500);
+    heard_add (&heard, 2, 500, 1000);
+    heard_add (&heard, 3, 2900, 3000);
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed, ==, 2);
+
+    g_assert_cmpuint (begin (commitment, 1000, FALSE), ==, 0);
+    heard_begin (&heard, 1000, 3500);
+    heard_add (&heard, 2, 1000, 1000 + length);
+    heard_add (&heard, 3, 1000 + length, 2500);
+    heard_add (&heard, 4, 2500, 3500);
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.first, ==, length == 100 ? 1 : 0);
+    g_assert_cmpuint (heard.commit.n_committed, ==, length == 100 ? 1 : 2);
+  }
+}
+
 /* --- what is final ------------------------------------------------------ */
 
 static void
@@ -509,6 +537,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/commitment/speaker", test_speaker);
   g_test_add_func ("/commitment/late-cut", test_late_cut);
+  g_test_add_func ("/commitment/rest-at-cut", test_rest_at_cut);
   g_test_add_func ("/commitment/margin", test_margin);
   g_test_add_func ("/commitment/last-word-waits", test_last_word_waits);
   g_test_add_func ("/commitment/due", test_due);
