@@ -6,6 +6,9 @@
 #include "melcaps.h"
 #include "tensorallocation.h"
 
+GST_DEBUG_CATEGORY_EXTERN (whisper_mel_debug);
+#define GST_CAT_DEFAULT whisper_mel_debug
+
 void
 mel_output_init (MelOutput *self, GstElement *element, GstPad *pad,
     guint n_frames, gboolean zero_tail)

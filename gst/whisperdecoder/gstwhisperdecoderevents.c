@@ -69,6 +69,7 @@ gst_whisper_decoder_take_gap (GstWhisperDecoder *self, GstEvent *event)
   text_output_drop_unsent (&self->output);
   if (!GST_CLOCK_TIME_IS_VALID (self->output.position))
     self->output.position = start;
+  duration = MIN (duration, G_MAXINT64 - MIN (start, G_MAXINT64));
   text_output_begin_window (&self->output, start + duration, FALSE);
   text_output_pop (&self->output, srcpad); /* there is the gap alone */
 }

@@ -132,6 +132,25 @@ test_empty_buffers_and_gap_events (void)
   check_taken (rig, "gap 3000-5000\n");
 }
 
+/* Its end is no time that there is: it is as long as there is time. */
+static void
+test_a_gap_for_ever (void)
+{
+  static const GstClockTime durations[] = {
+      GST_CLOCK_TIME_NONE - 1, GST_CLOCK_TIME_NONE - 4 * SECOND, G_MAXINT64};
+
+  for (guint i = 0; i < G_N_ELEMENTS (durations); i++) {
+    g_autoptr (DecoderRig) rig = decoder_rig_new (NULL, NULL);
+
+    decoder_rig_set_positions (rig, WINDOW);
+    push (rig, 0, 2 * SECOND);
+    check_taken (rig, "gap 0-2000\n");
+    gst_harness_push_event (
+        rig->harness, gst_event_new_gap (5 * SECOND, durations[i]));
+    check_taken (rig, "gap 2000-9223372036854\n");
+  }
+}
+
 /* --- time --------------------------------------------------------------- */
 
 static void
@@ -379,6 +398,7 @@ main (int argc, char **argv)
   ADD ("text/digital-silence-is-not-decoded",
       test_digital_silence_is_not_decoded);
   ADD ("text/empty-buffers-and-gap-events", test_empty_buffers_and_gap_events);
+  ADD ("text/gap-for-ever", test_a_gap_for_ever);
   ADD ("text/json", test_json);
   ADD ("text/half-floats", test_half_floats);
   ADD ("time/advance-is-told-upstream", test_advance_is_told_upstream);
