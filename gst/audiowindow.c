@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "logmel.h"
+#include "mel/logmel.h"
 
 G_STATIC_ASSERT (AUDIO_WINDOW_RATE == LOG_MEL_RATE);
 

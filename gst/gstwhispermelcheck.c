@@ -5,7 +5,7 @@
 #include "audiowindow.h"
 #include "growingwindow.h"
 #include "gstwhispermelsettings.h"
-#include "logmel.h"
+#include "mel/logmel.h"
 #include "melcaps.h"
 
 #define MIN_WINDOW GST_SECOND

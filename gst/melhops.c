@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "audiowindow.h"
-#include "logmel.h"
+#include "mel/logmel.h"
 #include "meladvance.h"
 #include "melcutter.h"
 

@@ -7,7 +7,7 @@
 #include <gst/gst.h>
 
 #include "audiowindow.h"
-#include "logmel.h"
+#include "mel/logmel.h"
 
 G_BEGIN_DECLS
 

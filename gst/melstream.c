@@ -5,7 +5,7 @@
 
 #include "audioclip.h"
 #include "audiowindow.h"
-#include "logmel.h"
+#include "mel/logmel.h"
 #include "melcutter.h"
 
 GST_DEBUG_CATEGORY_EXTERN (whisper_mel_debug);

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "bench.h"
-#include "logmel.h"
+#include "mel/logmel.h"
 #include "npu-clock.h"
 
 #define N_SAMPLES (NPU_MAX_FRAMES * LOG_MEL_HOP)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "logmel.h"
+#include "mel/logmel.h"
 
 void
 mel_test_init (int *argc, char ***argv)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "encoder/npu-encoder.h"
-#include "logmel.h"
+#include "mel/logmel.h"
 #include "test-data.h"
 #include "test-vectors.h"
 

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "logmel.h"
+#include "mel/logmel.h"
 
 #include "mel-rig.h"
 #include "test-audio.h"

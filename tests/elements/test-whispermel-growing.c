@@ -8,7 +8,7 @@
 #include <gst/check/gsttestclock.h>
 #include <string.h>
 
-#include "logmel.h"
+#include "mel/logmel.h"
 #include "mel-rig.h"
 #include "windowevent.h"
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "logmel.h"
+#include "mel/logmel.h"
 
 #include "compare.h"
 #include "ref-logmel.h"
