@@ -131,3 +131,24 @@ small_vocabulary_write (guint n_vocab, VocabularyForm form)
   }
   return g_string_append (text, after[form]);
 }
+
+void
+small_vocabulary_special (NpuSpecialTokens *special)
+{
+  const guint eot = 400, n_languages = 99, translate = eot + 2 + n_languages;
+
+  *special = (NpuSpecialTokens){
+      .is_multilingual = TRUE,
+      .n_languages = n_languages,
+      .eot = eot,
+      .sot = eot + 1,
+      .translate = translate,
+      .transcribe = translate + 1,
+      .start_of_lm = translate + 2,
+      .start_of_prev = translate + 3,
+      .no_speech = translate + 4,
+      .no_timestamps = translate + 5,
+      .timestamp_begin = translate + 6,
+      .n_vocab = translate + 6 + NPU_N_TIMESTAMPS,
+  };
+}

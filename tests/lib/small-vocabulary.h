@@ -6,6 +6,8 @@
 
 #include <glib.h>
 
+#include "tokenizer/npu-tokenizer.h"
+
 G_BEGIN_DECLS
 
 typedef enum {
@@ -27,5 +29,9 @@ GByteArray *small_vocabulary_token (guint n_vocab, guint id);
 
 /* The file for a model with @n_vocab tokens. */
 GString *small_vocabulary_write (guint n_vocab, VocabularyForm form);
+
+/* Special tokens of a multilingual model with 400 text tokens: in Whisper's
+ * order, though no Whisper has so few. */
+void small_vocabulary_special (NpuSpecialTokens *special);
 
 G_END_DECLS

@@ -12,27 +12,12 @@
 #include "npu-error.h"
 #include "scripted-source.h"
 #include "small-model.h"
+#include "small-vocabulary.h"
 #include "tokenizer/tokenizer-private.h"
 
 #define N_WINDOWS 10
-#define EOT 400
 
-/* Whisper's order of special tokens behind a few words. */
-static const NpuSpecialTokens special = {
-    .is_multilingual = TRUE,
-    .n_languages = 99,
-    .eot = EOT,
-    .sot = EOT + 1,
-    .translate = EOT + 101,
-    .transcribe = EOT + 102,
-    .start_of_lm = EOT + 103,
-    .start_of_prev = EOT + 104,
-    .no_speech = EOT + 105,
-    .no_timestamps = EOT + 106,
-    .timestamp_begin = EOT + 107,
-    .n_vocab = EOT + 107 + NPU_N_TIMESTAMPS,
-};
-
+static NpuSpecialTokens special;
 static NpuTokenizer *tokenizer;
 
 /* --- sources ------------------------------------------------------------- */
@@ -293,6 +278,7 @@ main (int argc, char **argv)
   int failed;
 
   g_test_init (&argc, &argv, NULL);
+  small_vocabulary_special (&special);
   tokenizer = npu_tokenizer_new_of_vocabulary (
       npu_vocabulary_new_synthetic (&special, "small"));
   g_test_add_func ("/decoding-batch/scripted", test_scripted);
