@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/npu-cache.h"
 #include "encoder-exact.h"
 #include "encoder-plan.h"
 #include "encoder-probe.h"
@@ -12,6 +13,7 @@
 
 struct _NpuEncoder {
   NpuDevice *device;
+  NpuCacheEntry *verdict; /* see open_probed_plan(); or NULL */
   EncoderPlan *plan;
   NpuExecutor *executor;
   NpuStage *stages; /* [plan->stages->len], filled for each window */
@@ -115,33 +117,86 @@ open_npu_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   return TRUE;
 }
 
-/* Opens the int8 plan where that is faster and a probe says that it keeps the
- * states of the float plan, else the float plan. */
+/* Opens the int8 plan, and sees whether it keeps the states of the float plan
+ * in a short window. */
 static gboolean
-open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
-    GError **error)
+probe_int8 (
+    NpuEncoder *encoder, const NpuModel *model, gboolean *holds, GError **error)
 {
-  NpuDevice *host = npu_device_get_host (device);
   const gsize n_states = (gsize) ENCODER_PROBE_POSITIONS * model->d;
   g_autofree float *mel =
       g_new (float, (gsize) model->n_mels *ENCODER_PROBE_FRAMES);
   g_autofree float *exact = g_new (float, n_states);
   g_autofree float *approximate = g_new (float, n_states);
 
-  if (!npu_device_has_product (host, NPU_TYPE_Q8) &&
-      !npu_device_has_product (host, NPU_TYPE_S16))
-    return open_plan (encoder, model, device, NPU_PRECISION_F32, error);
   encoder_probe_fill (mel, model->n_mels);
-  if (!encoder_exact_encode (model, device, encoder->executor,
+  if (!encoder_exact_encode (model, encoder->device, encoder->executor,
           ENCODER_EXACT_WEIGHTS, &encoder->plan, mel, ENCODER_PROBE_FRAMES,
           exact, error))
     return FALSE;
-  if (!open_plan (encoder, model, device, NPU_PRECISION_INT8, error) ||
+  if (!open_plan (encoder, model, encoder->device, NPU_PRECISION_INT8, error) ||
       !encode (encoder, mel, ENCODER_PROBE_FRAMES, approximate, NULL, error))
     return FALSE;
   npu_executor_reset_stats (encoder->executor);
-  return encoder_probe_holds (exact, approximate, model->d) ||
-         open_plan (encoder, model, device, NPU_PRECISION_F32, error);
+  *holds = encoder_probe_holds (exact, approximate, model->d);
+  return TRUE;
+}
+
+/* What a probe said of a model on a device, for all encoders of the two, as
+ * long as there is one. */
+static NpuCache verdicts;
+
+typedef struct {
+  NpuEncoder *encoder;
+  const NpuModel *model;
+} Probe;
+
+static gpointer
+make_verdict (gpointer data, NpuCacheEntry *entry, GError **error)
+{
+  const Probe *probe = data;
+  gboolean holds;
+
+  if (!probe_int8 (probe->encoder, probe->model, &holds, error))
+    return NULL;
+  return g_memdup2 (&holds, sizeof holds);
+}
+
+static GBytes *
+verdict_key (const NpuModel *model, const NpuDevice *device)
+{
+  g_autofree char *identity = npu_model_get_identity (model);
+  char *text = identity
+                   ? g_strdup_printf ("%p %s", (gconstpointer) device, identity)
+                   : NULL;
+
+  return text ? g_bytes_new_take (text, strlen (text)) : NULL;
+}
+
+/* Opens the int8 plan where that is faster and a probe says that it keeps the
+ * states of the float plan, else the float plan. */
+static gboolean
+open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
+    GError **error)
+{
+  static const NpuCacheFuncs funcs = {make_verdict, g_free};
+  NpuDevice *host = npu_device_get_host (device);
+  g_autoptr (GBytes) key = verdict_key (model, device);
+  Probe probe = {encoder, model};
+  NpuPrecision precision;
+
+  if (!npu_device_has_product (host, NPU_TYPE_Q8) &&
+      !npu_device_has_product (host, NPU_TYPE_S16))
+    return open_plan (encoder, model, device, NPU_PRECISION_F32, error);
+  encoder->verdict = npu_cache_get (&verdicts, key, &funcs, &probe, error);
+  if (!encoder->verdict)
+    return FALSE;
+  precision = *(const gboolean *) npu_cache_entry_get_thing (encoder->verdict)
+                  ? NPU_PRECISION_INT8
+                  : NPU_PRECISION_F32;
+  /* Whoever probed it has it open. */
+  return (encoder->plan && encoder->precision == precision) ||
+         open_plan (encoder, model, device, precision, error);
 }
 
 static gboolean
@@ -196,6 +251,8 @@ npu_encoder_free (NpuEncoder *encoder)
   encoder_plan_free (encoder->plan);
   g_free (encoder->stages);
   g_free (encoder->placement);
+  if (encoder->verdict)
+    npu_cache_entry_unref (encoder->verdict);
   npu_device_unref (encoder->device);
   g_free (encoder);
 }

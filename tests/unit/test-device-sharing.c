@@ -190,6 +190,36 @@ test_other_weights (void)
   npu_device_unref (device);
 }
 
+static void
+count_tile (guint worker, const NpuKernel *kernel, guint tile, guint64 start,
+    guint64 end, gpointer user_data)
+{
+  g_atomic_int_inc ((gint *) user_data);
+}
+
+/* What automatic precision finds out by computing is known to the second. */
+static void
+test_same_verdict (void)
+{
+  gint n_tiles = 0;
+  NpuDevice *device = open_with ("cpu", &(NpuDeviceOptions){.threads = 2,
+                                            .tile_observer = count_tile,
+                                            .tile_observer_data = &n_tiles});
+  const gboolean is_probed = npu_device_has_product (device, NPU_TYPE_Q8) ||
+                             npu_device_has_product (device, NPU_TYPE_S16);
+  NpuEncoder *a = new_encoder (device, NPU_PRECISION_AUTO), *b;
+  const gint n_first = g_atomic_int_get (&n_tiles);
+
+  g_assert_cmpint (n_first > 0, ==, is_probed);
+  b = new_encoder (device, NPU_PRECISION_AUTO);
+  g_assert_cmpint (g_atomic_int_get (&n_tiles), ==, n_first);
+  g_assert_cmpstr (
+      npu_encoder_get_precision (a), ==, npu_encoder_get_precision (b));
+  npu_encoder_free (a);
+  npu_encoder_free (b);
+  npu_device_unref (device);
+}
+
 static gboolean
 read_weights (gpointer data, NpuOp *op, GError **error)
 {
@@ -515,6 +545,7 @@ main (int argc, char **argv)
   g_test_add_func ("/device/sharing/affinity", test_affinity);
   g_test_add_func ("/device/sharing/same-weights", test_same_weights);
   g_test_add_func ("/device/sharing/other-weights", test_other_weights);
+  g_test_add_func ("/device/sharing/same-verdict", test_same_verdict);
   g_test_add_func ("/device/sharing/kernel-keys", test_kernel_keys);
   g_test_add_func ("/device/sharing/fairness", test_fairness);
   g_test_add_func ("/device/sharing/cancel-one", test_cancel_one);
