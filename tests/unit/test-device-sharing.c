@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "decoder/npu-decoder.h"
 #include "device/device-registry.h"
 #include "device/npu-device-impl.h"
 #include "encoder-fixture.h"
@@ -175,7 +176,29 @@ test_same_weights (void)
   npu_device_unref (other);
 }
 
-/* Another precision, and another file of the same shape, have other weights. */
+/* Decoders of a model: the maps of cross-attention are the device's too. */
+static void
+test_same_decoder_weights (void)
+{
+  const NpuDecoderOptions options = {.precision = NPU_PRECISION_INT8,
+      .max_windows = 1,
+      .max_sequences = 1,
+      .timeout = 600 * SECOND};
+  g_autoptr (NpuModel) model = encoder_fixture_open_model (MODEL);
+  NpuDevice *device = open_cpu (2);
+  NpuDecoder *a = npu_decoder_new (model, device, &options, NULL), *b;
+  const NpuDeviceUsage one = npu_device_get_usage (device);
+
+  g_assert_cmpuint (one.n_kernels, ==, 4); /* a layer each */
+  b = npu_decoder_new (model, device, &options, NULL);
+  g_assert_cmpuint (
+      npu_device_get_usage (device).packed_size, ==, one.packed_size);
+  npu_device_unref (device); /* they have their own references */
+  npu_decoder_free (a);
+  npu_decoder_free (b);
+}
+
+/* Another precision has other weights. */
 static void
 test_other_weights (void)
 {
@@ -544,6 +567,8 @@ main (int argc, char **argv)
   g_test_add_func ("/device/sharing/default-threads", test_default_threads);
   g_test_add_func ("/device/sharing/affinity", test_affinity);
   g_test_add_func ("/device/sharing/same-weights", test_same_weights);
+  g_test_add_func (
+      "/device/sharing/same-decoder-weights", test_same_decoder_weights);
   g_test_add_func ("/device/sharing/other-weights", test_other_weights);
   g_test_add_func ("/device/sharing/same-verdict", test_same_verdict);
   g_test_add_func ("/device/sharing/kernel-keys", test_kernel_keys);

@@ -1,43 +1,59 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "cpu-device.h"
 
-typedef struct {
-  NpuBuffer base;
-  gpointer memory;
-} CpuBuffer;
+/* From here on the kernel's own fresh pages: memory that no window reaches
+ * stays out of the process. calloc() gives what was freed before again, and
+ * clears it. A sanitizer is to see every byte. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MAPPED_SIZE G_MAXSIZE
+#else
+#define MAPPED_SIZE ((gsize) 256 << 10)
+#endif
 
-/* Not cleared here but by calloc(), which has no need to touch what is fresh
- * from the kernel: memory that no window reaches stays out of the process. */
+static guint8 *
+memory_new (gsize size)
+{
+  void *memory = NULL;
+
+  if (size >= MAPPED_SIZE) {
+    memory = mmap (
+        NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+  }
+  if (posix_memalign (&memory, 64, MAX (size, 64)))
+    return NULL;
+  return memset (memory, 0, size);
+}
+
 NpuBuffer *
 cpu_buffer_new (NpuDevice *device, gsize size, GError **error)
 {
-  CpuBuffer *buffer;
-  const gsize alignment = 64;
-  guint8 *memory =
-      size <= G_MAXSIZE - alignment ? calloc (1, size + alignment) : NULL;
+  guint8 *memory = memory_new (size);
+  NpuBuffer *buffer;
 
   if (!memory) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
         "no memory for a buffer of %" G_GSIZE_FORMAT " bytes", size);
     return NULL;
   }
-  buffer = g_new0 (CpuBuffer, 1);
-  buffer->memory = memory;
-  buffer->base.device = device;
-  buffer->base.data =
-      memory + (alignment - GPOINTER_TO_SIZE (memory) % alignment);
-  buffer->base.size = size;
-  return &buffer->base;
+  buffer = g_new0 (NpuBuffer, 1);
+  buffer->device = device;
+  buffer->data = memory;
+  buffer->size = size;
+  return buffer;
 }
 
 void
-cpu_buffer_free (NpuBuffer *base)
+cpu_buffer_free (NpuBuffer *buffer)
 {
-  CpuBuffer *buffer = (CpuBuffer *) base;
-
-  free (buffer->memory);
+  if (buffer->size >= MAPPED_SIZE)
+    munmap (buffer->data, buffer->size);
+  else
+    free (buffer->data);
   g_free (buffer);
 }
 

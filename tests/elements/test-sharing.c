@@ -1,0 +1,151 @@
+/* Several npuencoders in one process: one set of workers, one copy of the
+ * weights, and states that do not depend on who else comes and goes.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "encoder-rig.h"
+#include "encoder/npu-encoder.h"
+
+#define FRAMES 130
+#define N_PIPELINES 16
+#define N_ROUNDS 2
+
+/* Of the process, with this name. */
+static guint
+count_threads (const char *name)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/task", 0, NULL);
+  const char *id;
+  guint n = 0;
+
+  while (dir && (id = g_dir_read_name (dir))) {
+    g_autofree char *path =
+        g_build_filename ("/proc/self/task", id, "comm", NULL);
+    g_autofree char *comm = NULL;
+
+    n += g_file_get_contents (path, &comm, NULL, NULL) &&
+         strcmp (g_strchomp (comm), name) == 0;
+  }
+  return n;
+}
+
+/* Bytes of memory that the process has for itself: files that are mapped are
+ * not its own. */
+static gsize
+resident_size (void)
+{
+  g_autofree char *text = NULL;
+  guint64 size, resident, mapped;
+
+  g_assert_true (g_file_get_contents ("/proc/self/statm", &text, NULL, NULL));
+  g_assert_cmpint (
+      sscanf (text,
+          "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT,
+          &size, &resident, &mapped),
+      ==, 3);
+  return (resident - mapped) * (gsize) sysconf (_SC_PAGESIZE);
+}
+
+static EncoderRig *
+new_rig (void)
+{
+  EncoderRig *rig = encoder_rig_new (
+      "threads", 2, "device", "cpu", "precision", NPU_PRECISION_INT8, NULL);
+
+  encoder_rig_set_frames (rig, FRAMES);
+  return rig;
+}
+
+static void
+test_workers_and_memory (void)
+{
+  const gsize before = resident_size ();
+  EncoderRig *first = new_rig (), *second;
+  g_autoptr (GBytes) expected = encoder_rig_encode (first, FRAMES, 1);
+  const gsize with_one = resident_size ();
+  gsize with_two;
+
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 2);
+  second = new_rig ();
+  {
+    g_autoptr (GBytes) states = encoder_rig_encode (second, FRAMES, 1);
+
+    g_assert_true (g_bytes_equal (states, expected));
+  }
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 2);
+  with_two = resident_size ();
+  g_test_message ("first +%zu KiB, second +%zu KiB", (with_one - before) / 1024,
+      (MAX (with_two, with_one) - with_one) / 1024);
+  /* Activations of a short window are small beside the weights. What a
+   * sanitizer keeps is its own affair. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  g_assert_cmpuint (with_two, <, with_one + (with_one - before) / 2);
+#endif
+
+  encoder_rig_free (first);
+  {
+    g_autoptr (GBytes) states = encoder_rig_encode (second, FRAMES, 1);
+
+    g_assert_true (g_bytes_equal (states, expected));
+  }
+  encoder_rig_free (second);
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 0);
+}
+
+typedef struct {
+  guint32 seed;
+  GBytes *expected;
+  GThread *thread;
+} Visitor;
+
+/* Starts, encodes some windows, and stops; again and again. */
+static gpointer
+come_and_go (gpointer data)
+{
+  const Visitor *visitor = data;
+  g_autoptr (GRand) random = g_rand_new_with_seed (visitor->seed);
+
+  for (guint i = 0; i < N_ROUNDS; i++) {
+    EncoderRig *rig = new_rig ();
+    const guint n = g_rand_int_range (random, 0, 3);
+
+    for (guint j = 0; j < n; j++) {
+      g_autoptr (GBytes) states = encoder_rig_encode (rig, FRAMES, 1);
+
+      g_assert_true (g_bytes_equal (states, visitor->expected));
+    }
+    encoder_rig_free (rig);
+  }
+  return NULL;
+}
+
+static void
+test_come_and_go (void)
+{
+  EncoderRig *rig = new_rig ();
+  g_autoptr (GBytes) expected = encoder_rig_encode (rig, FRAMES, 1);
+  Visitor visitors[N_PIPELINES];
+
+  encoder_rig_free (rig);
+  for (guint i = 0; i < N_PIPELINES; i++) {
+    visitors[i] = (Visitor){i, expected, NULL};
+    visitors[i].thread = g_thread_new ("pipeline", come_and_go, &visitors[i]);
+  }
+  for (guint i = 0; i < N_PIPELINES; i++)
+    g_thread_join (visitors[i].thread);
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  encoder_test_init (&argc, &argv);
+  g_test_add_func (
+      "/npuencoder/sharing/workers-and-memory", test_workers_and_memory);
+  g_test_add_func ("/npuencoder/sharing/come-and-go", test_come_and_go);
+  return g_test_run ();
+}
