@@ -11,8 +11,10 @@
  * at which it is spoken: `text/x-raw, format=utf8` or, where downstream asks
  * for `application/x-json`, an object with `start` and `end` in seconds,
  * `text`, `tokens`, `avg_logprob`, `no_speech_prob`, `compression_ratio`,
- * `temperature` and `language`. Between segments GAP events keep time moving,
- * and a TAG event has the `language-code`.
+ * `temperature`, `language` and, with #GstWhisperDecoder:timestamps `words`,
+ * `words`. Plain text is cues then, cut at pauses and to two lines; with
+ * #GstWhisperDecoder:text `words` a buffer is a word. Between segments GAP
+ * events keep time moving, and a TAG event has the `language-code`.
  *
  * #GstWhisperDecoder:model need not be set behind an npuencoder, which names
  * its own in the event `npuencoder/model`.
@@ -253,6 +255,11 @@ gst_whisper_decoder_start (GstBaseTransform *base)
   self->live.max_observed_delay = 0;
   GST_OBJECT_UNLOCK (self);
   self->has_failed = FALSE;
+  text_output_set_form (&self->output,
+      gst_whisper_decoder_settings_want_words (&self->settings),
+      self->settings.text == GST_WHISPER_DECODER_TEXT_WORDS,
+      &(NpuCueOptions){self->settings.line_length, self->settings.lines,
+          self->settings.max_pause});
   gst_whisper_decoder_reset (self);
 
   if (!gst_whisper_decoder_has_model (self) ||

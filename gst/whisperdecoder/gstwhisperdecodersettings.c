@@ -14,7 +14,13 @@ static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
     [GST_WHISPER_DECODER_LANGUAGE_CODE] = OFFSET (language_code),
     [GST_WHISPER_DECODER_LANGUAGE_INTERVAL] = OFFSET (language_interval),
     [GST_WHISPER_DECODER_TASK] = OFFSET (task),
+    [GST_WHISPER_DECODER_TEXT] = OFFSET (text),
     [GST_WHISPER_DECODER_TIMESTAMPS] = OFFSET (timestamps),
+    [GST_WHISPER_DECODER_LINE_LENGTH] = OFFSET (line_length),
+    [GST_WHISPER_DECODER_LINES] = OFFSET (lines),
+    [GST_WHISPER_DECODER_MAX_PAUSE] = OFFSET (max_pause),
+    [GST_WHISPER_DECODER_HALLUCINATION_SILENCE_THRESHOLD] =
+        OFFSET (hallucination_silence_threshold),
     [GST_WHISPER_DECODER_BEAM_SIZE] = OFFSET (beam_size),
     [GST_WHISPER_DECODER_BEST_OF] = OFFSET (best_of),
     [GST_WHISPER_DECODER_PATIENCE] = OFFSET (patience),
@@ -97,6 +103,15 @@ gst_whisper_decoder_settings_clear (GstWhisperDecoderSettings *settings)
   g_clear_pointer (&settings->suppress_tokens, g_free);
 }
 
+gboolean
+gst_whisper_decoder_settings_want_words (
+    const GstWhisperDecoderSettings *settings)
+{
+  return settings->timestamps == GST_WHISPER_DECODER_TIMESTAMPS_WORDS ||
+         settings->text == GST_WHISPER_DECODER_TEXT_WORDS ||
+         settings->hallucination_silence_threshold > 0;
+}
+
 /* --- the class's properties --------------------------------------------- */
 
 #define READY                                                                  \
@@ -175,6 +190,19 @@ register_task (void)
 }
 
 static GType
+register_text (void)
+{
+  static const GEnumValue values[] = {
+      {GST_WHISPER_DECODER_TEXT_SEGMENTS,
+          "Segments, or the cues that are made of them", "segments"},
+      {GST_WHISPER_DECODER_TEXT_WORDS, "A word each", "words"},
+      {0, NULL, NULL},
+  };
+
+  return register_enum ("GstWhisperDecoderText", values);
+}
+
+static GType
 register_timestamps (void)
 {
   static const GEnumValue values[] = {
@@ -182,6 +210,8 @@ register_timestamps (void)
           "No timestamp tokens: a window's text is one segment", "none"},
       {GST_WHISPER_DECODER_TIMESTAMPS_SEGMENTS,
           "Segments begin and end at timestamp tokens", "segments"},
+      {GST_WHISPER_DECODER_TIMESTAMPS_WORDS,
+          "Each word where the alignment heads hear it", "words"},
       {0, NULL, NULL},
   };
 
@@ -274,6 +304,33 @@ install_task (GParamSpec **specs)
 }
 
 static void
+install_words (GParamSpec **specs)
+{
+  specs[GST_WHISPER_DECODER_TEXT] = g_param_spec_enum ("text", "Text",
+      "What a buffer holds; words imply timestamps=words (Since: 1.0)",
+      register_text (), GST_WHISPER_DECODER_TEXT_SEGMENTS, READY);
+  specs[GST_WHISPER_DECODER_LINE_LENGTH] =
+      g_param_spec_uint ("line-length", "Line length",
+          "Characters of a cue's line, with timestamps=words; 0 = any number "
+          "(Since: 1.0)",
+          0, G_MAXUINT, 42, READY);
+  specs[GST_WHISPER_DECODER_LINES] = g_param_spec_uint ("lines", "Lines",
+      "Lines of a cue, with timestamps=words; 0 = any number (Since: 1.0)", 0,
+      G_MAXUINT, 2, READY);
+  specs[GST_WHISPER_DECODER_MAX_PAUSE] = g_param_spec_uint64 ("max-pause",
+      "Max pause",
+      "A longer pause between words ends a cue, with timestamps=words, in ns "
+      "(Since: 1.0)",
+      0, G_MAXUINT64, GST_SECOND, READY);
+  specs[GST_WHISPER_DECODER_HALLUCINATION_SILENCE_THRESHOLD] =
+      g_param_spec_uint64 ("hallucination-silence-threshold",
+          "Hallucination silence threshold",
+          "Unlikely text between silences longer than this, in ns, is left "
+          "out; implies timestamps=words; 0 = off (Since: 1.0)",
+          0, G_MAXUINT64, 0, READY);
+}
+
+static void
 install_search (GParamSpec **specs)
 {
   specs[GST_WHISPER_DECODER_BATCH] = g_param_spec_uint ("batch", "Batch",
@@ -362,6 +419,7 @@ gst_whisper_decoder_settings_install (GObjectClass *klass)
 
   install_session (specs);
   install_task (specs);
+  install_words (specs);
   install_search (specs);
   install_fallback (specs);
   install_live (specs);

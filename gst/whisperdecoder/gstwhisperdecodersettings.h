@@ -21,6 +21,7 @@ typedef enum {
 typedef enum {
   GST_WHISPER_DECODER_TIMESTAMPS_NONE,
   GST_WHISPER_DECODER_TIMESTAMPS_SEGMENTS,
+  GST_WHISPER_DECODER_TIMESTAMPS_WORDS,
 } GstWhisperDecoderTimestamps;
 
 /* When text is final. */
@@ -28,6 +29,11 @@ typedef enum {
   GST_WHISPER_DECODER_COMMIT_ALL,
   GST_WHISPER_DECODER_COMMIT_ALIGNATT,
 } GstWhisperDecoderCommit;
+
+typedef enum {
+  GST_WHISPER_DECODER_TEXT_SEGMENTS,
+  GST_WHISPER_DECODER_TEXT_WORDS,
+} GstWhisperDecoderText;
 
 /* Property ids. */
 enum {
@@ -42,7 +48,12 @@ enum {
   GST_WHISPER_DECODER_LANGUAGE_CODE,
   GST_WHISPER_DECODER_LANGUAGE_INTERVAL,
   GST_WHISPER_DECODER_TASK,
+  GST_WHISPER_DECODER_TEXT,
   GST_WHISPER_DECODER_TIMESTAMPS,
+  GST_WHISPER_DECODER_LINE_LENGTH,
+  GST_WHISPER_DECODER_LINES,
+  GST_WHISPER_DECODER_MAX_PAUSE,
+  GST_WHISPER_DECODER_HALLUCINATION_SILENCE_THRESHOLD,
   GST_WHISPER_DECODER_BEAM_SIZE,
   GST_WHISPER_DECODER_BEST_OF,
   GST_WHISPER_DECODER_PATIENCE,
@@ -83,10 +94,13 @@ typedef struct {
   guint beam_size;
   guint best_of;
   guint batch;
+  guint line_length;
+  guint lines;
   int precision;  /* NpuPrecision */
   int verbosity;  /* GstWhisperDecoderVerbosity */
   int task;       /* NpuTask */
   int commit;     /* GstWhisperDecoderCommit */
+  int text;       /* GstWhisperDecoderText */
   int timestamps; /* GstWhisperDecoderTimestamps */
   gboolean post_messages;
   gboolean condition_on_previous_text;
@@ -98,11 +112,17 @@ typedef struct {
   double compression_ratio_threshold;
   double logprob_threshold;
   double no_speech_threshold;
-  guint64 max_initial_timestamp; /* ns */
+  guint64 max_initial_timestamp;           /* ns */
+  guint64 max_pause;                       /* ns */
+  guint64 hallucination_silence_threshold; /* ns */
   guint64 seed;
   guint64 language_interval; /* ns */
   guint64 margin;            /* ns */
 } GstWhisperDecoderSettings;
+
+/* Whether times of words are needed. */
+gboolean gst_whisper_decoder_settings_want_words (
+    const GstWhisperDecoderSettings *settings);
 
 /* Installs the properties; they are set to their defaults when an object is
  * constructed. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "segmentjson.h"
+#include "transcript/cue-text.h"
 
 /* Of text whose time another window has already given away. */
 #define SHORTEST GST_MSECOND
@@ -67,50 +68,140 @@ text_output_add_event (TextOutput *output, GstEvent *event)
   g_queue_push_tail (&output->items, event);
 }
 
-static GstBuffer *
-new_buffer (const TextOutput *output, const NpuSegment *segment,
-    GstClockTime start, GstClockTime end, const GstSegment *time,
-    const char *language)
-{
-  guint64 stream_start, stream_end;
-  GstBuffer *buffer;
-  char *text;
+/* --- text ---------------------------------------------------------------- */
 
-  if (output->json) {
-    stream_start = gst_segment_to_stream_time (time, GST_FORMAT_TIME, start);
-    stream_end = gst_segment_to_stream_time (time, GST_FORMAT_TIME, end);
-    if (!GST_CLOCK_TIME_IS_VALID (stream_start) ||
-        !GST_CLOCK_TIME_IS_VALID (stream_end)) {
-      stream_start = start;
-      stream_end = end;
-    }
-    text = segment_to_json (segment, stream_start, stream_end, language);
-  } else {
-    text = g_strdup (segment->text);
-  }
-  buffer = gst_buffer_new_wrapped (text, strlen (text));
+/* What of text from *start to *end is in @time, behind what has been said:
+ * %FALSE where nothing is. */
+static gboolean
+place (const TextOutput *output, const GstSegment *time, guint64 *start,
+    guint64 *end)
+{
+  if (!gst_segment_clip (
+          time, GST_FORMAT_TIME, *start, MAX (*end, *start + 1), start, end))
+    return FALSE;
+  /* Where windows overlap, the one before may have had more time than text. */
+  *start = MAX (*start, output->position);
+  *end = MAX (*end, *start + SHORTEST);
+  return TRUE;
+}
+
+/* Takes @text. */
+static void
+push_text (TextOutput *output, guint64 start, guint64 end, char *text)
+{
+  GstBuffer *buffer = gst_buffer_new_wrapped (text, strlen (text));
+
   GST_BUFFER_PTS (buffer) = start;
   GST_BUFFER_DURATION (buffer) = end - start;
-  return buffer;
+  text_output_advance (output, start);
+  g_queue_push_tail (&output->items, buffer);
+  output->position = end;
+}
+
+static guint64
+to_stream_time (const GstSegment *time, guint64 at)
+{
+  const guint64 stream = gst_segment_to_stream_time (time, GST_FORMAT_TIME, at);
+
+  return GST_CLOCK_TIME_IS_VALID (stream) ? stream : at;
+}
+
+/* The words from @start to @end, in stream time. Returns how many. */
+static guint
+take_words (NpuTimedWord *words, const NpuSegment *segment,
+    const GstSegment *time, guint64 start, guint64 end)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < segment->n_words; i++) {
+    NpuTimedWord word = segment->words[i];
+
+    if (word.end < start || word.start >= end)
+      continue;
+    word.start = to_stream_time (time, MAX (word.start, start));
+    word.end = to_stream_time (time, CLAMP (word.end, start, end));
+    words[n++] = word;
+  }
+  return n;
+}
+
+static void
+add_whole (TextOutput *output, const NpuSegment *segment,
+    const GstSegment *time, const char *language)
+{
+  guint64 start = segment->start, end = segment->end;
+  g_autofree NpuTimedWord *words = g_new (NpuTimedWord, segment->n_words + 1);
+  NpuSegment copy = *segment;
+
+  if (!place (output, time, &start, &end))
+    return;
+  if (!output->json) {
+    push_text (output, start, end, g_strdup (segment->text));
+    return;
+  }
+  copy.words = output->has_words ? words : NULL;
+  copy.n_words = take_words (words, segment, time, start, end);
+  push_text (output, start, end,
+      segment_to_json (&copy, to_stream_time (time, start),
+          to_stream_time (time, end), language));
+}
+
+static void
+add_words (TextOutput *output, const NpuSegment *segment,
+    const GstSegment *time, const char *language)
+{
+  for (guint i = 0; i < segment->n_words; i++) {
+    g_autoptr (GString) text = g_string_new (NULL);
+    NpuTimedWord word = segment->words[i];
+    guint64 start = word.start, end = word.end;
+
+    npu_cue_text_append (text, word.text, strlen (word.text));
+    if (text->len == 0 || !place (output, time, &start, &end))
+      continue;
+    word.start = to_stream_time (time, start);
+    word.end = to_stream_time (time, end);
+    push_text (output, start, end,
+        output->json ? word_to_json (&word, text->str, language)
+                     : g_strdup (text->str));
+  }
+}
+
+static void
+add_cues (TextOutput *output, const NpuSegment *segment, const GstSegment *time)
+{
+  g_autoptr (GArray) cues =
+      npu_cues_cut (segment->words, segment->n_words, &output->cues);
+
+  for (guint i = 0; i < cues->len; i++) {
+    const NpuCue *cue = &g_array_index (cues, NpuCue, i);
+    guint64 start = cue->start, end = cue->end;
+
+    if (place (output, time, &start, &end))
+      push_text (output, start, end, g_strdup (cue->text));
+  }
+}
+
+void
+text_output_set_form (TextOutput *output, gboolean has_words, gboolean by_word,
+    const NpuCueOptions *cues)
+{
+  output->has_words = has_words;
+  output->by_word = by_word;
+  output->cues = *cues;
 }
 
 void
 text_output_add (TextOutput *output, const NpuSegment *segment,
     const GstSegment *time, const char *language)
 {
-  guint64 start = segment->start, end = segment->end;
-
-  if (*segment->text == '\0' ||
-      !gst_segment_clip (time, GST_FORMAT_TIME, start, end, &start, &end))
+  if (*segment->text == '\0')
     return;
-  /* Where windows overlap, the one before may have had more time than text. */
-  start = MAX (start, output->position);
-  end = MAX (end, start + SHORTEST);
-
-  text_output_advance (output, start);
-  g_queue_push_tail (
-      &output->items, new_buffer (output, segment, start, end, time, language));
-  output->position = end;
+  if (output->by_word)
+    add_words (output, segment, time, language);
+  else if (output->has_words && !output->json)
+    add_cues (output, segment, time);
+  else
+    add_whole (output, segment, time, language);
 }
 
 GstBuffer *

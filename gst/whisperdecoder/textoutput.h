@@ -1,5 +1,5 @@
-/* What leaves whisperdecoder, in order: a buffer for each segment of text, and
- * gaps that keep time moving between them.
+/* What leaves whisperdecoder, in order: a buffer for each segment of text, or
+ * for what its words make, and gaps that keep time moving between them.
  *
  * One thread at a time.
  *
@@ -9,7 +9,7 @@
 
 #include <gst/gst.h>
 
-#include "transcript/npu-transcript.h"
+#include "transcript/cues.h"
 
 G_BEGIN_DECLS
 
@@ -17,9 +17,16 @@ typedef struct {
   GQueue items;          /* of GstBuffer and GstEvent */
   GstClockTime position; /* up to which all is said; NONE before a window */
   gboolean json;         /* buffers hold JSON objects, not plain text */
+  gboolean has_words;    /* segments have words: plain text is cues of them */
+  gboolean by_word;      /* a word a buffer */
+  NpuCueOptions cues;
 } TextOutput;
 
 void text_output_init (TextOutput *output);
+
+/* What buffers hold from now on; @cues is copied. */
+void text_output_set_form (TextOutput *output, gboolean has_words,
+    gboolean by_word, const NpuCueOptions *cues);
 
 /* Forgets what waits, and the time: in a new stream. */
 void text_output_reset (TextOutput *output);

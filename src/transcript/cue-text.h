@@ -6,6 +6,8 @@
 
 #include <glib.h>
 
+#include "npu-api.h"
+
 G_BEGIN_DECLS
 
 /* Appends the valid UTF-8 of text[n] to @cue, without white space at its ends;
@@ -13,6 +15,6 @@ G_BEGIN_DECLS
  * order mark at the start are left out, and so is a character that was cut at
  * the end (U+FFFD); "-->", which separates times in SRT and WebVTT, is an
  * arrow. */
-void npu_cue_text_append (GString *cue, const char *text, gsize n);
+NPU_API void npu_cue_text_append (GString *cue, const char *text, gsize n);
 
 G_END_DECLS

@@ -296,6 +296,9 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   g_queue_init (&transcript->open);
   g_mutex_lock (&lock);
   seen.options = options->decoding;
+  seen.words = options->words;
+  seen.hallucination_silence_threshold =
+      options->hallucination_silence_threshold;
   seen.n_suppress = options->decoding.n_suppress;
   if (seen.n_suppress > 0)
     seen.last_suppressed = options->decoding.suppress[seen.n_suppress - 1];
@@ -455,7 +458,13 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
   static const guint32 tokens[] = {50364, 440, 50414};
   g_autofree OpenWindow *open = g_queue_pop_head (&transcript->open);
   const ScriptedWindow *now = &open->script;
+  g_autofree NpuTimedWord *words =
+      g_memdup2 (now->words, now->n_words * sizeof *words);
 
+  for (guint i = 0; i < now->n_words; i++) {
+    words[i].start += open->start;
+    words[i].end += open->start;
+  }
   fill_decoded (decoded, transcript->language, now->code);
   for (guint i = 0; i < now->n_segments; i++) {
     const ScriptedSegment *of = &now->segments[i];
@@ -464,6 +473,8 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
         .text = of->text,
         .tokens = tokens,
         .n_tokens = G_N_ELEMENTS (tokens),
+        .words = i == 0 ? words : NULL,
+        .n_words = i == 0 ? now->n_words : 0,
         .window = decoded};
 
     func (&segment, user_data);

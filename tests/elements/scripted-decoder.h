@@ -21,6 +21,9 @@ typedef struct {
 typedef struct {
   const ScriptedSegment *segments; /* [n_segments] */
   guint n_segments;
+  const NpuTimedWord
+      *words; /* [n_words] of the first, from the window's start */
+  guint n_words;
   guint64 used;     /* ns of the window; 0: all of it */
   const char *code; /* of the language, "de" */
   GQuark domain;    /* of an error, or 0 */
@@ -60,6 +63,8 @@ typedef struct {
   guint n_positions;             /* likewise */
   char location[256];            /* of the last model */
   NpuDecodingOptions options;    /* without its ids */
+  gboolean words;
+  double hallucination_silence_threshold;
   guint n_suppress;
   guint32 last_suppressed;
   char prompt[64], hot_words[64];
