@@ -35,15 +35,27 @@ npu_min_int (int a, int b)
   return a < b ? a : b;
 }
 
-/* The scale of a 16-bit row whose Euclidean norm is largest times norm;
- * *inverse is 1 / scale, or 0 where the row becomes zeros: it is too small, or
- * has a NaN or an infinity, and then the norm and the scale are NaN. */
+/* 0 for x[n] of numbers, NaN where one is a NaN or an infinity. */
 static inline float
-npu_s16_scale (float largest, float norm, float *inverse)
+npu_zero_of (const float *x, int n)
+{
+  float zero = 0.0f;
+
+  for (int i = 0; i < n; i++)
+    zero += x[i] * 0.0f;
+  return zero;
+}
+
+/* The scale of a 16-bit row x[n] whose Euclidean norm is largest times norm;
+ * *inverse is 1 / scale, or 0 where the row becomes zeros: it is too small, or
+ * has a NaN or an infinity, and then the scale is NaN. */
+static inline float
+npu_s16_scale (const float *x, int n, float largest, float norm, float *inverse)
 {
   *inverse = 0.0f;
+  /* NaNs are not the largest of anything. */
   if (largest < NPU_S16_SMALLEST)
-    return 0.0f;
+    return npu_zero_of (x, n);
   /* The norm is a NaN, or 0 where the largest is so large that its reciprocal
    * is subnormal and this thread makes zeros of such, as libraries built for
    * fast arithmetic set it. */

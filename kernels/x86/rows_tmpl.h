@@ -241,7 +241,7 @@ NPU_KERNEL (quantize_s16) (int16_t *y, float *scale, const float *x,
     float largest, inverse;
     const float norm = relative_norm (x, k, &largest);
 
-    scale[i] = npu_s16_scale (largest, norm, &inverse);
+    scale[i] = npu_s16_scale (x, k, largest, norm, &inverse);
     if (inverse == 0.0f)
       memset (y, 0, (size_t) k * sizeof *y);
     else

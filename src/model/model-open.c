@@ -19,6 +19,7 @@ static const char *const folder_files[] = {
     "model.bin",
     "pytorch_model.bin",
     "tf_model.h5",
+    "encoder_model.onnx",
 };
 
 /* Where a model's files are. */

@@ -43,6 +43,16 @@ static const struct {
     {"RIFF", 4, FALSE, "a RIFF file, such as WAV audio", "give a model here"},
 };
 
+/* A protobuf message whose first fields are ONNX's: the version of its format,
+ * then who made it, its graph, or its sets of operators (onnx.proto,
+ * ModelProto). */
+static gboolean
+is_onnx (const guint8 *head, gsize n)
+{
+  return n >= 3 && head[0] == 0x08 && head[1] >= 3 && head[1] < 0x80 &&
+         memchr ("\x12\x3a\x42", head[2], 3) != NULL;
+}
+
 static gboolean
 fail_unknown (
     const guint8 *head, gsize n, const NpuTensorFile *file, GError **error)
@@ -51,6 +61,10 @@ fail_unknown (
   const char *what = size == 0 ? "an empty file" : "not a known model file";
   const char *remedy = size == 0 ? "download it again" : USE_SAFETENSORS;
 
+  if (is_onnx (head, n)) {
+    what = "an ONNX model";
+    remedy = USE_SAFETENSORS;
+  }
   for (guint i = 0; i < G_N_ELEMENTS (foreign_formats); i++) {
     const char *magic = foreign_formats[i].magic;
     const gsize length = foreign_formats[i].length;

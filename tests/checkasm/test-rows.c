@@ -461,10 +461,12 @@ test_quantize_s16_hostile (gconstpointer data)
     x[j] = 1e-40f;
   level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
   g_assert_cmpfloat (scale, ==, 0);
-  /* What is no number makes its row none. */
-  x[4] = 1;
-  for (guint i = 0; i < 2; i++) {
-    x[5] = i ? INFINITY : NAN;
+  /* What is no number makes its row none, beside others, beside zeros or
+   * alone. */
+  for (guint i = 0; i < 8; i++) {
+    for (int j = 0; j < K; j++)
+      x[j] = i < 2 ? 1 : i < 4 ? 0 : i < 6 ? 1e-40f : NAN;
+    x[5] = i % 2 ? INFINITY : NAN;
     level->kernels.quantize_s16 (y, &scale, x, K, 1, K);
     g_assert_true (isnan (scale));
     for (int j = 0; j < K; j++)

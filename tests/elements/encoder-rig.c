@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "encoder-rig.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +19,29 @@ encoder_test_init (int *argc, char ***argv)
   if (!factory)
     g_error ("there is no npuencoder in GST_PLUGIN_PATH_1_0=%s",
         g_getenv ("GST_PLUGIN_PATH_1_0"));
+}
+
+static GstElement *keeper;
+
+static void
+free_keeper (void)
+{
+  gst_element_set_state (keeper, GST_STATE_NULL);
+  gst_object_unref (keeper);
+}
+
+void
+encoder_test_keep_weights (const char *precision)
+{
+  if (g_test_slow ())
+    return;
+  keeper = gst_element_factory_make ("npuencoder", NULL);
+  gst_object_ref_sink (keeper);
+  g_object_set (keeper, "model", TINY, "device", "cpu", NULL);
+  gst_util_set_object_arg (G_OBJECT (keeper), "precision", precision);
+  g_assert_cmpint (gst_element_set_state (keeper, GST_STATE_PAUSED), !=,
+      GST_STATE_CHANGE_FAILURE);
+  atexit (free_keeper);
 }
 
 EncoderRig *

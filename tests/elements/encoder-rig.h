@@ -17,6 +17,11 @@ G_BEGIN_DECLS
 /* g_test_init() and gst_init(); says where the plugin is when it is missing. */
 void encoder_test_init (int *argc, char ***argv);
 
+/* Where tests are quick: keeps the weights of synthetic:tiny, as a playing
+ * element has them, until the program ends, so that other elements share them.
+ * Not where the test is of how they come and go. */
+void encoder_test_keep_weights (const char *precision);
+
 typedef struct {
   GstHarness *harness;
   GstElement *element;

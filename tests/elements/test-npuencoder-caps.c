@@ -403,6 +403,7 @@ int
 main (int argc, char **argv)
 {
   encoder_test_init (&argc, &argv);
+  encoder_test_keep_weights ("auto");
   g_test_add_func (
       "/npuencoder/caps/templates-take-every-spelling", test_templates);
   g_test_add_func ("/npuencoder/caps/query-names-the-models-bands-first",

@@ -5,10 +5,15 @@
  */
 #include "encoder-rig.h"
 
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake-npu.h"
 #include "gstnpuencoder.h"
+#include "model-writer.h"
+#include "small-model.h"
 
 #define N_FRAMES 60
 #define N_SEEDS 4
@@ -24,6 +29,30 @@ new_rig (const char *device, guint timeout_ms)
 {
   EncoderRig *rig = encoder_rig_new ("device", device, "overlays", OVERLAYS,
       "precision", BF16, "timeout", timeout_ms, NULL);
+
+  encoder_rig_set_frames (rig, N_FRAMES);
+  return rig;
+}
+
+/* A small model in a file, (transfer full). */
+static char *
+write_model (void)
+{
+  NpuModel *model = small_model_new (TINY_N_MELS, 128, 1, 0);
+  char *path = encoder_temp_file ();
+  g_autoptr (GError) error = NULL;
+
+  test_model_write (model, path, TEST_MODEL_OPENAI, NPU_DTYPE_F32, &error);
+  g_assert_no_error (error);
+  small_model_free (model);
+  return path;
+}
+
+static EncoderRig *
+new_rig_of (const char *model, const char *device)
+{
+  EncoderRig *rig = encoder_rig_new ("model", model, "device", device,
+      "overlays", OVERLAYS, "precision", BF16, NULL);
 
   encoder_rig_set_frames (rig, N_FRAMES);
   return rig;
@@ -343,6 +372,63 @@ test_flush (void)
   check_nothing_is_left ();
 }
 
+/* --- the model's file ---------------------------------------------------- */
+
+/* The file is gone: the CPU reads what was opened. */
+static void
+test_model_vanished (void)
+{
+  g_autofree char *path = write_model ();
+  g_autoptr (EncoderRig) cpu = new_rig_of (path, "cpu");
+  g_autoptr (GBytes) expected = encoder_rig_encode (cpu, N_FRAMES, 1);
+  g_autoptr (GBytes) states = NULL;
+  FakeNpuOptions ill = well;
+  EncoderRig *rig;
+
+  gst_element_set_state (cpu->element, GST_STATE_NULL); /* nothing to share */
+  ill.fail_at = 4;
+  fake_npu_install (&ill);
+  rig = new_rig_of (path, "auto");
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  states = encoder_rig_encode (rig, N_FRAMES, 1);
+  g_assert_true (g_bytes_equal (states, expected));
+  gst_structure_free (take_messages (rig));
+  check_warning (rig, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE,
+      "encoded again on the CPU");
+  encoder_rig_free (rig);
+  check_nothing_is_left ();
+}
+
+/* The file is another one by now: an error that says so, and no states of a
+ * mixture of two models. */
+static void
+test_model_changed (void)
+{
+  static const char zeros[4096];
+
+  for (guint truncate = 0; truncate < 2; truncate++) {
+    g_autofree char *path = write_model ();
+    FakeNpuOptions ill = well;
+    EncoderRig *rig;
+    int fd;
+
+    ill.fail_at = 4;
+    fake_npu_install (&ill);
+    rig = new_rig_of (path, "auto");
+    fd = open (path, O_WRONLY | O_CLOEXEC | (truncate ? O_TRUNC : O_APPEND));
+    g_assert_cmpint (write (fd, zeros, sizeof zeros), ==, sizeof zeros);
+    close (fd);
+    g_assert_false (push (rig, 0));
+    g_assert_null (gst_harness_try_pull (rig->harness));
+    encoder_check_error (rig->bus, GST_RESOURCE_ERROR,
+        GST_RESOURCE_ERROR_OPEN_READ, "xrt:0 failed, and the CPU cannot",
+        "shortened or written to", path, NULL);
+    encoder_rig_free (rig);
+    g_unlink (path);
+    check_nothing_is_left ();
+  }
+}
+
 /* --- what is told ------------------------------------------------------- */
 
 static void
@@ -492,6 +578,8 @@ main (int argc, char **argv)
   g_test_add_func (
       "/npuencoder/fallback/stopped-while-hanging", test_stopped_while_hanging);
   g_test_add_func ("/npuencoder/fallback/flush", test_flush);
+  g_test_add_func ("/npuencoder/fallback/model-vanished", test_model_vanished);
+  g_test_add_func ("/npuencoder/fallback/model-changed", test_model_changed);
   g_test_add_func ("/npuencoder/fallback/stats", test_stats);
   g_test_add_func ("/npuencoder/fallback/says-why-not", test_why_not);
   g_test_add_func ("/npuencoder/fallback/xrt-errors", test_xrt_errors);

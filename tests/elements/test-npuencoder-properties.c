@@ -526,6 +526,7 @@ int
 main (int argc, char **argv)
 {
   encoder_test_init (&argc, &argv);
+  encoder_test_keep_weights ("auto");
   g_test_add_func ("/npuencoder/properties/defaults-flags-and-blurbs",
       test_defaults_and_documentation);
   g_test_add_func ("/npuencoder/properties/ranges", test_ranges);

@@ -155,6 +155,7 @@ int
 main (int argc, char **argv)
 {
   encoder_test_init (&argc, &argv);
+  encoder_test_keep_weights ("auto");
   g_test_add_func ("/npuencoder/same/at-every-depth-batch-and-threads-f32",
       test_same_bytes_f32);
   g_test_add_func ("/npuencoder/same/at-every-depth-batch-and-threads-int8",

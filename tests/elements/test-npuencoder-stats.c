@@ -520,6 +520,7 @@ int
 main (int argc, char **argv)
 {
   encoder_test_init (&argc, &argv);
+  encoder_test_keep_weights ("auto");
   g_test_add_func ("/npuencoder/stats/message-after-each-window",
       test_message_after_each_window);
   g_test_add_func ("/npuencoder/stats/times-follow-the-segment",

@@ -517,6 +517,7 @@ int
 main (int argc, char **argv)
 {
   encoder_test_init (&argc, &argv);
+  encoder_test_keep_weights ("auto");
   g_test_add_func ("/npuencoder/stream/states-of-a-float64-encoder",
       test_states_are_those_of_a_float64_encoder);
   g_test_add_func ("/npuencoder/stream/float16-is-float32-rounded",
