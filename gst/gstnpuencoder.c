@@ -447,6 +447,8 @@ properties_of (const GError *error)
     return "properties device, timeout";
   if (error->domain != NPU_ERROR || error->code == NPU_ERROR_SETTINGS)
     return NULL;
+  if (error->code == NPU_ERROR_READ)
+    return "property model";
   return "property device";
 }
 

@@ -36,6 +36,9 @@ translate (
     case NPU_ERROR_OPEN:
       *code = open_code;
       break;
+    case NPU_ERROR_READ:
+      *code = GST_RESOURCE_ERROR_OPEN_READ;
+      break;
     case NPU_ERROR_BUSY:
       *code = GST_RESOURCE_ERROR_BUSY;
       break;

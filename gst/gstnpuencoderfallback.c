@@ -16,6 +16,7 @@ gst_npu_encoder_is_device_failure (const GError *error)
     case NPU_ERROR_WRONG_TYPE:
     case NPU_ERROR_FORMAT:
     case NPU_ERROR_CANCELLED:
+    case NPU_ERROR_READ:
       return FALSE;
     case NPU_ERROR_NOT_FOUND:
     case NPU_ERROR_OPEN:
@@ -101,10 +102,10 @@ gst_npu_encoder_session_fall_back (GstNpuEncoderSession *session,
     return session->cpu_encoder;
 
   session->stays_on_cpu = FALSE;
+  g_prefix_error (
+      &cpu_error, "%s; and the CPU cannot take its place: ", (*error)->message);
   g_clear_error (error);
-  g_propagate_prefixed_error (error, g_steal_pointer (&cpu_error),
-      "%s failed, and the CPU cannot take its place: ",
-      npu_device_get_name (session->device));
+  g_propagate_error (error, g_steal_pointer (&cpu_error));
   return NULL;
 }
 

@@ -15,8 +15,8 @@ G_BEGIN_DECLS
 /**
  * NpuError:
  * @NPU_ERROR_NOT_FOUND: a file or device node does not exist
- * @NPU_ERROR_OPEN: it exists but cannot be opened or read; the message says
- *   which permission or limit is missing
+ * @NPU_ERROR_OPEN: it exists but cannot be opened; the message says which
+ *   permission or limit is missing
  * @NPU_ERROR_BUSY: the device has no room now (contexts in use by others)
  * @NPU_ERROR_SETTINGS: options that do not go together or are out of range
  * @NPU_ERROR_WRONG_TYPE: a file that is not of a known model format
@@ -29,6 +29,7 @@ G_BEGIN_DECLS
  * @NPU_ERROR_FAILED: anything else, such as a resource limit
  * @NPU_ERROR_LOST: the device has gone while it was used; nothing more will
  *   run on it
+ * @NPU_ERROR_READ: a file that was opened cannot be read, or has changed since
  */
 typedef enum {
   NPU_ERROR_NOT_FOUND,
@@ -43,6 +44,7 @@ typedef enum {
   NPU_ERROR_CANCELLED,
   NPU_ERROR_FAILED,
   NPU_ERROR_LOST,
+  NPU_ERROR_READ,
 } NpuError;
 
 NPU_API GQuark npu_error_quark (void);

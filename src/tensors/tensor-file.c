@@ -135,7 +135,7 @@ static gboolean
 fail_changed (const NpuTensorFile *file, guint64 offset, const char *tensor,
     GError **error)
 {
-  return npu_file_fail (error, NPU_ERROR_OPEN, file->name, tensor, offset,
+  return npu_file_fail (error, NPU_ERROR_READ, file->name, tensor, offset,
       "the file was shortened or written to since it was opened; give the "
       "model a file that stays as it is, and replace it by renaming another "
       "to its name");
@@ -179,7 +179,7 @@ npu_tensor_file_read (const NpuTensorFile *file, guint64 offset, gsize size,
     else if (n == 0)
       return fail_changed (file, offset + done, tensor, error);
     else if (errno != EINTR && errno != EAGAIN)
-      return npu_file_fail (error, NPU_ERROR_OPEN, file->name, tensor,
+      return npu_file_fail (error, NPU_ERROR_READ, file->name, tensor,
           offset + done, "the model cannot be read: %s", g_strerror (errno));
   }
   return check_unchanged (file, offset, tensor, error);

@@ -421,8 +421,9 @@ test_model_changed (void)
     g_assert_false (push (rig, 0));
     g_assert_null (gst_harness_try_pull (rig->harness));
     encoder_check_error (rig->bus, GST_RESOURCE_ERROR,
-        GST_RESOURCE_ERROR_OPEN_READ, "xrt:0 failed, and the CPU cannot",
-        "shortened or written to", path, NULL);
+        GST_RESOURCE_ERROR_OPEN_READ, "window 1 at 0:00:00",
+        "and the CPU cannot take its place", "shortened or written to", path,
+        NULL);
     encoder_rig_free (rig);
     g_unlink (path);
     check_nothing_is_left ();

@@ -53,7 +53,7 @@ expect_changed (const NpuModel *model, const char *path)
   g_autoptr (GError) error = NULL;
 
   g_assert_false (read_fc2 (model, &error));
-  model_expect_message (error, NPU_ERROR_OPEN, path,
+  model_expect_message (error, NPU_ERROR_READ, path,
       (const char *const[MODEL_EXPECT_MAX]){"mlp.2.weight'",
           "shortened or written to since it was opened", "renaming"});
 }
