@@ -15,8 +15,8 @@ G_STATIC_ASSERT (VOICE_DETECTOR_BLOCK == NPU_VAD_BLOCK);
 #define MIN_LEVEL -60.0   /* dB of full scale: less is surely silent */
 #define FLOOR_RISE 0.1    /* dB a block: 3 dB a second */
 #define FIRST_FLOOR -50.0 /* dB: speech may begin at once */
-#define LEVEL_ON 9.0      /* dB over the floor */
-#define LEVEL_OFF 6.0
+#define LEVEL_ON 6.0      /* dB over the floor */
+#define LEVEL_OFF 4.0
 
 struct _VoiceDetector {
   NpuVad *network;    /* NULL: by level */

@@ -70,6 +70,42 @@ test_properties_out_of_range (void)
   }
 }
 
+static void
+test_no_network (void)
+{
+  g_autoptr (GstElement) element =
+      gst_object_ref_sink (gst_element_factory_make ("whispermel", NULL));
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gst_element_set_bus (element, bus);
+  gst_util_set_object_arg (G_OBJECT (element), "mode", "growing");
+  g_object_set (element, "vad-model", "/nowhere/silero.safetensors", NULL);
+  g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==,
+      GST_STATE_CHANGE_FAILURE);
+  message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, &error, NULL);
+  g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+  g_assert_nonnull (strstr (error->message, "/nowhere/silero.safetensors"));
+  g_assert_nonnull (strstr (error->message, "vad-model"));
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+}
+
+static void
+test_latency (void)
+{
+  g_autoptr (MelRig) rig =
+      mel_rig_new ("mode", 2, "step", 300 * GST_MSECOND, NULL);
+
+  mel_rig_start (rig);
+  gst_harness_set_upstream_latency (rig->harness, 40 * GST_MSECOND);
+  g_assert_cmpuint (
+      gst_harness_query_latency (rig->harness), ==, 340 * GST_MSECOND);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -77,5 +113,7 @@ main (int argc, char **argv)
   g_test_add_func ("/whispermel/growing/caps", test_caps_have_all_lengths);
   g_test_add_func (
       "/whispermel/growing/properties", test_properties_out_of_range);
+  g_test_add_func ("/whispermel/growing/no-network", test_no_network);
+  g_test_add_func ("/whispermel/growing/latency", test_latency);
   return g_test_run ();
 }

@@ -10,6 +10,8 @@
 
 #include "mel/logmel.h"
 #include "mel-rig.h"
+#include "test-audio.h"
+#include "test-data.h"
 #include "windowevent.h"
 
 #define MS GST_MSECOND
@@ -437,15 +439,6 @@ test_queues (void)
 
 /* --- clocks ------------------------------------------------------------- */
 
-static void
-test_latency (void)
-{
-  g_autoptr (MelRig) rig = growing_rig_new (VAD_NONE, "step", 300 * MS);
-
-  gst_harness_set_upstream_latency (rig->harness, 40 * MS);
-  g_assert_cmpuint (gst_harness_query_latency (rig->harness), ==, 340 * MS);
-}
-
 /* The newest audio is @late behind the clock beyond upstream's latency. */
 static guint
 count_windows_when_late (GstClockTime late)
@@ -512,6 +505,56 @@ test_voice_of_upstream_now_and_then (void)
   g_assert_nonnull (window);
 }
 
+/* The network says of noise that it is no voice. */
+static void
+test_voice_by_network (void)
+{
+  g_autofree char *model = test_data_path ("models/silero-vad-16k.safetensors");
+  g_autofree char *wav = model ? test_data_path ("audio/jfk.wav") : NULL;
+  g_autofree float *speech = NULL;
+  g_autoptr (MelRig) rig = NULL;
+  GstBuffer *window;
+  gsize n;
+
+  if (!wav)
+    return;
+  speech = test_audio_read_wav (wav, &n);
+  rig = mel_rig_new ("mode", GROWING, "vad-model", model, NULL);
+  mel_rig_start (rig);
+  push (rig, 0, 10 * GST_SECOND);
+  mel_rig_check_no_window (rig);
+  mel_rig_push (rig, speech, n, 10 * GST_SECOND);
+  mel_rig_send (rig, gst_event_new_eos ());
+  window = mel_rig_pop_window (rig);
+  g_assert_nonnull (window);
+  /* "And so, my fellow Americans" begins after 0.3 s. */
+  g_assert_cmpuint (GST_BUFFER_PTS (window), >=, 10 * GST_SECOND - 100 * MS);
+  g_assert_cmpuint (GST_BUFFER_PTS (window), <=, 10 * GST_SECOND + 300 * MS);
+  gst_buffer_unref (window);
+}
+
+/* Voice that was heard before it, and an answer, are not of what comes. */
+static void
+test_seek (void)
+{
+  g_autoptr (MelRig) rig = default_rig_new ();
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = segment.time = segment.position = 30 * GST_SECOND;
+  push (rig, 0, 3300 * MS);
+  answer (rig, 2 * GST_SECOND, get_rig_seqnum (rig));
+  mel_rig_send (rig, gst_event_new_flush_start ());
+  mel_rig_send (rig, gst_event_new_flush_stop (TRUE));
+  mel_rig_send (rig, gst_event_new_segment (&segment));
+  mel_rig_forget (rig);
+  push (rig, 30 * GST_SECOND, 31200 * MS);
+  check (rig, 30 * GST_SECOND, GST_SECOND, GST_BUFFER_FLAG_DISCONT);
+  mel_rig_send (rig, gst_event_new_eos ());
+  check (rig, 30 * GST_SECOND, 1200 * MS, GST_BUFFER_FLAG_MARKER);
+  mel_rig_check_event (rig, GST_EVENT_EOS);
+}
+
 #define ADD(name, func) g_test_add_func ("/whispermel/growing/" name, func)
 
 int
@@ -538,10 +581,11 @@ main (int argc, char **argv)
   ADD ("answers", test_answers_from_elsewhere);
   ADD ("answers/jump", test_late_answers_after_a_jump);
   ADD ("queues", test_queues);
-  ADD ("latency", test_latency);
   ADD ("late", test_late);
   ADD ("voice/upstream", test_voice_of_upstream);
   ADD ("voice/now-and-then", test_voice_of_upstream_now_and_then);
+  ADD ("voice/network", test_voice_by_network);
+  ADD ("seek", test_seek);
   result = g_test_run ();
   g_free (noise);
   return result;
