@@ -63,7 +63,7 @@
  * Since: 1.0
  */
 
-#include "gstnpuencodererror.h"
+#include "common/gstnpuerror.h"
 #include "gstnpuencoderfallback.h"
 #include "gstnpuencoderprivate.h"
 #include "tensorallocation.h"
@@ -479,7 +479,7 @@ gst_npu_encoder_transform (
   } else if (g_error_matches (error, NPU_ERROR, NPU_ERROR_CANCELLED)) {
     result = GST_FLOW_FLUSHING;
   } else {
-    gst_npu_encoder_post_error (GST_ELEMENT (self), error,
+    gst_npu_post_error (GST_ELEMENT (self), error,
         GST_RESOURCE_ERROR_OPEN_READ_WRITE, properties_of (error));
     result = GST_FLOW_ERROR;
   }

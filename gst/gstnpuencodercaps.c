@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "gstnpuencodererror.h"
+#include "common/gstnpuerror.h"
 #include "gstnpuencoderprivate.h"
 #include "tensorcaps.h"
 
@@ -94,7 +94,7 @@ gst_npu_encoder_check_caps (GstNpuEncoder *self, const GstCaps *caps)
           npu_encoder_get_n_mels (self->session->encoder), &n_frames, &error))
     return TRUE;
 
-  gst_npu_encoder_post_error (
+  gst_npu_post_error (
       GST_ELEMENT (self), error, GST_RESOURCE_ERROR_FAILED, NULL);
   return FALSE;
 }

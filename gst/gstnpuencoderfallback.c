@@ -2,7 +2,7 @@
 #include "gstnpuencoderfallback.h"
 
 #include "gstnpuencoder.h"
-#include "gstnpuencodererror.h"
+#include "common/gstnpuerror.h"
 
 #define GST_CAT_DEFAULT gst_npu_encoder_debug
 
@@ -80,7 +80,7 @@ warn (GstNpuEncoderSession *session, GstElement *element, const GError *error)
         "%u windows in a row failed on %s: this one and all that follow are "
         "encoded on the CPU",
         session->n_failures, device);
-  gst_npu_encoder_post_warning (
+  gst_npu_post_warning (
       element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE, what);
 }
 

@@ -2,7 +2,8 @@
 #include "gstnpuencodersession.h"
 
 #include "gstnpuencoder.h"
-#include "gstnpuencodererror.h"
+#include "common/gstnpudevice.h"
+#include "common/gstnpuerror.h"
 #include "gstnpuencoderfallback.h"
 #include "base/npu-output-file.h"
 
@@ -24,7 +25,7 @@ open_model (GstElement *element, const char *location)
         "format, or to synthetic:tiny to try without one");
 
   if (!model)
-    gst_npu_encoder_post_error (
+    gst_npu_post_error (
         element, error, GST_RESOURCE_ERROR_OPEN_READ, "property model");
   else if (model->synthetic)
     GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
@@ -42,15 +43,8 @@ check_settings (GstElement *element, const GstNpuEncoderSettings *settings)
 
   if (gst_npu_encoder_settings_check (settings, G_OBJECT (element), &error))
     return TRUE;
-  gst_npu_encoder_post_error (
-      element, error, GST_RESOURCE_ERROR_SETTINGS, NULL);
+  gst_npu_post_error (element, error, GST_RESOURCE_ERROR_SETTINGS, NULL);
   return FALSE;
-}
-
-static gboolean
-is_auto (const GstNpuEncoderSettings *settings)
-{
-  return !settings->device || strcmp (settings->device, "auto") == 0;
 }
 
 static NpuDevice *
@@ -64,12 +58,12 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
       .keep_awake = settings->keep_awake * GST_MSECOND,
   };
   g_autoptr (GError) error = NULL;
-  NpuDevice *device = npu_device_open (
-      settings->device ? settings->device : "auto", &options, &error);
+  NpuDevice *device =
+      gst_npu_device_open (element, settings->device, &options, &error);
 
   if (!device)
-    gst_npu_encoder_post_error (element, error,
-        GST_RESOURCE_ERROR_OPEN_READ_WRITE, "properties device, overlays");
+    gst_npu_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
+        "properties device, overlays");
   else if (note)
     GST_ELEMENT_WARNING (element, RESOURCE, OPEN_READ_WRITE,
         ("%s. Windows are encoded on the CPU.", note),
@@ -92,7 +86,7 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
   NpuDevice *host = npu_device_get_host (session->device);
   g_autoptr (GError) error = NULL;
 
-  if (!is_auto (settings) || host == session->device)
+  if (!gst_npu_device_is_auto (settings->device) || host == session->device)
     host = NULL; /* nothing to fall back to */
   session->encoder = npu_encoder_new (model, session->device, &options, &error);
   if (session->encoder && host) {
@@ -101,16 +95,15 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
     session->cpu_options = options;
     session->model = g_steal_pointer (&model);
   } else if (host && gst_npu_encoder_is_device_failure (error)) {
-    gst_npu_encoder_post_warning (element, error,
-        GST_RESOURCE_ERROR_OPEN_READ_WRITE, "Windows are encoded on the CPU");
+    gst_npu_post_warning (element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
+        "Windows are encoded on the CPU");
     g_clear_error (&error);
     session->encoder = npu_encoder_new (model, host, &options, &error);
   }
   g_clear_pointer (&model, npu_model_unref);
 
   if (!session->encoder)
-    gst_npu_encoder_post_error (element, error,
-        GST_RESOURCE_ERROR_OPEN_READ_WRITE,
+    gst_npu_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
         "properties model, device, precision");
   else
     GST_INFO_OBJECT (element, "stages run on: %s",
@@ -128,7 +121,7 @@ open_trace (GstElement *element, const GstNpuEncoderSettings *settings)
   if (npu_output_file_differs (location, settings->model, &error))
     trace = npu_trace_new (location, &error);
   if (!trace)
-    gst_npu_encoder_post_error (element, error, GST_RESOURCE_ERROR_OPEN_WRITE,
+    gst_npu_post_error (element, error, GST_RESOURCE_ERROR_OPEN_WRITE,
         "property trace-location");
   return trace;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpuencodersettings.h"
 
+#include "common/gstnpusettings.h"
 #include "uintparam.h"
 
 static const gsize offsets[GST_NPU_ENCODER_N_SETTINGS] = {
@@ -25,34 +26,14 @@ void
 gst_npu_encoder_settings_set (
     GstNpuEncoderSettings *settings, guint id, const GValue *value)
 {
-  gpointer field = G_STRUCT_MEMBER_P (settings, offsets[id]);
-
-  if (G_VALUE_HOLDS_STRING (value)) {
-    g_free (*(char **) field);
-    *(char **) field = g_value_dup_string (value);
-  } else if (G_VALUE_HOLDS_UINT (value)) {
-    *(guint *) field = g_value_get_uint (value);
-  } else if (G_VALUE_HOLDS_BOOLEAN (value)) {
-    *(gboolean *) field = g_value_get_boolean (value);
-  } else {
-    *(int *) field = g_value_get_enum (value);
-  }
+  gst_npu_settings_set (settings, offsets, id, value);
 }
 
 void
 gst_npu_encoder_settings_get (
     const GstNpuEncoderSettings *settings, guint id, GValue *value)
 {
-  gconstpointer field = G_STRUCT_MEMBER_P (settings, offsets[id]);
-
-  if (G_VALUE_HOLDS_STRING (value))
-    g_value_set_string (value, *(char *const *) field);
-  else if (G_VALUE_HOLDS_UINT (value))
-    g_value_set_uint (value, *(const guint *) field);
-  else if (G_VALUE_HOLDS_BOOLEAN (value))
-    g_value_set_boolean (value, *(const gboolean *) field);
-  else
-    g_value_set_enum (value, *(const int *) field);
+  gst_npu_settings_get (settings, offsets, id, value);
 }
 
 void
@@ -64,15 +45,7 @@ gst_npu_encoder_settings_clear (GstNpuEncoderSettings *settings)
   g_clear_pointer (&settings->trace_location, g_free);
 }
 
-/* Called once, when the class is made. */
-static GType
-register_enum (const char *name, const GEnumValue *values)
-{
-  GType type = g_enum_register_static (name, values);
-
-  gst_type_mark_as_plugin_api (type, 0);
-  return type;
-}
+/* --- the class's properties --------------------------------------------- */
 
 static GType
 register_precision (void)
@@ -93,7 +66,7 @@ register_precision (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstNpuEncoderPrecision", values);
+  return gst_npu_settings_register_enum ("GstNpuEncoderPrecision", values);
 }
 
 static GType
@@ -108,7 +81,7 @@ register_verbosity (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstNpuEncoderVerbosity", values);
+  return gst_npu_settings_register_enum ("GstNpuEncoderVerbosity", values);
 }
 
 static GType
@@ -121,7 +94,7 @@ register_output_type (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstNpuEncoderOutputType", values);
+  return gst_npu_settings_register_enum ("GstNpuEncoderOutputType", values);
 }
 
 void

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "gstnpuencodererror.h"
+#include "common/gstnpudevice.h"
+#include "common/gstnpuerror.h"
 #include "gstwhisperdecoder.h"
 
 #define GST_CAT_DEFAULT gst_whisper_decoder_debug
@@ -19,8 +20,7 @@ gst_whisper_decoder_post_error (
         GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE, error->message);
     error = decode;
   }
-  gst_npu_encoder_post_error (
-      element, error, GST_RESOURCE_ERROR_OPEN_READ, properties);
+  gst_npu_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ, properties);
 }
 
 /* --- what the settings mean for a model --------------------------------- */
@@ -162,8 +162,7 @@ open_decoder (GstWhisperDecoderSession *session, GstElement *element,
   g_autoptr (GError) error = NULL;
 
   session->device =
-      npu_device_open (is_auto (settings->device) ? "auto" : settings->device,
-          &device_options, &error);
+      gst_npu_device_open (element, settings->device, &device_options, &error);
   if (!session->device) {
     gst_whisper_decoder_post_error (
         element, error, "properties device, threads");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstwhisperdecodersettings.h"
 
+#include "common/gstnpusettings.h"
+
 static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
 #define OFFSET(field) G_STRUCT_OFFSET (GstWhisperDecoderSettings, field)
     [GST_WHISPER_DECODER_MODEL] = OFFSET (model),
@@ -53,42 +55,14 @@ void
 gst_whisper_decoder_settings_set (
     GstWhisperDecoderSettings *settings, guint id, const GValue *value)
 {
-  gpointer field = G_STRUCT_MEMBER_P (settings, offsets[id]);
-
-  if (G_VALUE_HOLDS_STRING (value)) {
-    g_free (*(char **) field);
-    *(char **) field = g_value_dup_string (value);
-  } else if (G_VALUE_HOLDS_UINT (value)) {
-    *(guint *) field = g_value_get_uint (value);
-  } else if (G_VALUE_HOLDS_UINT64 (value)) {
-    *(guint64 *) field = g_value_get_uint64 (value);
-  } else if (G_VALUE_HOLDS_DOUBLE (value)) {
-    *(double *) field = g_value_get_double (value);
-  } else if (G_VALUE_HOLDS_BOOLEAN (value)) {
-    *(gboolean *) field = g_value_get_boolean (value);
-  } else {
-    *(int *) field = g_value_get_enum (value);
-  }
+  gst_npu_settings_set (settings, offsets, id, value);
 }
 
 void
 gst_whisper_decoder_settings_get (
     const GstWhisperDecoderSettings *settings, guint id, GValue *value)
 {
-  gconstpointer field = G_STRUCT_MEMBER_P (settings, offsets[id]);
-
-  if (G_VALUE_HOLDS_STRING (value))
-    g_value_set_string (value, *(char *const *) field);
-  else if (G_VALUE_HOLDS_UINT (value))
-    g_value_set_uint (value, *(const guint *) field);
-  else if (G_VALUE_HOLDS_UINT64 (value))
-    g_value_set_uint64 (value, *(const guint64 *) field);
-  else if (G_VALUE_HOLDS_DOUBLE (value))
-    g_value_set_double (value, *(const double *) field);
-  else if (G_VALUE_HOLDS_BOOLEAN (value))
-    g_value_set_boolean (value, *(const gboolean *) field);
-  else
-    g_value_set_enum (value, *(const int *) field);
+  gst_npu_settings_get (settings, offsets, id, value);
 }
 
 void
@@ -121,16 +95,6 @@ gst_whisper_decoder_settings_want_words (
   (G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS |            \
       GST_PARAM_MUTABLE_PLAYING)
 
-/* Called once, when the class is made. */
-static GType
-register_enum (const char *name, const GEnumValue *values)
-{
-  GType type = g_enum_register_static (name, values);
-
-  gst_type_mark_as_plugin_api (type, 0);
-  return type;
-}
-
 static GType
 register_precision (void)
 {
@@ -143,7 +107,7 @@ register_precision (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstWhisperDecoderPrecision", values);
+  return gst_npu_settings_register_enum ("GstWhisperDecoderPrecision", values);
 }
 
 static GType
@@ -157,7 +121,7 @@ register_commit (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstWhisperDecoderCommit", values);
+  return gst_npu_settings_register_enum ("GstWhisperDecoderCommit", values);
 }
 
 static GType
@@ -173,7 +137,7 @@ register_verbosity (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstWhisperDecoderVerbosity", values);
+  return gst_npu_settings_register_enum ("GstWhisperDecoderVerbosity", values);
 }
 
 static GType
@@ -186,7 +150,7 @@ register_task (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstWhisperDecoderTask", values);
+  return gst_npu_settings_register_enum ("GstWhisperDecoderTask", values);
 }
 
 static GType
@@ -199,7 +163,7 @@ register_text (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstWhisperDecoderText", values);
+  return gst_npu_settings_register_enum ("GstWhisperDecoderText", values);
 }
 
 static GType
@@ -215,7 +179,7 @@ register_timestamps (void)
       {0, NULL, NULL},
   };
 
-  return register_enum ("GstWhisperDecoderTimestamps", values);
+  return gst_npu_settings_register_enum ("GstWhisperDecoderTimestamps", values);
 }
 
 static void

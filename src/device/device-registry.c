@@ -64,8 +64,9 @@ add_cpu (GString *key, const NpuDeviceOptions *options)
 {
   g_autofree char *cpus = cpu_affinity_to_string ();
 
-  g_string_append_printf (key, "cpu\n%u\n%s\n%s\n",
-      cpu_device_n_workers (options), cpus, cpu_device_level ());
+  g_string_append_printf (key, "cpu\n%s\n%u\n%s\n%s\n",
+      options->pool ? options->pool : "", cpu_device_n_workers (options), cpus,
+      cpu_device_level ());
 }
 
 static int

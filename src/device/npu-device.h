@@ -38,6 +38,8 @@ typedef struct {
   guint64 keep_awake;   /* ns for which an NPU is kept awake after a launch */
   NpuTileObserver tile_observer; /* of the CPU device's workers, or NULL */
   gpointer tile_observer_data;
+  /* Devices of two pools are two, whatever else is the same; or NULL. */
+  const char *pool;
   /* (out) (transfer full): why `auto` took a device and not a better one that
    * is there, a sentence, or NULL. */
   char **note;

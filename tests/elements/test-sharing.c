@@ -140,6 +140,66 @@ test_come_and_go (void)
   g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 0);
 }
 
+/* --- pools --------------------------------------------------------------- */
+
+/* Puts an element into the pool that its name says, as an application does. */
+static GstBusSyncReply
+answer (GstBus *bus, GstMessage *message, gpointer user_data)
+{
+  g_autoptr (GstContext) context = NULL;
+  const char *type;
+
+  if (GST_MESSAGE_TYPE (message) != GST_MESSAGE_NEED_CONTEXT ||
+      !gst_message_parse_context_type (message, &type) ||
+      !g_str_equal (type, "npuenc.device"))
+    return GST_BUS_PASS;
+  context = gst_context_new (type, TRUE);
+  gst_structure_set (gst_context_writable_structure (context), "pool",
+      G_TYPE_STRING, GST_MESSAGE_SRC_NAME (message), NULL);
+  gst_element_set_context (GST_ELEMENT (GST_MESSAGE_SRC (message)), context);
+  return GST_BUS_DROP;
+}
+
+static GstElement *
+start_in_pool (GstBus *bus, const char *pool)
+{
+  GstElement *element = gst_element_factory_make ("npuencoder", pool);
+
+  g_object_set (element, "model", TINY, "threads", 2, "device", "cpu", NULL);
+  gst_element_set_bus (element, bus);
+  g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), !=,
+      GST_STATE_CHANGE_FAILURE);
+  return element;
+}
+
+static void
+stop (GstElement *element)
+{
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (element);
+}
+
+/* An application that answers need-context has as many pools as it wants. */
+static void
+test_pools (void)
+{
+  g_autoptr (GstBus) bus = gst_bus_new ();
+  GstElement *one, *two, *first;
+
+  first = start_in_pool (bus, "alone");
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 2);
+  gst_bus_set_sync_handler (bus, answer, NULL, NULL);
+  one = start_in_pool (bus, "one");
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 4);
+  two = start_in_pool (bus, "two");
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 6);
+  stop (first);
+  stop (one);
+  stop (two);
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -147,5 +207,6 @@ main (int argc, char **argv)
   g_test_add_func (
       "/npuencoder/sharing/workers-and-memory", test_workers_and_memory);
   g_test_add_func ("/npuencoder/sharing/come-and-go", test_come_and_go);
+  g_test_add_func ("/npuencoder/sharing/pools", test_pools);
   return g_test_run ();
 }

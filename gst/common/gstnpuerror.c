@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "gstnpuencodererror.h"
+#include "gstnpuerror.h"
 
-#include "gstnpuencoder.h"
 #include "npu-error.h"
 
 /* The element's own category, which has its factory's name. */
@@ -77,7 +76,7 @@ make_valid (char *text)
 }
 
 void
-gst_npu_encoder_post_error (GstElement *element, const GError *error,
+gst_npu_post_error (GstElement *element, const GError *error,
     GstResourceError open_code, const char *properties)
 {
   GQuark domain;
@@ -97,7 +96,7 @@ gst_npu_encoder_post_error (GstElement *element, const GError *error,
 }
 
 void
-gst_npu_encoder_post_warning (GstElement *element, const GError *error,
+gst_npu_post_warning (GstElement *element, const GError *error,
     GstResourceError open_code, const char *consequence)
 {
   GQuark domain;
