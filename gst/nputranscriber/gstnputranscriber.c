@@ -269,14 +269,14 @@ gst_npu_transcriber_class_init (GstNpuTranscriberClass *klass)
 /* A ghost of @child's pad; without a child, a pad that leads nowhere, so that
  * the bin can be linked until its start says what is missing. */
 static GstPad *
-add_pad (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
-    GstElement *child, const char *name)
+add_pad_of (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
+    GstElement *child, const char *child_name, const char *name)
 {
   g_autoptr (GstPadTemplate) made = gst_static_pad_template_get (pad_template);
   GstPad *ghost;
 
   if (child) {
-    g_autoptr (GstPad) target = gst_element_get_static_pad (child, name);
+    g_autoptr (GstPad) target = gst_element_get_static_pad (child, child_name);
 
     ghost = gst_ghost_pad_new_from_template (name, target, made);
   } else {
@@ -286,18 +286,49 @@ add_pad (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
   return ghost;
 }
 
-/* What is said now: active from the start, so that whoever shows the pad to
- * others finds its sticky events. */
+static GstPad *
+add_pad (GstNpuTranscriber *self, GstStaticPadTemplate *pad_template,
+    GstElement *child, const char *name)
+{
+  return add_pad_of (self, pad_template, child, name, name);
+}
+
+/* Nobody looks: a queue that finds itself without a peer would make an error of
+ * it at the end of the stream. */
+static GstPadProbeReturn
+drop_unseen (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  GstPad *ghost = user_data;
+
+  if ((info->type & GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM) &&
+      GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_EOS)
+    return GST_PAD_PROBE_OK;
+  return gst_pad_is_linked (ghost) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
+}
+
+/* What is said now, behind a queue, so that whoever is slow to take it does not
+ * hold up the text: the newest counts. The pad is active from the start, and
+ * whoever shows it to others finds its sticky events. */
 static void
 add_unsynced_pad (GstNpuTranscriber *self)
 {
+  GstElement *queue = gst_element_factory_make ("queue", "unsynced-queue");
   g_autoptr (GstPad) pad =
       gst_element_request_pad_simple (self->children[DECODER], UNSYNCED);
-  GstPad *ghost =
-      add_pad (self, &unsynced_template, self->children[DECODER], UNSYNCED);
+  g_autoptr (GstPad) into = gst_element_get_static_pad (queue, "sink");
+  GstPad *ghost;
   const GstEventType types[] = {
       GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT, GST_EVENT_TAG};
 
+  g_object_set (queue, "max-size-buffers", 100, "max-size-bytes", 0,
+      "max-size-time", (guint64) 0, NULL);
+  gst_util_set_object_arg (G_OBJECT (queue), "leaky", "downstream");
+  gst_bin_add (GST_BIN (self), queue);
+  gst_pad_link (pad, into);
+  ghost = add_pad_of (self, &unsynced_template, queue, "src", UNSYNCED);
+  gst_pad_add_probe (into,
+      GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+      drop_unseen, ghost, NULL);
   gst_pad_set_active (ghost, TRUE);
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
     g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, types[i], 0);

@@ -26,6 +26,10 @@
 
 #define FEW_WORDS 2
 
+/* Nobody says so many words in so short a time. */
+#define CROWD 4
+#define CROWD_TIME (120 * MS)
+
 /* A word that is heard better moves back by less than this. */
 #define SLACK (200 * MS)
 
@@ -216,6 +220,16 @@ count_before_loop (const NpuCommitment *commitment, const NpuHypothesis *h,
   return n;
 }
 
+/* The last of a crowd that begins at word @i ends at once: the audio has
+ * nothing that they could be. */
+static gboolean
+is_crowded (const NpuHypothesis *h, guint i)
+{
+  if (i + CROWD > h->n_words)
+    return FALSE;
+  return h->words[i + CROWD - 1].end < h->words[i].start + CROWD_TIME;
+}
+
 /* How many of words[n] from @first on are where they can be. */
 static guint
 count_plausible (const NpuCommitment *commitment, const NpuHypothesis *h,
@@ -226,7 +240,8 @@ count_plausible (const NpuCommitment *commitment, const NpuHypothesis *h,
   for (guint i = first; i < n; i++) {
     const guint64 peak = h->words[i].peak;
 
-    if (peak + LONGEST_JUMP_BACK < farthest || peak > h->end + LATEST_PEAK)
+    if (peak + LONGEST_JUMP_BACK < farthest || peak > h->end + LATEST_PEAK ||
+        is_crowded (h, i))
       return i;
     farthest = MAX (farthest, peak);
   }

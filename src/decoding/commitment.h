@@ -96,10 +96,11 @@ void npu_commitment_begin (NpuCommitment *commitment, guint64 start,
  * @words: (out): [n_words], the words, with times that do not run back
  *
  * Guards: a hypothesis that is unlikely or silence is none. Of a repetition, an
- * n-gram of 1 to 8 tokens for the third time (the fourth, where it is of one or
- * two), only the first is kept, and the windows that hold it are heard anew,
+ * n-gram of 1 to 16 tokens for the third time (the fourth, where it is of one
+ * or two), only the first is kept, and the windows that hold it are heard anew,
  * without a prefix. Words whose attention jumps back by more than 4 s, or is on
- * the silence behind the audio, are none, nor is what follows them.
+ * the silence behind the audio, are none, nor is what follows them; nor are
+ * words of which four find no room for themselves.
  */
 void npu_commitment_add (NpuCommitment *commitment,
     const NpuHypothesis *hypothesis, NpuHypothesisWord *words,

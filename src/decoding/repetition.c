@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LONGEST_GRAM 8
+#define LONGEST_GRAM 16
 
 /* From @i on, an n-gram of @length comes @times times in a row. */
 static gboolean

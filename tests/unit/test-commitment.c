@@ -292,6 +292,7 @@ test_find_repetition (void)
   const guint32 plain[] = {1, 2, 3, 1, 2, 3, 4, 4, 4, 5, 6, 5, 6, 5, 6};
   const guint32 threes[] = {9, 1, 2, 3, 1, 2, 3, 1, 2, 3};
   const guint32 ones[] = {9, 8, 4, 4, 4, 4};
+  guint32 many[17 * 3];
   const guint32 eights[] = {
       1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8};
 
@@ -302,6 +303,12 @@ test_find_repetition (void)
   g_assert_cmpuint (npu_repetition_find (ones, G_N_ELEMENTS (ones)), ==, 3);
   g_assert_cmpuint (npu_repetition_find (ones, 5), ==, 5);
   g_assert_cmpuint (npu_repetition_find (eights, G_N_ELEMENTS (eights)), ==, 8);
+  for (guint n = 16; n <= 17; n++) {
+    for (guint i = 0; i < 3 * n; i++)
+      many[i] = i % n;
+    g_assert_cmpuint (
+        npu_repetition_find (many, 3 * n), ==, n == 16 ? n : 3 * n);
+  }
 }
 
 /* Of a loop the first round is kept; then the window is heard anew, and what is
@@ -381,6 +388,25 @@ test_jump_back (void)
   heard.words[1].peak = 1900 * MS; /* 4 s */
   commit (commitment, &heard);
   g_assert_cmpuint (heard.commit.n_committed, ==, 2);
+}
+
+/* Words for which the audio has no room, as those of a loop at its end. */
+static void
+test_crowd (void)
+{
+  g_autoptr (NpuCommitment) commitment = npu_commitment_new (&usual);
+  Heard heard;
+
+  begin (commitment, 0, TRUE);
+  heard_begin (&heard, 0, 2000);
+  heard_add (&heard, 1, 0, 1000);
+  heard_add (&heard, 2, 1000, 1900);
+  for (guint i = 0; i < 6; i++)
+    heard_add (&heard, 3 + i, 1900, 1900 + i / 5 * 100);
+  heard.h.is_last = TRUE;
+  commit (commitment, &heard);
+  g_assert_cmpuint (heard.commit.n_committed, ==, 2);
+  g_assert_cmpuint (heard.commit.n_shown, ==, 0);
 }
 
 /* Text on the silence behind the audio, even at the end. */
@@ -546,6 +572,7 @@ main (int argc, char **argv)
   g_test_add_func ("/commitment/loop", test_loop);
   g_test_add_func ("/commitment/loop-in-prefix", test_loop_in_prefix);
   g_test_add_func ("/commitment/jump-back", test_jump_back);
+  g_test_add_func ("/commitment/crowd", test_crowd);
   g_test_add_func ("/commitment/behind-audio", test_behind_audio);
   g_test_add_func ("/commitment/silence", test_silence);
   g_test_add_func ("/commitment/draft", test_draft);
