@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "decoder-weights.h"
 
+#include <string.h>
+
 #define UNIT_ELEMENTS 131072 /* read and packed at once */
 
 /* Rows of one tensor on their way into a linear map or, as they are, into
@@ -269,8 +271,6 @@ load (
   weights->n_vocab = config->n_vocab;
   weights->product = product;
   weights->layers = g_new0 (DecoderLayer, weights->n_layers);
-  weights->model = model;
-  weights->level = device->kernels.name;
   decoder_arena_init (&weights->arena);
 
   reader.weights = weights;
@@ -284,54 +284,53 @@ load (
   return weights;
 }
 
-/* --- sharing ---------------------------------------------------------------
+/* --- sharing ------------------------------------------------------------- */
+
+static NpuCache shared;
+
+/* What weights are the same by: the model's address too, whose users keep it.
  */
+typedef struct {
+  NpuModel *model;
+  CpuDevice *device;
+  DecoderProduct product;
+} Wish;
 
-static GMutex shared_lock;
-static GList *shared; /* of DecoderWeights in use */
-
-static DecoderWeights *
-find_shared (NpuModel *model, CpuDevice *device, DecoderProduct product)
+static gpointer
+make_weights (gpointer data, NpuCacheEntry *entry, GError **error)
 {
-  for (GList *link = shared; link; link = link->next) {
-    DecoderWeights *weights = link->data;
+  const Wish *wish = data;
+  DecoderWeights *weights =
+      load (wish->model, wish->device, wish->product, error);
 
-    if (weights->model == model && weights->product == product &&
-        g_str_equal (weights->level, device->kernels.name))
-      return weights;
-  }
-  return NULL;
+  if (weights)
+    weights->entry = entry;
+  return weights;
+}
+
+static void
+free_weights (gpointer weights)
+{
+  weights_free (weights);
 }
 
 DecoderWeights *
 decoder_weights_new (
     NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error)
 {
-  DecoderWeights *weights;
+  static const NpuCacheFuncs funcs = {make_weights, free_weights};
+  Wish wish = {model, device, product};
+  char *key = g_strdup_printf (
+      "%p %d %s", (gpointer) model, (int) product, device->kernels.name);
+  g_autoptr (GBytes) bytes = g_bytes_new_take (key, strlen (key));
+  NpuCacheEntry *entry = npu_cache_get (&shared, bytes, &funcs, &wish, error);
 
-  /* Held while they are read: whoever wants the same then waits for them. */
-  g_mutex_lock (&shared_lock);
-  weights = find_shared (model, device, product);
-  if (!weights) {
-    weights = load (model, device, product, error);
-    if (weights)
-      shared = g_list_prepend (shared, weights);
-  }
-  if (weights)
-    weights->n_users++;
-  g_mutex_unlock (&shared_lock);
-  return weights;
+  return entry ? npu_cache_entry_get_thing (entry) : NULL;
 }
 
 void
 decoder_weights_unref (DecoderWeights *weights)
 {
-  if (!weights)
-    return;
-  g_mutex_lock (&shared_lock);
-  if (--weights->n_users == 0) {
-    shared = g_list_remove (shared, weights);
-    weights_free (weights);
-  }
-  g_mutex_unlock (&shared_lock);
+  if (weights)
+    npu_cache_entry_unref (weights->entry);
 }

@@ -51,9 +51,7 @@ typedef struct {
 
   /*< private >*/
   DecoderArena arena;
-  NpuModel *model;   /* whose they are, not kept: its users keep it */
-  const char *level; /* the kernels that made them */
-  guint n_users;
+  NpuCacheEntry *entry;
 } DecoderWeights;
 
 /* Reads the weights and packs them, with the device's workers; or takes those

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "encoder-numerics.h"
 #include "encoder-weights.h"
 #include "npu-kernels.h"
 #include "plan-builder.h"
@@ -324,21 +325,20 @@ add_stages (PlanBuilder *builder)
         NPU_TYPE_F32, PLAN_STATES);
 }
 
-/* *npu_has_int8: whether the NPU does a part of it in int8. */
 static EncoderPlan *
 build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
-    NpuType int8_type, gboolean *npu_has_int8, GError **error)
+    GError **error)
 {
   g_autoptr (EncoderPlan) plan = g_new0 (EncoderPlan, 1);
-  PlanBuilder builder = {.plan = plan,
-      .model = model,
-      .options = *options,
-      .int8_type = int8_type};
+  PlanBuilder builder = {.plan = plan, .model = model, .options = *options};
 
   if (builder.options.n_positions == 0)
     builder.options.n_positions = model->n_positions;
   if (builder.options.n_blocks == 0)
     builder.options.n_blocks = model->n_layers - builder.options.first_block;
+  if (options->precision == NPU_PRECISION_INT8)
+    builder.int8_type =
+        encoder_int8_type (model, device, builder.options.n_positions);
   plan->device = device;
   plan->host = npu_device_get_host (device);
   plan->n_mels = model->n_mels;
@@ -356,22 +356,12 @@ build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
   plan_clear_pending (&builder);
   g_array_unref (builder.pending);
   g_free (builder.identity);
-  *npu_has_int8 = builder.npu_has_int8;
 
   if (builder.error) {
     g_propagate_error (error, builder.error);
     return NULL;
   }
   return g_steal_pointer (&plan);
-}
-
-/* The type of weights that stands for int8: S16 on a CPU that has no int8
- * products. */
-static NpuType
-int8_type_of (NpuDevice *host)
-{
-  return npu_device_has_product (host, NPU_TYPE_Q8) ? NPU_TYPE_Q8
-                                                    : NPU_TYPE_S16;
 }
 
 static gboolean
@@ -392,23 +382,9 @@ EncoderPlan *
 encoder_plan_new (const NpuModel *model, NpuDevice *device,
     const PlanOptions *options, GError **error)
 {
-  const NpuType int8_type = device == npu_device_get_host (device)
-                                ? int8_type_of (device)
-                                : NPU_TYPE_Q8;
-  gboolean npu_has_int8;
-  EncoderPlan *plan;
-
   if (options->precision == NPU_PRECISION_INT16 && !check_int16 (device, error))
     return NULL;
-  plan = build (model, device, options, int8_type, &npu_has_int8, error);
-
-  /* int8 is for the NPU, or for nobody. */
-  if (plan && options->precision == NPU_PRECISION_INT8 && !npu_has_int8 &&
-      int8_type != int8_type_of (plan->host)) {
-    encoder_plan_free (plan);
-    plan = build (model, device, options, NPU_TYPE_S16, &npu_has_int8, error);
-  }
-  return plan;
+  return build (model, device, options, error);
 }
 
 void

@@ -134,9 +134,6 @@ plan_set_kernel (
   PlanStage *stage = &g_array_index (builder->plan->stages, PlanStage, index);
   NpuSupport support;
 
-  builder->npu_has_int8 |= op->kind == NPU_OP_LINEAR &&
-                           op->b_type == NPU_TYPE_Q8 &&
-                           kernel->device != builder->plan->host;
   stage->kernel = kernel;
   if (!npu_device_query (kernel->device, op, builder->options.depth, &support,
           &builder->error))

@@ -17,9 +17,8 @@ typedef struct {
   const NpuModel *model;
   char *identity; /* of the model, or NULL */
   PlanOptions options;
-  NpuType int8_type;     /* of weights that stand for int8 */
-  gboolean npu_has_int8; /* a stage with such weights is the NPU's */
-  GArray *pending; /* of PlanPending: stages whose kernels are not open yet */
+  NpuType int8_type; /* of weights that stand for int8, where they are */
+  GArray *pending;   /* of PlanPending: stages whose kernels are not open yet */
   gsize sizes[PLAN_N_BUFFERS];
   GError *error;
 } PlanBuilder;

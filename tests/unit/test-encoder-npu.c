@@ -103,6 +103,20 @@ test_any_operations (gconstpointer precision)
   small_model_free (model);
 }
 
+/* On a CPU without such products int8 is the NPU's, or nobody's. */
+static void
+test_int8_without_products (void)
+{
+  g_autofree char *level = g_strdup (g_getenv ("NPUENC_CPU"));
+
+  g_setenv ("NPUENC_CPU", "avx2", TRUE);
+  test_any_operations (GINT_TO_POINTER (NPU_PRECISION_INT8));
+  if (level)
+    g_setenv ("NPUENC_CPU", level, TRUE);
+  else
+    g_unsetenv ("NPUENC_CPU");
+}
+
 static void
 test_careful_int8 (void)
 {
@@ -451,6 +465,8 @@ main (int argc, char **argv)
       GINT_TO_POINTER (NPU_PRECISION_INT8), test_any_operations);
   g_test_add_data_func ("/encoder-npu/same-states-whatever-it-does/f32",
       GINT_TO_POINTER (NPU_PRECISION_F32), test_any_operations);
+  g_test_add_func (
+      "/encoder-npu/int8-where-the-cpu-has-none", test_int8_without_products);
   g_test_add_func (
       "/encoder-npu/int8-with-bfloat16-where-careful", test_careful_int8);
   g_test_add_func (

@@ -192,9 +192,32 @@ test_threads (void)
   rig_assert_clean ();
 }
 
-/* Two devices in one process. */
+/* Two devices in one process are one NPU: with room for one context, each takes
+ * it from the other. Who opens one of them again gets the same. */
 static void
 test_two_devices (void)
+{
+  NpuDevice *a, *b, *again;
+
+  rig_sim ("contexts", "1");
+  a = rig_open (packed_overlays);
+  b = rig_open (large_overlays);
+  again = rig_open (packed_overlays);
+  g_assert_true (a != b && a == again);
+  npu_device_unref (again);
+  for (guint i = 0; i < 4; i++) {
+    g_free (run_program (i % 2 ? a : b, 2, 3, 2));
+    g_assert_cmpuint (rig_counters ().contexts, ==, 1);
+  }
+  npu_device_unref (a);
+  npu_device_unref (b);
+  rig_sim ("contexts", "0");
+  rig_assert_clean ();
+}
+
+/* The same without a limit. */
+static void
+test_two_devices_with_room (void)
 {
   NpuDevice *a = rig_open (packed_overlays), *b = rig_open (large_overlays);
   g_autofree guint8 *first = run_program (a, 2, 3, 2);
@@ -222,5 +245,7 @@ main (int argc, char **argv)
   g_test_add_func ("/xrt/contexts/room-again", test_room_again);
   g_test_add_func ("/xrt/contexts/threads", test_threads);
   g_test_add_func ("/xrt/contexts/two-devices", test_two_devices);
+  g_test_add_func (
+      "/xrt/contexts/two-devices-with-room", test_two_devices_with_room);
   return g_test_run ();
 }
