@@ -102,28 +102,40 @@ query_live (MelSender *sender, GstClockTime *latency)
   return live;
 }
 
+/* Time since the pipeline plays; NONE while it does not. */
+static GstClockTime
+get_running_time (GstElement *element)
+{
+  g_autoptr (GstClock) clock = NULL;
+  GstClockTime base, now;
+
+  GST_OBJECT_LOCK (element);
+  if (GST_STATE (element) == GST_STATE_PLAYING && GST_ELEMENT_CLOCK (element))
+    clock = gst_object_ref (GST_ELEMENT_CLOCK (element));
+  base = GST_ELEMENT_CAST (element)->base_time;
+  GST_OBJECT_UNLOCK (element);
+  if (!clock)
+    return GST_CLOCK_TIME_NONE;
+  now = gst_clock_get_time (clock);
+  return now >= base ? now - base : GST_CLOCK_TIME_NONE;
+}
+
 /* By how much the audio up to @time is late; 0 where nothing is live. */
 static gint64
 get_lag (MelSender *sender, GstClockTime time, GstClockTime step)
 {
-  g_autoptr (GstClock) clock = NULL;
-  GstClockTime running, now, base, latency;
+  const GstClockTime now = get_running_time (sender->element);
+  GstClockTime due, latency;
 
-  if (GST_STATE (sender->element) != GST_STATE_PLAYING ||
+  if (!GST_CLOCK_TIME_IS_VALID (now) ||
       sender->segment.format != GST_FORMAT_TIME)
     return 0;
-  clock = gst_element_get_clock (sender->element);
-  running =
-      gst_segment_to_running_time (&sender->segment, GST_FORMAT_TIME, time);
-  if (!clock || !GST_CLOCK_TIME_IS_VALID (running))
-    return 0;
-  base = gst_element_get_base_time (sender->element);
-  now = gst_clock_get_time (clock);
+  due = gst_segment_to_running_time (&sender->segment, GST_FORMAT_TIME, time);
   /* Mostly it is in time, and nobody is asked. */
-  if (now < base || now - base <= running + step ||
+  if (!GST_CLOCK_TIME_IS_VALID (due) || now <= due + step ||
       !query_live (sender, &latency))
     return 0;
-  return (gint64) (now - base - running) - (gint64) latency;
+  return (gint64) (now - due) - (gint64) latency;
 }
 
 /* --- windows ------------------------------------------------------------ */
