@@ -2,10 +2,11 @@
 gst/**/*.c, page by page, top to bottom.
 
 Fenced `sh` blocks, and in comments `|[ ... ]|` ones, that begin with
-gst-launch-1.0 or gst-inspect-1.0 and fenced `python` blocks run in one folder
-a page, in which there are
-  speech.wav, other.wav   3 s and 2 s, mono, 22.05 kHz
-  speech.flac             the first again
+gst-launch-1.0, gst-inspect-1.0 or transcribe.sh and fenced `python` blocks run in
+one folder a page, in which there are
+  speech.wav, other.wav       3 s and 2 s, mono, 22.05 kHz
+  speech.flac                 the first again
+  talk.m4a, interview.mp3     copies of the first: a name does not matter
 and what the blocks above have written. They must succeed. What differs from a
 reader's machine is replaced: model=FILE by a model that is there, autoaudiosrc
 by a live test source that ends. Pages with a test of their own are left out.
@@ -19,6 +20,7 @@ import shutil
 
 import tap
 
+SCRIPT = r"[./]*/pipelines/transcribe\.sh\b"
 OWN_TEST = ("docs/subtitles.md",)
 LIVE_SOURCE = "audiotestsrc is-live=true num-buffers=100"
 FENCE = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.M | re.S)
@@ -38,6 +40,8 @@ def blocks(page):
         elif language in ("sh", "") and re.match(
                 r"\s*gst-(launch|inspect)-1\.0\s", code):
             yield line, run_sh, code
+        elif language == "sh" and re.match(SCRIPT, code):
+            yield line, run_script, code
 
 
 def text_model():
@@ -60,6 +64,13 @@ def run_sh(folder, code):
     tap.command("bash", "-euo", "pipefail", "-c", code, cwd=folder)
 
 
+def run_script(folder, code):
+    code = re.sub(SCRIPT, f"'{tap.ROOT}/pipelines/transcribe.sh'", code)
+    code = re.sub(r"--model \S+ ?", "", code)
+    tap.command("bash", "-euo", "pipefail", "-c", code, cwd=folder,
+                env={"NPUENC_MODEL": str(text_model())})
+
+
 def run_python(folder, code):
     """By Debian's Python, which is the one that has Debian's numpy."""
     try:
@@ -76,6 +87,8 @@ def prepare(folder):
     tap.command("gst-launch-1.0", "-q", "filesrc", "location=speech.wav", "!",
                 "wavparse", "!", "audioconvert", "!", "flacenc", "!",
                 "filesink", "location=speech.flac", cwd=folder)
+    for name in ("talk.m4a", "interview.mp3"):
+        shutil.copy(folder / "speech.wav", folder / name)
 
 
 def main():

@@ -127,15 +127,14 @@ def by_ffmpeg(path):
         "-f", "srt", "-"))
 
 
-def by_gstreamer(path, demuxer):
-    """With a queue for each stream that is not the text's."""
-    need("srtenc")
-    out = path.with_suffix(".read.srt")
-    gst(path.parent, f"filesrc location={path.name} ! {demuxer} name=demux "
-        "demux.video_0 ! queue ! fakesink sync=false "
-        "demux.audio_0 ! queue ! fakesink sync=false "
-        f"demux.subtitle_0 ! queue ! srtenc ! filesink location={out.name}")
-    return srt_cues(out.read_text())
+def by_gstreamer(uri):
+    need("playbin3")
+    text = tap.command(PYTHON, PLAYER, uri, timeout=120)
+    if text.startswith("SKIP"):
+        raise tap.Skip(text[5:].strip())
+    cues = [tuple(json.loads(line)) for line in text.splitlines()
+            if line.startswith("[")]
+    return [cue for i, cue in enumerate(cues) if cue not in cues[:i]]
 
 
 @functools.lru_cache
@@ -146,15 +145,15 @@ def expected(folder):
                 folder / "expected", folder / "talk.wav")
     whole = json.loads((folder / "expected" / "talk.json").read_text())
     cues = [(s["start"], s["end"], s["text"]) for s in whole["segments"]]
-    country = [cue for cue in cues if "your country." in cue[2]]
+    country = [cue for cue in cues if "country." in cue[2]]
     quilter = [cue for cue in cues if "Quilter" in cue[2]]
     assert 13 < country[-1][1] < 15, cues
     assert 29 < quilter[0][0] < 32 and 36 < quilter[0][1] < LENGTH + 0.1, cues
     return cues
 
 
-def check_cues(folder, cues, tolerance=0.1, words=True):
-    """The text and, up to what an encoder's delay makes, the times. The sound of
+def check_cues(folder, cues, by_words=True):
+    """The text, and its times up to what an encoder's delay makes. The sound of
     the videos went through an encoder, so a word may differ."""
     want = expected(folder)
     assert cues, "no cues"
@@ -162,23 +161,38 @@ def check_cues(folder, cues, tolerance=0.1, words=True):
     for begin, end, text in cues:
         assert last - 0.002 <= begin < end <= LENGTH + 0.2 and text, cues
         last = end
-    for part in ("your country.", "Quilter"):
+    for part in ("country.", "gospel."):
         have = [cue for cue in cues if part in cue[2]]
         like = [cue for cue in want if part in cue[2]]
-        assert have and abs(have[-1][1] - like[-1][1]) <= 0.5 + tolerance, \
-            (part, cues, want)
-    assert 29 < [cue for cue in cues if "Quilter" in cue[2]][0][0] < 32, cues
+        assert have and abs(have[-1][1] - like[-1][1]) <= 0.6, (part, cues, want)
+    if by_words:
+        check_cues_of_words(cues)
 
 
-def check_file(name, demuxer, codec):
+def check_cues_of_words(cues):
+    """Shown while they are said, and short. Speech is from 3.3 and from 31 s."""
+    assert 2.5 < cues[0][0] < 4, cues
+    assert 30.5 < [cue for cue in cues if "Quilter" in cue[2]][0][0] < 32, cues
+    for begin, end, text in cues:
+        lines = text.split("\n")
+        assert len(lines) <= 2 and max(map(len, lines)) <= 42, cues
+        assert end < 15 or begin > 30, cues
+
+
+def check_file(name, codec):
     def check(folder):
         path = folder / name
         if not path.exists():
             raise tap.Skip(f"{name} could not be made")
-        read = by_gstreamer(path, demuxer)
-        check_cues(folder, read)
+        by_words = name != "muxed.mp4"
+        check_cues(folder, by_gstreamer(path.as_uri()), by_words)
         need_program("ffprobe")
-        check_cues(folder, by_ffmpeg(path))
+        cues = by_ffmpeg(path)
+        if name == "titled.mp4":  # of the last it knows no end: see the page
+            assert cues[-1][0] > 32, cues
+            cues[-1] = (cues[-1][0], by_gstreamer(path.as_uri())[-1][1],
+                        cues[-1][2])
+        check_cues(folder, cues, by_words)
         streams = json.loads(tap.command(
             "ffprobe", "-v", "error", "-show_streams", "-of", "json", path))
         text = [s for s in streams["streams"] if s["codec_type"] == "subtitle"]
@@ -191,7 +205,8 @@ def check_files_of_text(folder):
     for name in ("talk.srt", "pipeline.srt"):
         if not (folder / name).exists():
             raise tap.Skip(f"{name} could not be made")
-        check_cues(folder, srt_cues((folder / name).read_text()))
+        check_cues(folder, srt_cues((folder / name).read_text()),
+                   by_words=name == "pipeline.srt")
 
 
 # --- pictures
@@ -243,23 +258,16 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def play(folder, name):
-    """What playbin3 shows over HTTP, [(begin, end, text), ...]."""
-    need("playbin3", "hlsdemux2", "souphttpsrc")
+    """What playbin3 shows over HTTP."""
+    need("hlsdemux2", "souphttpsrc")
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        text = tap.command(PYTHON, PLAYER,
-                           f"http://127.0.0.1:{server.server_port}/{name}",
-                           timeout=120)
+        return by_gstreamer(f"http://127.0.0.1:{server.server_port}/{name}")
     finally:
         server.shutdown()
         server.server_close()
-    if text.startswith("SKIP"):
-        raise tap.Skip(text[5:].strip())
-    cues = [json.loads(line) for line in text.splitlines()
-            if line.startswith("[")]
-    return [cue for i, cue in enumerate(cues) if cue not in cues[:i]]
 
 
 def check_hls(folder):
@@ -281,22 +289,22 @@ def check_hls(folder):
         assert text.count(" --> ") == len(shown), (text, shown, begin)
         assert all(words in text for _, _, words in shown), (text, shown)
         begin += length
-    check_cues(folder, play(folder, "index.m3u8"))
+    check_cues(folder, play(folder, "index.m3u8"), by_words=False)
 
 
 def check_ffmpeg_hls(folder):
     if not (folder / "whole.m3u8").exists():
         raise tap.Skip("whole.m3u8 could not be made")
     tap.expect((folder / "talk-1.vtt").read_text(), "MPEGTS:0,")
-    check_cues(folder, play(folder, "whole.m3u8"))
+    check_cues(folder, play(folder, "whole.m3u8"), by_words=False)
 
 
 # What is right after each command of a section; the last may be of all of them.
 CHECKS = {
     "In a file of its own": [None, check_files_of_text],
-    "In Matroska": [check_file("talk.mkv", "matroskademux", "subrip")],
-    "In MP4": [check_file("titled.mp4", "qtdemux", "mov_text")],
-    "With ffmpeg": [check_file("muxed.mp4", "qtdemux", "mov_text")],
+    "In Matroska": [check_file("talk.mkv", "subrip")],
+    "In MP4": [check_file("titled.mp4", "mov_text")],
+    "With ffmpeg": [check_file("muxed.mp4", "mov_text")],
     "In the picture": [None, check_pictures],
     "Over HTTP, with HLS": [None, check_hls, check_ffmpeg_hls],
 }
