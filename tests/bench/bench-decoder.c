@@ -1,5 +1,5 @@
-/* The decoder: a window's keys and values, a token at several rows a step, and
- * a prompt.
+/* The decoder: a window's keys and values, a token at several rows a step, of
+ * one window and of several, and a prompt.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -18,14 +18,17 @@
 #define N_PROMPT 224
 #define TIMEOUT ((guint64) 60000000000)
 
-static const guint row_counts[] = {1, 5, MAX_ROWS};
-#define N_COUNTS G_N_ELEMENTS (row_counts)
+/* Rows of a step, and windows that they read. */
+static const struct {
+  guint rows, windows;
+} shapes[] = {{1, 1}, {5, 1}, {MAX_ROWS, 1}, {MAX_ROWS, MAX_ROWS}};
+#define N_SHAPES G_N_ELEMENTS (shapes)
 
 typedef struct {
   NpuDecoder *decoder;
   float *states;                                      /* [N_POSITIONS][d] */
   float *logits[MAX_ROWS];                            /* [n_vocab] */
-  double *window_ms, *prompt_ms, *token_ms[N_COUNTS]; /* [repeat] */
+  double *window_ms, *prompt_ms, *token_ms[N_SHAPES]; /* [repeat] */
 } Run;
 
 static void
@@ -37,7 +40,7 @@ run_clear (Run *run)
   g_free (run->prompt_ms);
   for (guint i = 0; i < MAX_ROWS; i++)
     g_free (run->logits[i]);
-  for (guint i = 0; i < N_COUNTS; i++)
+  for (guint i = 0; i < N_SHAPES; i++)
     g_free (run->token_ms[i]);
 }
 
@@ -55,7 +58,7 @@ run_init (Run *run, guint repeat)
     run->logits[i] = g_new (float, npu_decoder_get_n_vocab (run->decoder));
   run->window_ms = g_new (double, repeat);
   run->prompt_ms = g_new (double, repeat);
-  for (guint i = 0; i < N_COUNTS; i++)
+  for (guint i = 0; i < N_SHAPES; i++)
     run->token_ms[i] = g_new (double, repeat);
 }
 
@@ -76,12 +79,12 @@ give (Run *run, guint n, guint n_each, GError **error)
 }
 
 static gboolean
-time_tokens (Run *run, guint n, double *ms, GError **error)
+time_tokens (Run *run, guint n, guint n_windows, double *ms, GError **error)
 {
   guint64 start;
 
   for (guint i = 0; i < n; i++)
-    npu_decoder_begin (run->decoder, i, 0);
+    npu_decoder_begin (run->decoder, i, i % n_windows);
   if (!give (run, n, N_BEFORE, error))
     return FALSE;
   start = npu_clock_ns ();
@@ -98,10 +101,12 @@ time_all (Run *run, guint sample, GError **error)
 {
   guint64 start = npu_clock_ns ();
 
-  if (!npu_decoder_set_window (
-          run->decoder, 0, run->states, N_POSITIONS, error))
-    return FALSE;
-  run->window_ms[sample] = (double) (npu_clock_ns () - start) / 1e6;
+  for (guint i = 0; i < MAX_ROWS; i++) {
+    if (!npu_decoder_set_window (
+            run->decoder, i, run->states, N_POSITIONS, error))
+      return FALSE;
+  }
+  run->window_ms[sample] = (double) (npu_clock_ns () - start) / 1e6 / MAX_ROWS;
 
   npu_decoder_begin (run->decoder, 0, 0);
   start = npu_clock_ns ();
@@ -109,8 +114,9 @@ time_all (Run *run, guint sample, GError **error)
     return FALSE;
   run->prompt_ms[sample] = (double) (npu_clock_ns () - start) / 1e6;
 
-  for (guint i = 0; i < N_COUNTS; i++) {
-    if (!time_tokens (run, row_counts[i], &run->token_ms[i][sample], error))
+  for (guint i = 0; i < N_SHAPES; i++) {
+    if (!time_tokens (run, shapes[i].rows, shapes[i].windows,
+            &run->token_ms[i][sample], error))
       return FALSE;
   }
   return TRUE;
@@ -124,12 +130,13 @@ add_results (Bench *bench, Run *run, double load_ms)
   const double prompt_ms = bench_median (run->prompt_ms, repeat);
   double one = NAN;
 
-  for (guint i = 0; i < N_COUNTS; i++) {
+  for (guint i = 0; i < N_SHAPES; i++) {
     BenchResult result = {
         .mode = BENCH_DECODER,
         .model = bench->model_name,
         .precision = bench->precision,
-        .rows = row_counts[i],
+        .rows = shapes[i].rows,
+        .windows = shapes[i].windows,
         .tile_ms = NAN,
         .list_ms = NAN,
         .dma_write_ms = NAN,
@@ -176,7 +183,7 @@ bench_run_decoder (Bench *bench, GError **error)
 {
   const NpuDecoderOptions options = {
       .precision = bench->options.precision,
-      .max_windows = 1,
+      .max_windows = MAX_ROWS,
       .max_sequences = MAX_ROWS,
       .timeout = TIMEOUT,
   };
@@ -207,9 +214,13 @@ bench_print_decoder (const Bench *bench, guint first)
   g_print ("  a window's keys and values %9.3f ms\n", results[first].window_ms);
   g_print ("  a prompt                   %9.1f tokens a second\n",
       results[first].prompt_tokens_per_second);
-  for (guint i = first; i < bench->results->len; i++)
-    g_print ("  a token, %u %-17s %9.3f ms  %5.2fx\n", results[i].rows,
-        results[i].rows == 1 ? "row a step" : "rows a step",
+  for (guint i = first; i < bench->results->len; i++) {
+    const char *what = results[i].windows > 1 ? "windows a step"
+                       : results[i].rows > 1  ? "rows a step"
+                                              : "row a step";
+
+    g_print ("  a token, %u %-17s %9.3f ms  %5.2fx\n", results[i].rows, what,
         results[i].token_ms, results[i].speedup);
+  }
   g_print ("  loaded in                  %9.1f ms\n", results[first].load_ms);
 }

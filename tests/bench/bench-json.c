@@ -169,6 +169,7 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
     add_count (out, "stalls", result->stalls);
   } else {
     add_count (out, "rows", result->rows);
+    add_count (out, "windows", result->windows);
     add_number (out, "token_ms", result->token_ms);
     add_number (
         out, "prompt_tokens_per_second", result->prompt_tokens_per_second);

@@ -130,8 +130,8 @@ bench_options_parse (
       {"encoder", 0, 0, G_OPTION_ARG_NONE, &options->encoder,
           "Whole windows of a model, and what each operation takes", NULL},
       {"decoder", 0, 0, G_OPTION_ARG_NONE, &options->decoder,
-          "A window's keys and values, a token at 1, 5 and 8 rows a step, a "
-          "prompt",
+          "A window's keys and values, a token at 1, 5 and 8 rows a step and "
+          "at 8 windows, a prompt",
           NULL},
       {"roofline", 0, 0, G_OPTION_ARG_NONE, &options->roofline,
           "This machine's peak, and the share that --encoder's operations "

@@ -57,6 +57,7 @@ typedef struct {
   double load_ms; /* from the model's path to an encoder that is ready */
   double mel_ms;  /* of a window, in one thread */
   guint rows;     /* decoder: sequences a step; else 0 */
+  guint windows;  /* that they read */
   double token_ms, prompt_tokens_per_second; /* where rows is not 0 */
   gsize memory_size;                         /* 0: not measured */
   guint n_stages;

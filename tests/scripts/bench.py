@@ -126,9 +126,11 @@ def windows(folder):
 def decoder(folder):
     text, found = bench(folder, "--decoder", "--model", "synthetic:tiny",
                         "--repeat", "2", "--precision", "f32")
-    tap.expect(text, "keys and values", "8 rows a step", "tokens a second")
+    tap.expect(text, "keys and values", "8 rows a step",
+               "8 windows a step", "tokens a second")
     results = found["results"]
-    assert [r["rows"] for r in results] == [1, 5, 8], results
+    assert [r["rows"] for r in results] == [1, 5, 8, 8], results
+    assert [r["windows"] for r in results] == [1, 1, 1, 8], results
     for result in results:
         assert result["mode"] == "decoder" and result["precision"] == "f32"
         assert result["token_ms"] > 0 and result["window_ms"] > 0, result
