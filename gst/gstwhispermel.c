@@ -271,6 +271,18 @@ query_caps (GstWhisperMel *self, GstQuery *query)
 }
 
 static gboolean
+query_follow (GstWhisperMel *self, GstQuery *query)
+{
+  const GstWhisperMelSettings *settings = &self->settings;
+
+  GST_OBJECT_LOCK (self);
+  window_event_set_follow (query, settings->mode != GST_WHISPER_MEL_MODE_FIXED,
+      settings->hop > 0 && settings->hop < settings->window);
+  GST_OBJECT_UNLOCK (self);
+  return TRUE;
+}
+
+static gboolean
 gst_whisper_mel_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
   GstWhisperMel *self = GST_WHISPER_MEL (parent);
@@ -280,6 +292,10 @@ gst_whisper_mel_src_query (GstPad *pad, GstObject *parent, GstQuery *query)
       return query_latency (self, query);
     case GST_QUERY_CAPS:
       return query_caps (self, query);
+    case GST_QUERY_CUSTOM:
+      if (window_event_is_follow_query (query))
+        return query_follow (self, query);
+      /* fall through */
     default:
       return gst_pad_query_default (pad, parent, query);
   }

@@ -2,6 +2,7 @@
 #include "windowevent.h"
 
 #define ADVANCE "whisper/advance"
+#define FOLLOW "whisper/follow"
 
 GstEvent *
 window_event_new_advance (
@@ -46,4 +47,39 @@ window_event_parse_advance (GstEvent *event, GstClockTime *until,
   if (seqnum)
     *seqnum = number;
   return TRUE;
+}
+
+GstQuery *
+window_event_new_follow_query (void)
+{
+  return gst_query_new_custom (
+      GST_QUERY_CUSTOM, gst_structure_new_empty (FOLLOW));
+}
+
+gboolean
+window_event_is_follow_query (GstQuery *query)
+{
+  const GstStructure *structure = gst_query_get_structure (query);
+
+  return GST_QUERY_TYPE (query) == GST_QUERY_CUSTOM && structure &&
+         gst_structure_has_name (structure, FOLLOW);
+}
+
+void
+window_event_set_follow (GstQuery *query, gboolean follows, gboolean overlaps)
+{
+  gst_structure_set (gst_query_writable_structure (query), "follows",
+      G_TYPE_BOOLEAN, follows, "overlaps", G_TYPE_BOOLEAN, overlaps, NULL);
+}
+
+void
+window_event_parse_follow (
+    GstQuery *query, gboolean *follows, gboolean *overlaps)
+{
+  const GstStructure *structure = gst_query_get_structure (query);
+
+  if (!gst_structure_get_boolean (structure, "follows", follows))
+    *follows = FALSE;
+  if (!gst_structure_get_boolean (structure, "overlaps", overlaps))
+    *overlaps = FALSE;
 }

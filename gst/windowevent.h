@@ -1,4 +1,5 @@
-/* whisper/advance: what a decoder tells the element that cuts the windows.
+/* whisper/advance: what a decoder tells the element that cuts the windows, and
+ * whisper/follow: whether it listens.
  *
  * A custom upstream event, not serialised. Its structure is named
  * `whisper/advance` and has the fields
@@ -45,5 +46,18 @@ gboolean window_event_is_advance (GstEvent *event);
  */
 gboolean window_event_parse_advance (GstEvent *event, GstClockTime *until,
     GstClockTime *sentence, guint32 *seqnum);
+
+/* A custom query upstream named `whisper/follow`: how windows come after one
+ * another. Nobody answers where nobody cuts windows; they neither follow nor
+ * overlap then. (transfer full) */
+GstQuery *window_event_new_follow_query (void);
+gboolean window_event_is_follow_query (GstQuery *query);
+
+/* @follows: the next window begins where whisper/advance says
+ * @overlaps: it begins before the one before ends, whatever is said */
+void window_event_set_follow (
+    GstQuery *query, gboolean follows, gboolean overlaps);
+void window_event_parse_follow (
+    GstQuery *query, gboolean *follows, gboolean *overlaps);
 
 G_END_DECLS

@@ -95,6 +95,18 @@ tell_upstream (GstWhisperDecoder *self, GstClockTime until)
           until, GST_CLOCK_TIME_NONE, self->segment_seqnum));
 }
 
+/* Whether what has no whole text at a window's end comes again. */
+static gboolean
+comes_again (GstWhisperDecoder *self)
+{
+  g_autoptr (GstQuery) query = window_event_new_follow_query ();
+  gboolean follows = FALSE, overlaps = FALSE;
+
+  if (gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
+    window_event_parse_follow (query, &follows, &overlaps);
+  return overlaps || (follows && self->settings.batch == 1);
+}
+
 /* --- the language ------------------------------------------------------- */
 
 static GstTagList *
@@ -294,9 +306,11 @@ open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
     GError **error)
 {
   const guint64 begin = npu_clock_ns ();
-  const gboolean done = with_states (
-      self, &queued->window, inbuf, gst_whisper_decoder_session_begin, error);
+  gboolean done;
 
+  npu_transcript_set_followed (self->session->transcript, comes_again (self));
+  done = with_states (
+      self, &queued->window, inbuf, gst_whisper_decoder_session_begin, error);
   queued->opening_time = npu_clock_ns () - begin;
   return done;
 }

@@ -35,7 +35,8 @@ struct _NpuTranscript {
   guint64 begin;      /* of the first window; G_MAXUINT64 before it */
   double last_speech; /* end of the last word, in seconds from there */
 
-  GQueue open; /* of OpenWindow, in the stream's order */
+  gboolean is_followed; /* each window, by one that begins where it ends */
+  GQueue open;          /* of OpenWindow, in the stream's order */
   NpuDecodingStep step;
 };
 
@@ -46,6 +47,7 @@ typedef struct {
   guint64 start, end;          /* of its audio */
   NpuSpokenLanguage spoken;    /* before it */
   gboolean is_asked;           /* for its language */
+  gboolean is_followed;        /* by one that begins where it is used up */
   NpuWindowDecoding *decoding; /* NULL: it is whole */
   NpuDecodedWindow decoded;    /* then */
   GArray *words;               /* then, of NpuWord; NULL: none are found */
@@ -93,6 +95,7 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   npu_initial_prompt_encode (tokenizer, options->initial_prompt,
       options->carry_initial_prompt ? transcript->carried
                                     : transcript->initial);
+  transcript->is_followed = transcript->options.n_windows == 1;
   npu_decoding_step_init (&transcript->step, source->n_vocab);
   g_queue_init (&transcript->open);
   npu_transcript_reset (transcript);
@@ -126,6 +129,12 @@ npu_transcript_reset (NpuTranscript *transcript)
   transcript->last_end = 0;
   transcript->begin = G_MAXUINT64;
   transcript->last_speech = 0;
+}
+
+void
+npu_transcript_set_followed (NpuTranscript *transcript, gboolean is_followed)
+{
+  transcript->is_followed = is_followed;
 }
 
 /* The greatest number of tokens before sot, without startofprev. */
@@ -173,6 +182,7 @@ update_history (NpuTranscript *transcript, const NpuDecodedWindow *decoded)
 typedef struct {
   guint64 start, end; /* of its audio */
   const NpuDecodedWindow *decoded;
+  gboolean is_followed;
   GArray *words; /* of NpuWord, used up by its segments; or NULL */
   NpuSegmentFunc func;
   gpointer data;
@@ -233,14 +243,22 @@ emit_slice (NpuTranscript *transcript, Window *window, const NpuSlice *slice)
 
 /* --- words --------------------------------------------------------------- */
 
-/* The window's slices; returns how far it is used up by them, in timestamps. */
+/* The window's slices; returns how far it is used up by them, in timestamps:
+ * to its end, where no window begins before that. */
 static guint
-cut_slices (
-    NpuTranscript *transcript, const NpuDecodedWindow *decoded, GArray *slices)
+cut_slices (NpuTranscript *transcript, const NpuDecodedWindow *decoded,
+    gboolean is_followed, GArray *slices)
 {
-  return npu_segments_cut (npu_tokenizer_get_special (transcript->tokenizer),
-      (guint32 *) decoded->tokens->data, decoded->tokens->len, decoded->is_cut,
-      slices);
+  const NpuSpecialTokens *special =
+      npu_tokenizer_get_special (transcript->tokenizer);
+  const guint32 *tokens = (guint32 *) decoded->tokens->data;
+  const guint used = npu_segments_cut (
+      special, tokens, decoded->tokens->len, decoded->is_cut, slices);
+
+  if (is_followed || used == NPU_WINDOW_END)
+    return used;
+  npu_segments_add_rest (special, tokens, decoded->tokens->len, slices);
+  return NPU_WINDOW_END;
 }
 
 /* Of an answer that is whole, before its place in the source is another's. */
@@ -254,7 +272,7 @@ find_words (NpuTranscript *transcript, OpenWindow *open, GError **error)
 
   if (!transcript->options.words || decoded->is_silence || !decoded->tokens)
     return TRUE;
-  cut_slices (transcript, decoded, slices);
+  cut_slices (transcript, decoded, open->is_followed, slices);
   text = npu_slices_get_text (npu_tokenizer_get_special (transcript->tokenizer),
       (guint32 *) decoded->tokens->data, slices);
   return npu_find_words (&transcript->source, transcript->tokenizer,
@@ -337,7 +355,7 @@ emit_segments (NpuTranscript *transcript, Window *window)
 
   if (decoded->is_silence)
     return window->end;
-  used = cut_slices (transcript, decoded, slices);
+  used = cut_slices (transcript, decoded, window->is_followed, slices);
   if (window->words)
     until = emit_word_segments (transcript, window, slices, used);
   else
@@ -449,6 +467,7 @@ npu_transcript_begin_window (NpuTranscript *transcript, guint window,
   open->start = start;
   open->end = start + duration;
   open->spoken = transcript->spoken;
+  open->is_followed = transcript->is_followed;
   if (!begin_window (transcript, open, error)) {
     open_window_free (open);
     return FALSE;
@@ -534,8 +553,8 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
 
   g_return_if_fail (npu_transcript_has_whole (transcript));
   open = g_queue_pop_head (&transcript->open);
-  place = (Window){open->start, open->end, &open->decoded, open->words, func,
-      user_data, FALSE};
+  place = (Window){open->start, open->end, &open->decoded, open->is_followed,
+      open->words, func, user_data, FALSE};
   transcript->begin = MIN (transcript->begin, open->start);
   *used_until = place.end;
   if (open->decoded.tokens) {

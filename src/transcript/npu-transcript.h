@@ -70,6 +70,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTranscript, npu_transcript_free)
  * after a flush or a new stream. */
 NPU_API void npu_transcript_reset (NpuTranscript *transcript);
 
+/* Whether the next window begins where the one before is used up, or before
+ * that: if not, text that is not whole when a window ends is text, too. At
+ * first it does, unless there are several windows at once. Of windows from now
+ * on. */
+NPU_API void npu_transcript_set_followed (
+    NpuTranscript *transcript, gboolean is_followed);
+
 /**
  * npu_transcript_add_window:
  * @window: number of the window in the source, set before

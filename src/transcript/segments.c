@@ -102,6 +102,22 @@ npu_segments_cut (const NpuSpecialTokens *special, const guint32 *tokens,
   return is_cut && used > 0 ? used : NPU_WINDOW_END;
 }
 
+void
+npu_segments_add_rest (const NpuSpecialTokens *special, const guint32 *tokens,
+    guint n, GArray *slices)
+{
+  const Answer answer = {tokens, n, special->timestamp_begin};
+  guint last = 0;
+
+  if (has_single_end (&answer))
+    return;
+  for (guint i = find_pair (&answer, 1); i < n; i = find_pair (&answer, i + 1))
+    last = i;
+  if (last > 0)
+    add_slice (
+        &answer, last, n, time_of (&answer, last), NPU_WINDOW_END, slices);
+}
+
 gboolean
 npu_segments_have_single_end (
     const NpuSpecialTokens *special, const guint32 *tokens, guint n)

@@ -33,6 +33,11 @@ typedef struct {
 guint npu_segments_cut (const NpuSpecialTokens *special, const guint32 *tokens,
     guint n, gboolean is_cut, GArray *slices);
 
+/* Appends what follows the last pair, to the window's end: for a window that no
+ * other goes on from there. Not after NPU_WINDOW_END. */
+void npu_segments_add_rest (const NpuSpecialTokens *special,
+    const guint32 *tokens, guint n, GArray *slices);
+
 /* Whether tokens[n] end by text and one timestamp: no speech follows it. */
 gboolean npu_segments_have_single_end (
     const NpuSpecialTokens *special, const guint32 *tokens, guint n);

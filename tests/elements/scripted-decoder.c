@@ -359,6 +359,14 @@ fill_decoded (NpuDecodedWindow *decoded, int language, const char *code)
   }
 }
 
+void
+npu_transcript_set_followed (NpuTranscript *transcript, gboolean is_followed)
+{
+  g_mutex_lock (&lock);
+  seen.is_followed = is_followed;
+  g_mutex_unlock (&lock);
+}
+
 gboolean
 npu_transcript_begin_window (NpuTranscript *transcript, guint window,
     guint64 start, guint64 duration, GError **error)

@@ -69,6 +69,7 @@ typedef struct {
   guint32 last_suppressed;
   char prompt[64], hot_words[64];
   guint64 language_interval;
+  gboolean is_followed; /* windows, as last said */
 } ScriptSeen;
 
 void script_get_seen (ScriptSeen *seen);

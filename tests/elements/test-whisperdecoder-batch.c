@@ -8,6 +8,7 @@
 
 #include "decoder-rig.h"
 #include "npu-error.h"
+#include "windowevent.h"
 
 #define WINDOW 100 /* positions: 2 s */
 #define SECOND GST_SECOND
@@ -160,6 +161,38 @@ test_nobody_is_told (void)
   }
 }
 
+/* How a cutter of windows answers, by bits. */
+static gboolean
+answer_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  const guint answer = GPOINTER_TO_UINT (pad->querydata);
+
+  if (!window_event_is_follow_query (query))
+    return gst_pad_query_default (pad, parent, query);
+  window_event_set_follow (query, answer & 1, answer & 2);
+  return TRUE;
+}
+
+/* What a window leaves comes again where windows follow, which they do not at
+ * once, or overlap. */
+static void
+test_what_comes_again (void)
+{
+  for (guint i = 0; i < 8; i++) {
+    const guint batch = 1 + i / 4, answer = i % 4;
+    g_autoptr (DecoderRig) rig = decoder_rig_new ("batch", batch, NULL);
+    ScriptSeen seen;
+
+    decoder_rig_set_positions (rig, WINDOW);
+    gst_pad_set_query_function_full (
+        rig->harness->srcpad, answer_query, GUINT_TO_POINTER (answer), NULL);
+    push (rig, 0, FALSE);
+    script_get_seen (&seen);
+    g_assert_cmpint (
+        seen.is_followed, ==, (answer & 2) != 0 || (answer == 1 && batch == 1));
+  }
+}
+
 /* A flush and a stop forget windows that were begun. */
 static void
 test_flush (void)
@@ -268,6 +301,7 @@ main (int argc, char **argv)
   ADD ("soon", test_soon);
   ADD ("events", test_events);
   ADD ("nobody-is-told", test_nobody_is_told);
+  ADD ("what-comes-again", test_what_comes_again);
   ADD ("flush", test_flush);
   ADD ("error", test_error);
   ADD ("tag-and-flush", test_tag_and_flush);

@@ -395,6 +395,34 @@ test_queue_loses_nothing (void)
 
 #define ADD(name, func) g_test_add_func ("/whispermel/follow/" name, func)
 
+/* A decoder asks whether what it leaves of a window comes again. */
+static void
+test_how_windows_follow (void)
+{
+  static const struct {
+    int mode;
+    GstClockTime hop;
+    gboolean follows, overlaps;
+  } cases[] = {{0, 0, FALSE, FALSE}, {0, GST_SECOND, FALSE, FALSE},
+      {0, GST_SECOND / 2, FALSE, TRUE}, {0, 2 * GST_SECOND, FALSE, FALSE},
+      {1, 0, TRUE, FALSE}, {1, GST_SECOND / 2, TRUE, TRUE}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (MelRig) rig =
+        mel_rig_new ("mode", cases[i].mode, "hop", cases[i].hop, NULL);
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
+    g_autoptr (GstQuery) query = window_event_new_follow_query ();
+    gboolean follows, overlaps;
+
+    window_event_parse_follow (query, &follows, &overlaps);
+    g_assert_false (follows || overlaps); /* where nobody answers */
+    g_assert_true (gst_pad_query (pad, query));
+    window_event_parse_follow (query, &follows, &overlaps);
+    g_assert_cmpint (follows, ==, cases[i].follows);
+    g_assert_cmpint (overlaps, ==, cases[i].overlaps);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -417,6 +445,7 @@ main (int argc, char **argv)
   ADD ("fixed-ignores-answers", test_fixed_ignores_answers);
   ADD ("flush-forgets-answers", test_flush_forgets_answers);
   ADD ("late-answers-count-until-the-next-window", test_late_answers);
+  ADD ("how-windows-follow", test_how_windows_follow);
   ADD ("a-pause-ends-the-loop", test_gap_between);
   ADD ("hours-of-gap-take-no-time", test_hours_of_gap);
   ADD ("behind-a-queue-nothing-is-lost", test_queue_loses_nothing);

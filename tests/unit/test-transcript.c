@@ -234,6 +234,54 @@ test_segments (void)
   }
 }
 
+/* Where no window goes on from there, what is not whole is text, too. */
+static void
+test_rest (void)
+{
+  const guint32 a = 300, t = zero;
+  const struct {
+    guint32 tokens[8];
+    guint n, is_cut;
+    const char *followed, *alone;
+  } cases[] = {
+      {{t, a, t + 100, t + 100, a}, 5, 0, "0.00-2.00 ",
+          "0.00-2.00 2.00-30.00 "},
+      {{t, a, t + 100, t + 150, a, a}, 6, 1, "0.00-2.00 ",
+          "0.00-2.00 3.00-30.00 "},
+      {{t, a, t + 100, t + 150}, 4, 0, "0.00-2.00 ", "0.00-2.00 "},
+      {{t, a, t + 100, t + 150, a, t + 200}, 6, 0, "0.00-2.00 3.00-4.00 ",
+          "0.00-2.00 3.00-4.00 "},
+      {{t, a, t + 100}, 3, 0, "0.00-2.00 ", "0.00-2.00 "},
+      {{a, a}, 2, 0, "0.00-30.00 ", "0.00-30.00 "},
+  };
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (cases); i++) {
+    const guint at = i / 2, is_followed = i % 2;
+    Script script = {.tokens = cases[at].tokens,
+        .n_tokens = cases[at].n,
+        .is_cut = cases[at].is_cut};
+    g_autoptr (GString) log = g_string_new (NULL);
+    Heard heard = {.log = log};
+    NpuTranscriptOptions options;
+    g_autoptr (NpuTranscript) transcript = NULL;
+    guint64 used;
+
+    g_test_message ("case %u", at);
+    init_options (&options);
+    transcript = new_transcript (&options, &script);
+    npu_transcript_set_followed (transcript, is_followed);
+    used = add (transcript, 0, 30 * SECOND, &heard);
+    if (!is_followed)
+      g_assert_cmpuint (used, ==, 30000);
+    g_assert_cmpstr (
+        log->str, ==, is_followed ? cases[at].followed : cases[at].alone);
+    /* The next window is told all of it. */
+    add (transcript, 30 * SECOND, 30 * SECOND, &heard);
+    if (at == 0)
+      g_assert_cmpuint (script.n_prompt, ==, is_followed ? 3 : 5);
+  }
+}
+
 /* Less than 100 ms are not looked at. */
 static void
 test_short_window (void)
@@ -424,6 +472,7 @@ main (int argc, char **argv)
       npu_vocabulary_new_synthetic (&special, "small"));
   g_test_add_func ("/transcript/any-answer", test_any_answer);
   g_test_add_func ("/transcript/segments", test_segments);
+  g_test_add_func ("/transcript/rest", test_rest);
   g_test_add_func ("/transcript/short-window", test_short_window);
   g_test_add_func ("/transcript/language", test_language);
   g_test_add_func ("/transcript/seed", test_seed);
