@@ -178,10 +178,8 @@ audio_window_get_length (const AudioWindow *self)
 }
 
 AudioWindowContent
-audio_window_get_content (const AudioWindow *self)
+audio_window_get_content (const AudioWindow *self, gsize n)
 {
-  gsize n = audio_window_get_length (self);
-
   if (self->data_end == 0)
     return AUDIO_WINDOW_NOTHING;
   for (gsize i = 0; i < n; i++) /* speech ends this at once */

@@ -86,7 +86,8 @@ gboolean audio_window_has_news (const AudioWindow *self);
 /* Samples of the window, at most @size. */
 gsize audio_window_get_length (const AudioWindow *self);
 
-AudioWindowContent audio_window_get_content (const AudioWindow *self);
+/* Of its first @n samples. */
+AudioWindowContent audio_window_get_content (const AudioWindow *self, gsize n);
 
 /* Time of the sample that would follow, by counting from @start. */
 GstClockTime audio_window_get_end (const AudioWindow *self);

@@ -276,8 +276,11 @@ query_follow (GstWhisperMel *self, GstQuery *query)
   const GstWhisperMelSettings *settings = &self->settings;
 
   GST_OBJECT_LOCK (self);
-  window_event_set_follow (query, settings->mode != GST_WHISPER_MEL_MODE_FIXED,
-      settings->hop > 0 && settings->hop < settings->window);
+  window_event_set_follow (query,
+      settings->mode == GST_WHISPER_MEL_MODE_FOLLOW ||
+          settings->mode == GST_WHISPER_MEL_MODE_GROWING,
+      settings->mode == GST_WHISPER_MEL_MODE_FIXED && settings->hop > 0 &&
+          settings->hop < settings->window);
   GST_OBJECT_UNLOCK (self);
   return TRUE;
 }

@@ -27,6 +27,9 @@ gst_whisper_mel_mode_get_type (void)
           "Where the decoder says that the last window was used up", "follow"},
       {GST_WHISPER_MEL_MODE_GROWING,
           "Live captions: all audio that is not final, every step", "growing"},
+      {GST_WHISPER_MEL_MODE_PAUSES,
+          "At the quietest place of the last third of the last window",
+          "pauses"},
       {0, NULL, NULL},
   };
   static gsize type;

@@ -97,13 +97,16 @@ install_windows (GObjectClass *klass)
    * loop of Whisper's long form. Without an answer, a hop after the last one.
    * `growing` is for live captions: a window every #GstWhisperMel:step, of all
    * audio since the last word that is final, as long as somebody speaks.
+   * `pauses` is for decoders of several windows at once: each ends at the
+   * quietest place of its last third, and the next one begins there.
    *
    * Since: 1.1
    */
   g_object_class_install_property (klass, PROP_MODE,
       g_param_spec_enum ("mode", "Mode",
           "Where windows begin: every hop, or where the decoder says that the "
-          "last one was used up; growing: live captions",
+          "last one was used up; growing: live captions; pauses: at a quiet "
+          "place of the last one",
           GST_TYPE_WHISPER_MEL_MODE, DEFAULT_MODE, FLAGS));
 
   /**

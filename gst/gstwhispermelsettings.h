@@ -34,6 +34,8 @@ GType gst_whisper_mel_bands_get_type (void);
  *   last one was used up
  * @GST_WHISPER_MEL_MODE_GROWING: a window of all audio that is not final, every
  *   step
+ * @GST_WHISPER_MEL_MODE_PAUSES: a window begins where the last one ended, at
+ * the quietest place of its last third
  *
  * Where windows begin.
  *
@@ -43,6 +45,7 @@ typedef enum {
   GST_WHISPER_MEL_MODE_FIXED,
   GST_WHISPER_MEL_MODE_FOLLOW,
   GST_WHISPER_MEL_MODE_GROWING,
+  GST_WHISPER_MEL_MODE_PAUSES,
 } GstWhisperMelMode;
 
 #define GST_TYPE_WHISPER_MEL_MODE (gst_whisper_mel_mode_get_type ())

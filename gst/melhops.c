@@ -1,4 +1,4 @@
-/* Windows of mode=fixed and mode=follow.
+/* Windows of mode=fixed, mode=follow and mode=pauses.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -6,6 +6,7 @@
 #include "mel/logmel.h"
 #include "meladvance.h"
 #include "melcutter.h"
+#include "melpause.h"
 
 GST_DEBUG_CATEGORY_EXTERN (whisper_mel_debug);
 #define GST_CAT_DEFAULT whisper_mel_debug
@@ -19,6 +20,7 @@ typedef struct {
   MelCutter parent;
   MelAdvance advance; /* from any thread */
   AudioWindow audio;
+  gsize n_given; /* samples of the window that is given away */
 } MelHops;
 
 static gboolean
@@ -27,17 +29,24 @@ follows (const MelHops *self)
   return self->parent.settings.mode == GST_WHISPER_MEL_MODE_FOLLOW;
 }
 
+static gboolean
+ends_at_pauses (const MelHops *self)
+{
+  return self->parent.settings.mode == GST_WHISPER_MEL_MODE_PAUSES;
+}
+
 /* --- windows ------------------------------------------------------------ */
 
+/* @n: samples */
 static GstFlowReturn
-push_window (MelHops *self)
+push_window (MelHops *self, gsize n)
 {
   const AudioWindow *audio = &self->audio;
   const MelWindow window = {
       .samples = audio->samples,
-      .n_samples = audio_window_get_length (audio),
+      .n_samples = n,
       .start = audio->start,
-      .content = audio_window_get_content (audio),
+      .content = audio_window_get_content (audio, n),
   };
   GstFlowReturn flow;
 
@@ -82,8 +91,25 @@ move_on (MelHops *self, gboolean decide)
     if (!decide)
       return FALSE;
   }
-  audio_window_advance (audio);
+  if (ends_at_pauses (self))
+    audio_window_advance_by (audio, self->n_given);
+  else
+    audio_window_advance (audio);
   return TRUE;
+}
+
+static GstFlowReturn
+push_full_window (MelHops *self)
+{
+  AudioWindow *audio = &self->audio;
+  const gsize n = audio_window_get_length (audio);
+  GstFlowReturn flow;
+
+  self->n_given =
+      ends_at_pauses (self) ? mel_pause_find (audio->samples, n) : n;
+  flow = push_window (self, self->n_given);
+  audio_window_give (audio);
+  return flow;
 }
 
 /* Pushes what is full. After it there is room for more audio. */
@@ -98,8 +124,7 @@ push_full (MelHops *self)
       if (!move_on (self, FALSE))
         break;
     } else if (audio_window_is_full (audio)) {
-      flow = push_window (self);
-      audio_window_give (audio);
+      flow = push_full_window (self);
     } else {
       break;
     }
@@ -130,14 +155,15 @@ drain (MelCutter *cutter)
   if (audio_window_is_given (audio))
     move_on (self, TRUE);
   while (flow == GST_FLOW_OK && is_worth_a_window (self)) {
-    if (audio_window_get_content (audio) == AUDIO_WINDOW_NOTHING) {
+    if (audio_window_get_content (audio, audio_window_get_length (audio)) ==
+        AUDIO_WINDOW_NOTHING) {
       mel_sender_push_gap (
           self->parent.sender, audio->start, audio->head - audio->start);
       break;
     }
     if (self->parent.sender->output.n_mels == 0)
       break;
-    flow = push_window (self);
+    flow = push_window (self, audio_window_get_length (audio));
     if (!follows (self))
       break;
     move_on (self, TRUE);
@@ -328,6 +354,7 @@ mel_hops_new (MelSender *sender, const GstWhisperMelSettings *settings)
   self->parent = (MelCutter){&klass, sender, *settings};
   mel_advance_init (&self->advance);
   audio_window_init (&self->audio, gst_whisper_mel_settings_get_size (settings),
-      gst_whisper_mel_settings_get_hop (settings));
+      ends_at_pauses (self) ? gst_whisper_mel_settings_get_size (settings)
+                            : gst_whisper_mel_settings_get_hop (settings));
   return &self->parent;
 }

@@ -395,6 +395,35 @@ test_queue_loses_nothing (void)
 
 #define ADD(name, func) g_test_add_func ("/whispermel/follow/" name, func)
 
+/* Windows of mode=pauses: all audio is in one of them, none is short but the
+ * last, and answers change nothing. */
+static void
+test_pauses (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new ("mode", 3, NULL);
+  GstClockTime end = 0;
+  guint n = 0;
+  GstBuffer *window;
+
+  mel_rig_start (rig);
+  for (guint i = 0; i < 12; i++)
+    mel_rig_push (rig, speech + i * RATE, RATE, i * GST_SECOND);
+  mel_rig_send (rig, gst_event_new_eos ());
+  while ((window = mel_rig_pop_window (rig))) {
+    const GstClockTime duration = GST_BUFFER_DURATION (window);
+
+    g_assert_cmpuint (GST_BUFFER_PTS (window), ==, end);
+    g_assert_cmpuint (duration, <=, GST_SECOND);
+    end += duration;
+    if (end < 12 * GST_SECOND)
+      g_assert_cmpuint (duration, >=, GST_SECOND * 2 / 3);
+    n++;
+    gst_buffer_unref (window);
+  }
+  g_assert_cmpuint (end, ==, 12 * GST_SECOND);
+  g_assert_cmpuint (n, >, 12);
+}
+
 /* A decoder asks whether what it leaves of a window comes again. */
 static void
 test_how_windows_follow (void)
@@ -405,7 +434,8 @@ test_how_windows_follow (void)
     gboolean follows, overlaps;
   } cases[] = {{0, 0, FALSE, FALSE}, {0, GST_SECOND, FALSE, FALSE},
       {0, GST_SECOND / 2, FALSE, TRUE}, {0, 2 * GST_SECOND, FALSE, FALSE},
-      {1, 0, TRUE, FALSE}, {1, GST_SECOND / 2, TRUE, TRUE}};
+      {1, 0, TRUE, FALSE}, {1, GST_SECOND / 2, TRUE, FALSE},
+      {3, GST_SECOND / 2, FALSE, FALSE}};
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (MelRig) rig =
@@ -445,6 +475,7 @@ main (int argc, char **argv)
   ADD ("fixed-ignores-answers", test_fixed_ignores_answers);
   ADD ("flush-forgets-answers", test_flush_forgets_answers);
   ADD ("late-answers-count-until-the-next-window", test_late_answers);
+  ADD ("pauses", test_pauses);
   ADD ("how-windows-follow", test_how_windows_follow);
   ADD ("a-pause-ends-the-loop", test_gap_between);
   ADD ("hours-of-gap-take-no-time", test_hours_of_gap);
