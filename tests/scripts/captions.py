@@ -1,0 +1,74 @@
+"""pipelines/captions-live.sh, run as a user runs it.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import re
+import shutil
+
+import tap
+
+SCRIPT = tap.ROOT / "pipelines" / "captions-live.sh"
+CUE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) --> (\d\d):(\d\d):(\d\d\.\d{3})\n"
+                 r"(.+)\n\n")
+
+
+def seconds(hours, minutes, rest):
+    return 3600 * int(hours) + 60 * int(minutes) + float(rest)
+
+
+def help_text():
+    text = tap.command(SCRIPT, "--help")
+    tap.expect(text, "usage: captions-live.sh", "--latency", "example: ")
+    assert "SPDX" not in text
+
+
+def mistakes():
+    for args, answer in (
+            (["--latency", "soon"], "must be a number of milliseconds"),
+            (["--overlay"], "a recording or a stream"),
+            (["--overlay", "--vtt", "a", "b"], "two runs"),
+            (["a", "b"], "one recording or stream"),
+            (["none.wav"], "no file 'none.wav'")):
+        text = tap.command(SCRIPT, "--model", "synthetic:tiny", *args, status=1)
+        tap.expect(text, "captions-live.sh: ", answer)
+
+
+def recording():
+    """In real time: the sentences, and cues with their times."""
+    model = tap.test_data("models/whisper-tiny.en-f16.safetensors")
+    audio = tap.test_data("audio/jfk.wav")
+    if not model or not audio:
+        raise tap.Skip("there is no model for text, or no speech")
+    with tap.folder() as name:
+        vtt = f"{name}/said.vtt"
+        odd = f"{name}/what he said (1)'s.wav"
+        shutil.copy(audio, odd)
+        text = tap.command(SCRIPT, "--model", model, "--language", "en",
+                           "--vtt", vtt, odd).lower()
+        tap.expect(text, "my fellow americans", "for your country")
+        with open(vtt, encoding="utf-8") as file:
+            written = file.read()
+    assert written.startswith("WEBVTT\n\n"), written
+    cues = CUE.findall(written)
+    assert written == "WEBVTT\n\n" + "".join(
+        f"{a}:{b}:{c} --> {d}:{e}:{f}\n{g}\n\n" for a, b, c, d, e, f, g in cues)
+    tap.expect(" ".join(cue[6] for cue in cues).lower(), "my fellow americans",
+               "for your country")
+    end = 0
+    for cue in cues:
+        start = seconds(*cue[:3])
+        assert end <= start <= seconds(*cue[3:6]) <= 11.2, cue
+        end = seconds(*cue[3:6])
+
+
+def source():
+    """A live source that ends; nobody speaks."""
+    text = tap.command(
+        SCRIPT, "--model", "synthetic:tiny", "--source",
+        "audiotestsrc is-live=true wave=silence num-buffers=100")
+    tap.expect(text, "audiotestsrc", "nputranscriber")
+
+
+tap.run([("help", help_text), ("mistakes", mistakes),
+         ("recording", recording), ("source", source)])
