@@ -2,7 +2,7 @@
 # Writes down what is said in recordings.
 #
 # usage: transcribe.sh [--model MODEL] [--format FORMAT] [--language CODE]
-#                      [--translate] [--out DIR] FILE...
+#                      [--translate] [--words] [--out DIR] FILE...
 #
 #   FILE             any file that GStreamer decodes (wav, flac, mp3, m4a, mp4,
 #                    ...); its transcript is DIR/NAME.FORMAT, NAME without the
@@ -11,7 +11,8 @@
 #   --format FORMAT  txt, srt, vtt or json; default txt
 #   --language CODE  that is spoken, such as de; default: found out
 #   --translate      write English
-#   --words          times of words: not there yet
+#   --words          times of words: cues of two lines that end at pauses; in
+#                    JSON every word
 #   --out DIR        folder to write to, made where it is missing; default .
 #
 # The model is loaded once, whatever the number of files. A file that fails does
@@ -44,8 +45,6 @@ own_flag ()
 }
 . "$here/common.sh"
 
-[ -z "$words" ] || die "--words: times of words are not there yet; the times" \
-  "of segments are."
 [ $# -ge 1 ] || die "it takes recordings; see --help."
 case $format in
   txt | srt | vtt | json) ;;
@@ -74,6 +73,6 @@ case $model in
 esac
 find_program
 
-# shellcheck disable=SC2086 # $task is one word or none
-"$program" --model "$model" --format "$format" --out "$out" $task \
+# shellcheck disable=SC2086 # $task and $words are one word each or none
+"$program" --model "$model" --format "$format" --out "$out" $task $words \
   ${language:+--language "$language"} -- "$@"

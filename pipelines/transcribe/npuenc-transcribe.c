@@ -36,11 +36,6 @@ usage_error (GError **error, const char *format, const char *value)
 static gboolean
 check_options (Options *options, GError **error)
 {
-  if (options->words)
-    return usage_error (error,
-        "--words: times of words are not there yet%s; the times of segments "
-        "are",
-        "");
   if (!options->files || !options->files[0])
     return usage_error (error, "it takes recordings%s; see --help", "");
   if (!options->model || !*options->model)
@@ -73,7 +68,8 @@ parse_options (Options *options, int *argc, char ***argv, GError **error)
       {"translate", 0, 0, G_OPTION_ARG_NONE, &options->translate,
           "Write English", NULL},
       {"words", 0, 0, G_OPTION_ARG_NONE, &options->words,
-          "Times of words: not there yet", NULL},
+          "Times of words: cues of two lines that end at pauses, words in JSON",
+          NULL},
       {"out", 'o', 0, G_OPTION_ARG_FILENAME, &options->out,
           "Folder to write to, made where it is missing; default: .", "DIR"},
       {"vocabulary", 0, 0, G_OPTION_ARG_FILENAME, &options->vocabulary,
@@ -190,7 +186,8 @@ open_job (const Options *options, GError **error)
 {
   g_autofree char *threads = g_strdup_printf ("%d", options->threads);
   const char *properties[] = {"model", options->model, "task",
-      options->translate ? "translate" : "transcribe", "language-code",
+      options->translate ? "translate" : "transcribe", "timestamps",
+      options->words ? "words" : "segments", "language-code",
       options->language ? options->language : "auto", "threads", threads,
       "precision", options->precision ? options->precision : "auto",
       options->vocabulary ? "vocabulary" : NULL, options->vocabulary, NULL};

@@ -64,17 +64,21 @@ append_time (GString *body, guint64 ns, char separator)
       separator, (guint) (ms % 1000));
 }
 
-/* One line: a blank one would end a cue, and control characters are no text. A
- * cue of either kind must not have an arrow; WebVTT has markup besides. */
+/* Text, whose line feeds are a cue's lines: a blank one would end a cue, and
+ * other control characters are no text. A cue of either kind must not have an
+ * arrow; WebVTT has markup besides. */
 static void
-append_line (GString *body, const char *text, gsize length, TextFormat format)
+append_lines (GString *body, const char *text, gsize length, TextFormat format)
 {
   const gsize start = body->len;
 
   for (gsize i = 0; i < length; i++) {
     const guchar byte = text[i];
 
-    if (byte < 0x20 || byte == 0x7f)
+    if (byte == '\n' && format != TEXT_FORMAT_TXT && body->len > start &&
+        body->str[body->len - 1] != '\n' && i + 1 < length)
+      g_string_append_c (body, '\n');
+    else if (byte < 0x20 || byte == 0x7f)
       g_string_append_c (body, ' ');
     else if (format == TEXT_FORMAT_VTT && byte == '&')
       g_string_append (body, "&amp;");
@@ -102,7 +106,7 @@ append_cue (TextFile *file, guint64 start, guint64 end, const char *text,
   g_string_append (file->body, " --> ");
   append_time (file->body, end, separator);
   g_string_append_c (file->body, '\n');
-  append_line (file->body, text, length, file->format);
+  append_lines (file->body, text, length, file->format);
   g_string_append_c (file->body, '\n');
 }
 
@@ -185,7 +189,7 @@ text_file_add (
   file->n++;
   switch (file->format) {
     case TEXT_FORMAT_TXT:
-      append_line (file->body, text, length, file->format);
+      append_lines (file->body, text, length, file->format);
       break;
     case TEXT_FORMAT_SRT:
       append_cue (file, start, end, text, length, ',');

@@ -135,9 +135,31 @@ def german(folder):
         assert whole["text"], whole
 
 
+def words(folder):
+    """Cues that end at pauses, of two lines at most, and words in JSON."""
+    out = {}
+    for name in ("txt", "srt", "vtt", "json"):
+        transcribe("--words", "--format", name, "--out", folder, JFK)
+        out[name] = (folder / f"jfk.{name}").read_text(encoding="utf-8")
+    cues = out["srt"].rstrip("\n").split("\n\n")
+    lines = [line for cue in cues for line in cue.split("\n")[2:]]
+    assert len(cues) > 2 and all(cue.count("\n") in (2, 3) for cue in cues)
+    assert all(0 < len(line) <= 42 for line in lines), lines
+    assert " ".join(lines).split() == out["txt"].split(), out
+    assert len(out["txt"].splitlines()) == len(cues), out["txt"]
+    for segment in json.loads(out["json"])["segments"]:
+        said = "".join(word["word"] for word in segment["words"])
+        assert said.strip() == segment["text"], segment
+        at = segment["start"]
+        for word in segment["words"]:
+            assert at <= word["start"] <= word["end"], segment
+            assert 0 < word["probability"] <= 1, word
+            at = word["end"]
+        assert at <= segment["end"], segment
+
+
 def mistakes(folder):
     for args, answer in (
-            (["--words", JFK], "not there yet"),
             ([], "it takes recordings"),
             (["--format", "doc", JFK], "txt, srt, vtt or json")):
         tap.expect(transcribe(*args, status=2), answer)
@@ -166,6 +188,7 @@ tap.run([(name, in_folder(test)) for name, test in (
     ("any name of a file", odd_names),
     ("no speech, no text", no_speech),
     ("languages and translation", german),
+    ("times of words", words),
     ("mistakes are named", mistakes),
     ("transcribe.sh", script),
 )])
