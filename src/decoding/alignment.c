@@ -6,63 +6,78 @@
 
 #define WIDTH 7 /* of the median */
 #define PAD (WIDTH / 2)
+#define LANES 8 /* medians at once */
 
 /* --- one head ------------------------------------------------------------ */
 
+/* Lane by lane, by a network of exchanges (Devillard 1998): minima and maxima
+ * of whole vectors. */
 static inline void
 exchange (float *a, float *b)
 {
-  const float low = *a < *b ? *a : *b;
-  const float high = *a < *b ? *b : *a;
+  for (guint i = 0; i < LANES; i++) {
+    const float low = a[i] < b[i] ? a[i] : b[i];
+    const float high = a[i] < b[i] ? b[i] : a[i];
 
-  *a = low;
-  *b = high;
+    a[i] = low;
+    b[i] = high;
+  }
 }
 
-/* By a network of exchanges (Devillard 1998), which compilers turn into minima
- * and maxima of whole vectors. */
-static inline float
-median_of_7 (const float *x)
+/* y[LANES] = the medians of x[LANES + 6]. */
+static void
+medians_of_7 (const float *x, float *y)
 {
-  float p[WIDTH];
+  float p[WIDTH][LANES];
 
   for (guint i = 0; i < WIDTH; i++)
-    p[i] = x[i];
-  exchange (&p[0], &p[5]);
-  exchange (&p[0], &p[3]);
-  exchange (&p[1], &p[6]);
-  exchange (&p[2], &p[4]);
-  exchange (&p[0], &p[1]);
-  exchange (&p[3], &p[5]);
-  exchange (&p[2], &p[6]);
-  exchange (&p[2], &p[3]);
-  exchange (&p[3], &p[6]);
-  exchange (&p[4], &p[5]);
-  exchange (&p[1], &p[4]);
-  exchange (&p[1], &p[3]);
-  exchange (&p[3], &p[4]);
-  return p[3];
+    memcpy (p[i], x + i, sizeof p[i]);
+  exchange (p[0], p[5]);
+  exchange (p[0], p[3]);
+  exchange (p[1], p[6]);
+  exchange (p[2], p[4]);
+  exchange (p[0], p[1]);
+  exchange (p[3], p[5]);
+  exchange (p[2], p[6]);
+  exchange (p[2], p[3]);
+  exchange (p[3], p[6]);
+  exchange (p[4], p[5]);
+  exchange (p[1], p[4]);
+  exchange (p[1], p[3]);
+  exchange (p[3], p[4]);
+  memcpy (y, p[3], sizeof p[3]);
 }
 
-/* padded[n + 6] is room. */
+/* Of a row to be filtered: its ends are reflected, the last lanes are zeros. */
+static gsize
+padded_size (guint n)
+{
+  return (gsize) n + 2 * PAD + LANES;
+}
+
 static void
 filter_row (float *x, guint n, float *padded)
 {
   if (n <= PAD)
     return;
   memcpy (padded + PAD, x, n * sizeof *x);
+  memset (padded + PAD + n, 0, (PAD + LANES) * sizeof *x);
   for (guint i = 1; i <= PAD; i++) {
     padded[PAD - i] = x[i];
     padded[PAD + n - 1 + i] = x[n - 1 - i];
   }
-  for (guint i = 0; i < n; i++)
-    x[i] = median_of_7 (padded + i);
+  for (guint i = 0; i < n; i += LANES) {
+    float medians[LANES];
+
+    medians_of_7 (padded + i, medians);
+    memcpy (x + i, medians, MIN (n - i, LANES) * sizeof *x);
+  }
 }
 
 void
 npu_median_filter (float *x, guint n)
 {
-  g_autofree float *padded = g_new (float, (gsize) n + 2 * PAD);
+  g_autofree float *padded = g_new (float, padded_size (n));
 
   filter_row (x, n, padded);
 }
@@ -71,7 +86,7 @@ static void
 softmax (const float *scores, guint n, float *weights)
 {
   float max = -INFINITY;
-  double sum = 0;
+  double sum = 0, scale;
 
   for (guint i = 0; i < n; i++)
     max = MAX (max, scores[i]);
@@ -81,8 +96,9 @@ softmax (const float *scores, guint n, float *weights)
     memset (weights, 0, n * sizeof *weights);
     return;
   }
+  scale = 1 / sum;
   for (guint i = 0; i < n; i++)
-    weights[i] = (float) (weights[i] / sum);
+    weights[i] = (float) (weights[i] * scale);
 }
 
 /* weights[n_tokens][n]: each position's mean over tokens becomes 0 and its
@@ -95,16 +111,18 @@ normalise (float *weights, guint n_tokens, guint n)
 
   for (guint t = 0; t < n_tokens; t++)
     for (guint i = 0; i < n; i++)
-      mean[i] += weights[(gsize) t * n + i] / n_tokens;
+      mean[i] += weights[(gsize) t * n + i];
+  for (guint i = 0; i < n; i++)
+    mean[i] /= n_tokens;
   for (guint t = 0; t < n_tokens; t++)
     for (guint i = 0; i < n; i++) {
       const double difference = weights[(gsize) t * n + i] - mean[i];
 
-      square[i] += difference * difference / n_tokens;
+      square[i] += difference * difference;
     }
   /* Where all tokens look alike, none of them looks here. */
   for (guint i = 0; i < n; i++)
-    square[i] = square[i] > 0 ? 1 / sqrt (square[i]) : 0;
+    square[i] = square[i] > 0 ? sqrt (n_tokens / square[i]) : 0;
   for (guint t = 0; t < n_tokens; t++)
     for (guint i = 0; i < n; i++) {
       float *weight = &weights[(gsize) t * n + i];
@@ -119,7 +137,7 @@ npu_alignment_matrix (const float *const *scores, guint n_tokens, guint n_heads,
 {
   const gsize n = (gsize) n_tokens * n_used;
   g_autofree float *weights = g_new (float, n);
-  g_autofree float *padded = g_new (float, (gsize) n_used + 2 * PAD);
+  g_autofree float *padded = g_new (float, padded_size (n_used));
 
   memset (matrix, 0, n * sizeof *matrix);
   for (guint head = 0; head < n_heads; head++) {
