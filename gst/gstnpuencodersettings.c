@@ -97,79 +97,202 @@ register_output_type (void)
   return gst_npu_settings_register_enum ("GstNpuEncoderOutputType", values);
 }
 
-void
-gst_npu_encoder_settings_install (GObjectClass *klass)
+#define FLAGS (G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS)
+#define READY (FLAGS | GST_PARAM_MUTABLE_READY)
+#define ALWAYS (FLAGS | GST_PARAM_MUTABLE_PLAYING)
+
+#define DEFAULT_MODEL NULL
+#define DEFAULT_DEVICE "auto"
+#define DEFAULT_OVERLAYS NULL
+#define DEFAULT_DEPTH 3
+#define DEFAULT_BATCH_SIZE 0
+#define DEFAULT_PRECISION NPU_PRECISION_AUTO
+#define DEFAULT_THREADS 0
+#define DEFAULT_TIMEOUT 10000
+#define DEFAULT_VERBOSITY GST_NPU_ENCODER_VERBOSITY_NONE
+#define DEFAULT_POST_MESSAGES TRUE
+#define DEFAULT_TRACE_LOCATION NULL
+#define DEFAULT_OUTPUT_TYPE GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT32
+#define DEFAULT_KEEP_AWAKE 30000
+
+/* What computes, and of what. */
+static void
+make_device_specs (GParamSpec **specs)
 {
-  const GParamFlags flags =
-      G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS;
-  const GParamFlags ready = flags | GST_PARAM_MUTABLE_READY;
-  const GParamFlags always = flags | GST_PARAM_MUTABLE_PLAYING;
-  GParamSpec *specs[GST_NPU_ENCODER_N_SETTINGS] = {
-      [GST_NPU_ENCODER_MODEL] = g_param_spec_string ("model", "Model",
-          "A Whisper model: safetensors (Hugging Face or OpenAI tensor names; "
-          "a "
-          "file, an index of shards or a checkout's folder) or whisper.cpp's "
-          "ggml .bin (f32, f16, all its quantisations); or synthetic:tiny, "
-          ":base, :small, :medium, :large-v3 for "
-          "random weights of that shape (Since: 1.0)",
-          NULL, ready),
-      [GST_NPU_ENCODER_DEVICE] = g_param_spec_string ("device", "Device",
-          "Where to compute: auto (xrt if a device and overlays are there, "
-          "else "
-          "cpu), cpu, xrt or xrt:N for the Nth NPU from 0 (Since: 1.0)",
-          "auto", ready),
-      [GST_NPU_ENCODER_OVERLAYS] = g_param_spec_string ("overlays", "Overlays",
-          "Directory of NPU overlays with their overlays.ini, for the device "
-          "xrt "
-          "(Since: 1.0)",
-          NULL, ready),
-      [GST_NPU_ENCODER_DEPTH] = uint_param_new ("depth", "Depth",
-          "Launches in flight; 1 runs them one after another. The states do "
-          "not "
-          "depend on it (Since: 1.0)",
-          1, NPU_EXECUTOR_MAX_DEPTH, 3, ready),
-      [GST_NPU_ENCODER_BATCH_SIZE] = uint_param_new ("batch-size", "Batch size",
-          "64-row tiles per launch, 0 = the device's choice. The states do not "
-          "depend on it (Since: 1.0)",
-          0, NPU_EXECUTOR_MAX_BATCH, 0, ready),
-      [GST_NPU_ENCODER_PRECISION] = g_param_spec_enum ("precision", "Precision",
-          "Arithmetic of the matrix products (Since: 1.0)",
-          register_precision (), NPU_PRECISION_AUTO, ready),
-      [GST_NPU_ENCODER_THREADS] = uint_param_new ("threads", "Threads",
-          "Worker threads of the CPU device, 0 = as many as this process may "
-          "use "
-          "(Since: 1.0)",
-          0, NPU_MAX_THREADS, 0, ready),
-      [GST_NPU_ENCODER_TIMEOUT] = uint_param_new ("timeout", "Timeout",
-          "Milliseconds that one launch may take before it is an error "
-          "(Since: 1.0)",
-          1, G_MAXUINT, 10000, ready),
-      [GST_NPU_ENCODER_VERBOSITY] = g_param_spec_enum ("verbosity", "Verbosity",
-          "Detail in the log (GST_DEBUG=npuencoder:4) and in the messages "
-          "(Since: 1.0)",
-          register_verbosity (), GST_NPU_ENCODER_VERBOSITY_NONE, always),
-      [GST_NPU_ENCODER_POST_MESSAGES] =
-          g_param_spec_boolean ("post-messages", "Post messages",
-              "Post an npuencoder-stats element message after every window "
-              "(Since: 1.0)",
-              TRUE, always),
-      [GST_NPU_ENCODER_TRACE_LOCATION] =
-          g_param_spec_string ("trace-location", "Trace location",
-              "File for a timeline of every launch, in the JSON that "
-              "ui.perfetto.dev "
-              "and chrome://tracing show; replaced if it exists (Since: 1.0)",
-              NULL, ready),
-      [GST_NPU_ENCODER_OUTPUT_TYPE] = g_param_spec_enum ("output-type",
-          "Output type", "Type of the hidden states (Since: 1.0)",
-          register_output_type (), GST_NPU_ENCODER_OUTPUT_TYPE_FLOAT32, ready),
-      [GST_NPU_ENCODER_KEEP_AWAKE] = g_param_spec_uint ("keep-awake",
-          "Keep awake",
+  /**
+   * GstNpuEncoder:model:
+   *
+   * The model's file or folder, or `synthetic:SIZE` for random weights of that
+   * shape.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_MODEL] = g_param_spec_string ("model", "Model",
+      "A Whisper model: safetensors (Hugging Face or OpenAI tensor names; "
+      "a file, an index of shards or a checkout's folder) or whisper.cpp's "
+      "ggml .bin (f32, f16, all its quantisations); or synthetic:tiny, "
+      ":base, :small, :medium, :large-v3 for random weights of that shape "
+      "(Since: 1.0)",
+      DEFAULT_MODEL, READY);
+  /**
+   * GstNpuEncoder:device:
+   *
+   * Elements of one process that name the same device share it.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_DEVICE] = g_param_spec_string ("device", "Device",
+      "Where to compute: auto (xrt if a device and overlays are there, "
+      "else cpu), cpu, xrt or xrt:N for the Nth NPU from 0 (Since: 1.0)",
+      DEFAULT_DEVICE, READY);
+  /**
+   * GstNpuEncoder:overlays:
+   *
+   * The folder that has overlays.ini.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_OVERLAYS] = g_param_spec_string ("overlays", "Overlays",
+      "Directory of NPU overlays with their overlays.ini, for the device "
+      "xrt (Since: 1.0)",
+      DEFAULT_OVERLAYS, READY);
+  /**
+   * GstNpuEncoder:precision:
+   *
+   * What is multiplied.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_PRECISION] = g_param_spec_enum ("precision",
+      "Precision", "Arithmetic of the matrix products (Since: 1.0)",
+      register_precision (), DEFAULT_PRECISION, READY);
+  /**
+   * GstNpuEncoder:threads:
+   *
+   * Elements of one process that ask for the same number share them.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_THREADS] = uint_param_new ("threads", "Threads",
+      "Worker threads of the CPU device, 0 = as many as this process may "
+      "use (Since: 1.0)",
+      0, NPU_MAX_THREADS, DEFAULT_THREADS, READY);
+  /**
+   * GstNpuEncoder:keep-awake:
+   *
+   * Of an NPU; nothing on the CPU.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_KEEP_AWAKE] =
+      g_param_spec_uint ("keep-awake", "Keep awake",
           "Milliseconds after a window for which the NPU is kept awake, so "
           "that the next one of a live stream does not wait for it; 0 = not "
           "at all (Since: 1.0)",
-          0, G_MAXUINT, 30000, ready),
-  };
+          0, G_MAXUINT, DEFAULT_KEEP_AWAKE, READY);
+}
 
+/* How windows go through it. */
+static void
+make_ring_specs (GParamSpec **specs)
+{
+  /**
+   * GstNpuEncoder:depth:
+   *
+   * Slots of the ring of launches.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_DEPTH] = uint_param_new ("depth", "Depth",
+      "Launches in flight; 1 runs them one after another. The states do "
+      "not depend on it (Since: 1.0)",
+      1, NPU_EXECUTOR_MAX_DEPTH, DEFAULT_DEPTH, READY);
+  /**
+   * GstNpuEncoder:batch-size:
+   *
+   * At most that many tiles in a launch.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_BATCH_SIZE] =
+      uint_param_new ("batch-size", "Batch size",
+          "64-row tiles per launch, 0 = the device's choice. The states do not "
+          "depend on it (Since: 1.0)",
+          0, NPU_EXECUTOR_MAX_BATCH, DEFAULT_BATCH_SIZE, READY);
+  /**
+   * GstNpuEncoder:timeout:
+   *
+   * Of a launch, in ms in which it could run.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_TIMEOUT] = uint_param_new ("timeout", "Timeout",
+      "Milliseconds that one launch may take before it is an error "
+      "(Since: 1.0)",
+      1, G_MAXUINT, DEFAULT_TIMEOUT, READY);
+  /**
+   * GstNpuEncoder:output-type:
+   *
+   * Float16 states take half the memory.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_OUTPUT_TYPE] = g_param_spec_enum ("output-type",
+      "Output type", "Type of the hidden states (Since: 1.0)",
+      register_output_type (), DEFAULT_OUTPUT_TYPE, READY);
+}
+
+/* What is told of it. */
+static void
+make_report_specs (GParamSpec **specs)
+{
+  /**
+   * GstNpuEncoder:verbosity:
+   *
+   * Each level has what the one before has.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_VERBOSITY] =
+      g_param_spec_enum ("verbosity", "Verbosity",
+          "Detail in the log (GST_DEBUG=npuencoder:4) and in the messages "
+          "(Since: 1.0)",
+          register_verbosity (), DEFAULT_VERBOSITY, ALWAYS);
+  /**
+   * GstNpuEncoder:post-messages:
+   *
+   * Whether there are npuencoder-stats messages.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_POST_MESSAGES] =
+      g_param_spec_boolean ("post-messages", "Post messages",
+          "Post an npuencoder-stats element message after every window "
+          "(Since: 1.0)",
+          DEFAULT_POST_MESSAGES, ALWAYS);
+  /**
+   * GstNpuEncoder:trace-location:
+   *
+   * The file is written as the stream goes, and put into its place at the end.
+   *
+   * Since: 1.0
+   */
+  specs[GST_NPU_ENCODER_TRACE_LOCATION] =
+      g_param_spec_string ("trace-location", "Trace location",
+          "File for a timeline of every launch, in the JSON that "
+          "ui.perfetto.dev and chrome://tracing show; replaced if it exists "
+          "(Since: 1.0)",
+          DEFAULT_TRACE_LOCATION, READY);
+}
+
+void
+gst_npu_encoder_settings_install (GObjectClass *klass)
+{
+  GParamSpec *specs[GST_NPU_ENCODER_N_SETTINGS] = {NULL};
+
+  make_device_specs (specs);
+  make_ring_specs (specs);
+  make_report_specs (specs);
   g_object_class_install_properties (klass, G_N_ELEMENTS (specs), specs);
 }
 
