@@ -16,6 +16,8 @@ int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
 
 #define N_VOCAB 51865
 #define MAX_STEPS 3000
+#define N_POSITIONS 100 /* of a window */
+#define N_HEADS 2
 
 static NpuTokenizer *tokenizer;
 static const NpuSpecialTokens *special;
@@ -101,6 +103,34 @@ step (gpointer self, const NpuDecoderRow *rows, guint n_rows,
   return TRUE;
 }
 
+static guint
+get_window_positions (gpointer self, guint window)
+{
+  return N_POSITIONS;
+}
+
+static gboolean
+step_attending (gpointer self, const NpuDecoderRow *rows, guint n_rows,
+    float *const *logits, float *const *attention, GError **error)
+{
+  Rig *rig = self;
+
+  if (!step (self, rows, n_rows, logits, error))
+    return FALSE;
+  for (guint i = 0; i < n_rows; i++) {
+    for (guint p = 0; attention[i] && p < N_HEADS * N_POSITIONS; p++)
+      attention[i][p] = 0;
+    for (guint e = tape_below (&rig->tape, 4); attention[i] && e > 0; e--) {
+      const guint at = tape_below (&rig->tape, N_HEADS * N_POSITIONS - 8);
+      const float score = any_logit (&rig->tape);
+
+      for (guint p = at; p < at + 8; p++)
+        attention[i][p] = score;
+    }
+  }
+  return TRUE;
+}
+
 static gboolean
 refine (gpointer self, guint row, const guint32 *ids, guint n, float *logits,
     GError **error)
@@ -136,6 +166,8 @@ read_options (Tape *tape, NpuTranscriptOptions *options)
   if (tape_below (tape, 2))
     decoding->suppress =
         npu_tokenizer_get_suppressed (tokenizer, &decoding->n_suppress);
+  options->words = tape_below (tape, 2);
+  options->hallucination_silence_threshold = tape_below (tape, 3);
 }
 
 static void
@@ -147,6 +179,15 @@ on_segment (const NpuSegment *segment, gpointer data)
       !*segment->text || !g_utf8_validate (segment->text, -1, NULL))
     abort ();
   rig->last_end = segment->end;
+  for (guint i = 0; i < segment->n_words; i++) {
+    const NpuTimedWord *word = &segment->words[i];
+
+    if (word->start < (i ? word[-1].end : segment->start) ||
+        word->end < word->start || word->end > segment->end ||
+        !(word->probability >= 0 && word->probability <= 1.001f) ||
+        !g_utf8_validate (word->text, -1, NULL))
+      abort ();
+  }
 }
 
 /* A window, and how far it was used; FALSE after an error. */
@@ -182,7 +223,10 @@ LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
       .begin = begin,
       .fork = fork_sequence,
       .truncate = truncate_sequence,
-      .step = step};
+      .step = step,
+      .n_heads = N_HEADS,
+      .get_window_positions = get_window_positions,
+      .step_attending = step_attending};
   NpuTranscriptOptions options;
   NpuTranscript *transcript;
   guint64 at = 0;
