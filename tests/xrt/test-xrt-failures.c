@@ -6,6 +6,9 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -220,6 +223,41 @@ test_no_context (void)
     assert_works (&rig);
     rig_free (&rig);
   }
+}
+
+static gboolean fails_threads;
+
+/* Before libc's: GLib's threads cannot be made, as with a limit of threads. The
+ * simulator's can. */
+int
+pthread_create (pthread_t *thread, const pthread_attr_t *attributes,
+    void *(*run) (void *), void *data)
+{
+  typeof (&pthread_create) real =
+      (typeof (real)) dlsym (RTLD_NEXT, "pthread_create");
+  Dl_info info;
+
+  if (fails_threads && dladdr ((void *) run, &info) &&
+      strstr (info.dli_fname, "libglib"))
+    return EAGAIN;
+  return real (thread, attributes, run, data);
+}
+
+/* The thread that waits for launches cannot be made: an error of the library's,
+ * and the context is not kept. */
+static void
+test_no_thread (void)
+{
+  Rig rig = rig_new ();
+  g_autoptr (GError) error = NULL;
+
+  fails_threads = TRUE;
+  g_assert_false (run_blocks (&rig, 4, 3, 0, &error));
+  fails_threads = FALSE;
+  assert_message (error, NPU_ERROR_FAILED,
+      PARTS ("xrt:0", "cannot start a thread that waits for launches"));
+  assert_works (&rig);
+  rig_free (&rig);
 }
 
 /* A context that is made and then refused for its program is no want of
@@ -540,6 +578,7 @@ main (int argc, char **argv)
   g_test_add_func ("/xrt/failures/memlock", test_memlock);
   g_test_add_func ("/xrt/failures/no-memory", test_no_memory);
   g_test_add_func ("/xrt/failures/no-context", test_no_context);
+  g_test_add_func ("/xrt/failures/no-thread", test_no_thread);
   g_test_add_func ("/xrt/failures/not-configured", test_not_configured);
   g_test_add_func ("/xrt/failures/overlays", test_overlays);
   for (gsize i = 0; i < G_N_ELEMENTS (npus); i++) {
