@@ -433,6 +433,10 @@ check (const char *option, const char *name, double missed, double alarmed)
 static void
 test_silero (void)
 {
+  if (!g_test_slow ()) {
+    g_test_skip ("long: with -m slow");
+    return;
+  }
   if (!load ())
     return;
   check (network, "clean", 4, 25);
