@@ -213,6 +213,35 @@ add_window (NpuTranscript *transcript, Rig *rig, guint64 *at)
   return TRUE;
 }
 
+/* As many windows at once as there are places for; FALSE after an error. */
+static gboolean
+add_windows (NpuTranscript *transcript, Rig *rig, guint64 *at)
+{
+  const guint64 duration = (guint64) 30 * 1000000000;
+  g_autoptr (GError) error = NULL;
+  int place;
+
+  rig->n_steps = 0;
+  while ((place = npu_transcript_find_free (transcript)) >= 0) {
+    if (!npu_transcript_begin_window (
+            transcript, (guint) place, *at, duration, &error))
+      return error ? FALSE : (abort (), FALSE);
+    *at += duration;
+  }
+  while (npu_transcript_is_open (transcript)) {
+    guint64 used_until;
+
+    if (npu_transcript_has_whole (transcript))
+      npu_transcript_take_window (
+          transcript, on_segment, rig, NULL, &used_until);
+    else if (!npu_transcript_step (transcript, &error))
+      return error ? FALSE : (abort (), FALSE);
+  }
+  if (rig->last_end > *at)
+    abort ();
+  return TRUE;
+}
+
 int
 LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
 {
@@ -244,7 +273,8 @@ LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
     source.refine = refine;
   transcript = npu_transcript_new (&source, tokenizer, &options);
   for (guint i = 0; i < 3 && rig.tape.left > 0; i++) {
-    if (!add_window (transcript, &rig, &at))
+    if (options.n_windows > 1 ? !add_windows (transcript, &rig, &at)
+                              : !add_window (transcript, &rig, &at))
       break;
   }
   npu_transcript_free (transcript);

@@ -49,6 +49,7 @@ static void
 set_mel_property (GstElement *mel, Tape *tape)
 {
   static const int n_mels[] = {0, 80, 128};
+  static const int modes[] = {0, 1, 3};
   static const guint64 hops[] = {
       0, 10 * GST_MSECOND, 500 * GST_MSECOND, GST_SECOND, 3 * GST_SECOND};
 
@@ -61,7 +62,7 @@ set_mel_property (GstElement *mel, Tape *tape)
           GST_SECOND + tape_below (tape, 3) * 20 * GST_MSECOND, NULL);
       break;
     case 2:
-      g_object_set (mel, "mode", tape_below (tape, 2), NULL);
+      g_object_set (mel, "mode", TAPE_ONE_OF (tape, modes), NULL);
       break;
     case 3:
       g_object_set (mel, "tail", tape_below (tape, 2), NULL);
@@ -83,7 +84,15 @@ set_decoder_text (Storm *storm, Tape *tape)
   static const char *const prompts[] = {
       NULL, "", "Ask not.", "\xf0\x28\x8c\x28", "<|endoftext|>"};
 
-  switch (tape_below (tape, 4)) {
+  switch (tape_below (tape, 6)) {
+    case 4:
+      g_object_set (storm->decoder, "batch", 1 + tape_below (tape, 4), NULL);
+      break;
+    case 5:
+      g_object_set (storm->decoder, "hot-words", TAPE_ONE_OF (tape, prompts),
+          "language-interval", (guint64) tape_below (tape, 2) * GST_SECOND,
+          NULL);
+      break;
     case 0:
       g_object_set (storm->decoder, "language-code",
           languages[tape_below (tape, is_good ? 5 : 7)], NULL);
