@@ -66,7 +66,7 @@ def environment(folder):
 
 def run(folder, code, status):
     return tap.command("bash", "-c", code, cwd=folder, status=status,
-                       env=environment(folder), timeout=200)
+                       env=environment(folder))
 
 
 def check_done(folder, n):

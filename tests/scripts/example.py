@@ -116,7 +116,7 @@ def transcribe_errors(program):
                  "English only"),
                 (["--model", MODEL, folder / "none.wav"], "esource not found"),
                 (["--model", MODEL, folder / "text.wav"], "text")):
-            tap.expect(tap.command(*program, *args, status=1, timeout=60),
+            tap.expect(tap.command(*program, *args, status=1),
                        answer)
         tap.command(*program, status=None)
         text = tap.command(

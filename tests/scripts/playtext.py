@@ -44,7 +44,7 @@ def main():
     player.set_property("uri", sys.argv[1])
     player.set_state(Gst.State.PLAYING)
     message = player.get_bus().timed_pop_filtered(
-        60 * Gst.SECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
+        280 * Gst.SECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
     player.set_state(Gst.State.NULL)
     if message is None:
         sys.exit("it does not come to an end")

@@ -51,7 +51,7 @@ def need(*elements):
 
 def gst(folder, line):
     tap.command("bash", "-euo", "pipefail", "-c", f"gst-launch-1.0 -q {line}",
-                cwd=folder, timeout=100)
+                cwd=folder)
 
 
 def prepare(folder):
@@ -97,7 +97,7 @@ def run_command(folder, code):
     code = re.sub(r"\bmodel=[^ \\\n]+", f"model={MODEL}", code)
     code = code.replace("./pipelines", str(tap.ROOT / "pipelines"))
     tap.command("bash", "-euo", "pipefail", "-c", code, cwd=folder,
-                env={"NPUENC_MODEL": str(MODEL)}, timeout=100)
+                env={"NPUENC_MODEL": str(MODEL)})
 
 
 def need_program(name):
@@ -129,7 +129,7 @@ def by_ffmpeg(path):
 
 def by_gstreamer(uri):
     need("playbin3")
-    text = tap.command(PYTHON, PLAYER, uri, timeout=120)
+    text = tap.command(PYTHON, PLAYER, uri)
     if text.startswith("SKIP"):
         raise tap.Skip(text[5:].strip())
     cues = [tuple(json.loads(line)) for line in text.splitlines()

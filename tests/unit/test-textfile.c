@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <locale.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <glib.h>
