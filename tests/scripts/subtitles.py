@@ -358,6 +358,8 @@ def cuts_webvtt(folder):
 
 
 def names_mistakes(folder):
+    tap.expect(hls_script(folder, "--help"), "usage: hls-subtitles.sh",
+               "example: ")
     (folder / "v.m3u8").write_text(MEDIA)
     (folder / "live.m3u8").write_text(MEDIA.replace("#EXT-X-ENDLIST", ""))
     (folder / "none.m3u8").write_text("#EXTM3U\n#EXT-X-ENDLIST\n")

@@ -41,6 +41,13 @@ class WhisperModel:
 """
 
 
+FAKE_CLI = """#!/bin/sh
+for file; do
+  case $file in *.wav) echo ' And so my fellow Americans' >"$file.txt" ;; esac
+done
+"""
+
+
 def distance(a, b):
     """Levenshtein's, from its definition."""
     if not a or not b:
@@ -171,6 +178,15 @@ def peers(folder):
     deleted = N_WORDS - 7
     assert cells[:4] == [f"{100 * deleted / N_WORDS:.2f}", "0", str(deleted),
                          "0"], text
+    programs = folder / "programs"
+    programs.mkdir()
+    (programs / "whisper-cli").write_text(FAKE_CLI)
+    (programs / "whisper-cli").chmod(0o755)
+    text = wer("--limit", "1", "--whisper-cpp", "a-file", top,
+               env={"PATH": f"{programs}:{os.environ['PATH']}"})
+    cells = line(text, "whisper.cpp (whisper-cli)")
+    assert cells[1:4] == ["0", str(N_WORDS - 5), "0"], text
+
     wer("--limit", "1", "--beam", "5", "--language", "auto", "--faster-whisper",
         "a-folder", top, **more)
     wer("--limit", "1", "--beam", "5", "--faster-whisper", "another", top,
