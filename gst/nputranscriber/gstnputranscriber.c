@@ -7,9 +7,15 @@
  *
  * A bin of audioconvert, audioresample, whispermel, npuencoder and
  * whisperdecoder: audio of any kind goes in, and text comes out, as
- * whisperdecoder gives it. Recordings are its business: whispermel is in mode
- * `follow` with `tail` `zero`, and there is no queue inside, so the windows are
- * those of Whisper's own long form.
+ * whisperdecoder gives it. Of recordings, whispermel is in mode `follow` with
+ * `tail` `zero`, and there is no queue before it, so the windows are those of
+ * Whisper's own long form. Of a live source, windows grow, text comes a word at
+ * a time about a second after it was said, and a queue keeps the source from
+ * waiting; what is said now is on the pad `unsynced_src`.
+ *
+ * Where the machine is too slow for a live source, an element message
+ * `nputranscriber-overload` has #gboolean `overloaded`, #gdouble `load`,
+ * #GstClockTime `step` and `lag`, and #guint64 `dropped`, in samples.
  *
  * It has the properties of the three elements under their names; those that
  * several have, `model`, `device`, `threads`, `precision` and such, are set in

@@ -100,6 +100,7 @@ apply (TranscriberLive *self, gboolean is_live)
   has_mode = self->has_mode;
   has_commit = self->has_commit;
   GST_OBJECT_UNLOCK (self->bin);
+  GST_INFO_OBJECT (self->bin, "the source is %slive", is_live ? "" : "not ");
   if (is_live != self->is_live) {
     self->is_live = is_live;
     if (is_live)
@@ -274,20 +275,25 @@ make_queue (TranscriberLive *self)
 
 /* --- pads --------------------------------------------------------------- */
 
-/* The stream's first event: now upstream is there and knows what it is. */
+/* The stream's first events: now upstream is there and knows what it is;
+ * sources of sound, when they have caps. What was sent before is sent once
+ * more, as the links are new. */
 static GstPadProbeReturn
 decide (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
 {
   TranscriberLive *self = user_data;
-  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+  const GstEventType type = GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info));
   gboolean is_live = FALSE;
   GstClockTime min;
 
-  if (GST_EVENT_TYPE (event) != GST_EVENT_STREAM_START || self->is_decided)
+  if (self->is_decided ||
+      (type != GST_EVENT_STREAM_START && type != GST_EVENT_CAPS &&
+          type != GST_EVENT_SEGMENT))
     return GST_PAD_PROBE_OK;
-  self->is_decided = TRUE;
-  if (ask_upstream (self, &is_live, &min))
+  self->is_decided = ask_upstream (self, &is_live, &min);
+  if (self->is_decided)
     apply (self, is_live);
+  self->is_decided |= type == GST_EVENT_SEGMENT;
   return GST_PAD_PROBE_OK;
 }
 
