@@ -10,16 +10,14 @@
 #define WINDOW 500 /* positions: 10 s */
 #define SECOND GST_SECOND
 
-static char *const text[] = {
-    " Hello,", " you", " all.", " --", "> Next", " end."};
 static const NpuTimedWord words[] = {
-    {text[0], 500 * MS, 900 * MS, 0.5f},
-    {text[1], 900 * MS, 1100 * MS, 0.25f},
-    {text[2], 1100 * MS, 1500 * MS, 1},
+    {(char *) " Hello,", 500 * MS, 900 * MS, 0.5f},
+    {(char *) " you", 900 * MS, 1100 * MS, 0.25f},
+    {(char *) " all.", 1100 * MS, 1500 * MS, 1},
     /* a pause of 2 s */
-    {text[3], 3500 * MS, 3500 * MS, 0.5f},
-    {text[4], 3500 * MS, 4000 * MS, 0.5f},
-    {text[5], 4000 * MS, 4600 * MS, 0.5f},
+    {(char *) " --", 3500 * MS, 3500 * MS, 0.5f},
+    {(char *) "> Next", 3500 * MS, 4000 * MS, 0.5f},
+    {(char *) " end.", 4000 * MS, 4600 * MS, 0.5f},
 };
 static const ScriptedSegment segments[] = {
     {500 * MS, 4600 * MS, "Hello, you all. \342\206\222 Next end."},
