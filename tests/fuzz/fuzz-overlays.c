@@ -97,9 +97,12 @@ static void
 write_overlays (Tape *tape)
 {
   g_autoptr (GString) ini = g_string_new (NULL);
+  const guint form = tape_below (tape, 8);
 
-  if (tape_below (tape, 4) == 0) {
+  if (form == 0) {
     g_string_append_len (ini, (const char *) tape->data, (gssize) tape->left);
+  } else if (form < 4) { /* right, so that instructions are read */
+    g_string_append_printf (ini, "[g]\n%s\n", TAPE_ONE_OF (tape, groups));
   } else {
     const guint n = 1 + tape_below (tape, 3);
 
@@ -111,10 +114,59 @@ write_overlays (Tape *tape)
   write_file ("overlays.ini", ini->str, ini->len);
 }
 
+/* One operation of a stream, now and then of a size that it has not. */
+static void
+append_operation (GArray *words, Tape *tape)
+{
+  static const struct {
+    guint32 code;
+    guint words, size_at;
+  } kinds[] = {{0, 6, 5}, {1, 6, 3}, {3, 7, 6}, {4, 7, 6}, {0x80, 4, 1},
+      {0x81, 12, 1}, {0xff, 2, 1}, {2, 3, 2}};
+  const guint kind = tape_below (tape, G_N_ELEMENTS (kinds));
+  const guint first = words->len;
+  guint32 size = kinds[kind].words * (guint32) sizeof size;
+
+  g_array_set_size (words, first + kinds[kind].words);
+  for (guint i = first; i < words->len; i++)
+    g_array_index (words, guint32, i) = tape_u8 (tape);
+  if (tape_below (tape, 8) == 7)
+    size += tape_u8 (tape) - 128u;
+  g_array_index (words, guint32, first) = kinds[kind].code;
+  g_array_index (words, guint32, first + kinds[kind].size_at) = size;
+}
+
+/* A stream of operations, as words or as text, mostly right. */
+static void
+write_stream (Tape *tape)
+{
+  g_autoptr (GArray) words = g_array_new (FALSE, TRUE, sizeof (guint32));
+  g_autoptr (GString) text = g_string_new (NULL);
+  const gboolean is_text = tape_below (tape, 2);
+  const guint n = tape_below (tape, 6), wrong = tape_below (tape, 16);
+
+  g_array_set_size (words, 4);
+  g_array_index (words, guint32, 0) = wrong == 1 ? tape_u32 (tape) : 0x06030100;
+  for (guint i = 0; i < n; i++)
+    append_operation (words, tape);
+  g_array_index (words, guint32, 2) = n + (wrong == 2) - (wrong == 3);
+  if (wrong == 4)
+    g_array_set_size (words, tape_below (tape, words->len));
+  if (words->len > 3)
+    g_array_index (words, guint32, 3) = words->len * 4 + (wrong == 5);
+  for (guint i = 0; is_text && i < words->len; i++)
+    g_string_append_printf (text, wrong == 6 ? "0x%x \n\n" : "%08x\n",
+        g_array_index (words, guint32, i));
+  if (is_text)
+    write_file ("x.txt", text->str, text->len - (wrong == 7 && text->len));
+  else
+    write_file ("x.bin", words->data, words->len * 4);
+}
+
 /* The rest of the tape, as words or as text, with the length that its header
  * wants now and then. */
 static void
-write_instructions (Tape *tape)
+write_bytes (Tape *tape)
 {
   const gboolean is_text = tape_below (tape, 2), fits = tape_below (tape, 2);
   const gsize size = tape->left;
@@ -170,7 +222,10 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     atexit (remove_folder);
   }
   write_overlays (&tape);
-  write_instructions (&tape);
+  if (tape_below (&tape, 4))
+    write_stream (&tape);
+  else
+    write_bytes (&tape);
   overlays = xrt_overlays_read (folder, &error);
   check_error (error, overlays == NULL);
   if (overlays) {
