@@ -88,7 +88,7 @@ def run_command(folder, code):
     need_data()
     for name in ("talk.mp4", "talk.srt", "talk.vtt"):
         if name in code and not (folder / name).exists() and \
-                not f"transcribe.sh --format {name[-3:]}" in code:
+                f"--format {name[-3:]}" not in code:
             raise tap.Skip(f"there is no {name}: an encoder of it is missing")
     need(*re.findall(r"textoverlay|srtenc|webvttenc|hlssink2|pngenc|h264parse",
                      code))
@@ -152,7 +152,7 @@ def expected(folder):
     return cues
 
 
-def check_cues(folder, cues, by_words=True):
+def check_cues(folder, cues):
     """The text, and its times up to what an encoder's delay makes. The sound of
     the videos went through an encoder, so a word may differ."""
     want = expected(folder)
@@ -165,8 +165,7 @@ def check_cues(folder, cues, by_words=True):
         have = [cue for cue in cues if part in cue[2]]
         like = [cue for cue in want if part in cue[2]]
         assert have and abs(have[-1][1] - like[-1][1]) <= 0.6, (part, cues, want)
-    if by_words:
-        check_cues_of_words(cues)
+    check_cues_of_words(cues)
 
 
 def check_cues_of_words(cues):
@@ -184,15 +183,14 @@ def check_file(name, codec):
         path = folder / name
         if not path.exists():
             raise tap.Skip(f"{name} could not be made")
-        by_words = name != "muxed.mp4"
-        check_cues(folder, by_gstreamer(path.as_uri()), by_words)
+        check_cues(folder, by_gstreamer(path.as_uri()))
         need_program("ffprobe")
         cues = by_ffmpeg(path)
         if name == "titled.mp4":  # of the last it knows no end: see the page
             assert cues[-1][0] > 32, cues
             cues[-1] = (cues[-1][0], by_gstreamer(path.as_uri())[-1][1],
                         cues[-1][2])
-        check_cues(folder, cues, by_words)
+        check_cues(folder, cues)
         streams = json.loads(tap.command(
             "ffprobe", "-v", "error", "-show_streams", "-of", "json", path))
         text = [s for s in streams["streams"] if s["codec_type"] == "subtitle"]
@@ -205,8 +203,7 @@ def check_files_of_text(folder):
     for name in ("talk.srt", "pipeline.srt"):
         if not (folder / name).exists():
             raise tap.Skip(f"{name} could not be made")
-        check_cues(folder, srt_cues((folder / name).read_text()),
-                   by_words=name == "pipeline.srt")
+        check_cues(folder, srt_cues((folder / name).read_text()))
 
 
 # --- pictures
@@ -289,14 +286,14 @@ def check_hls(folder):
         assert text.count(" --> ") == len(shown), (text, shown, begin)
         assert all(words in text for _, _, words in shown), (text, shown)
         begin += length
-    check_cues(folder, play(folder, "index.m3u8"), by_words=False)
+    check_cues(folder, play(folder, "index.m3u8"))
 
 
 def check_ffmpeg_hls(folder):
     if not (folder / "whole.m3u8").exists():
         raise tap.Skip("whole.m3u8 could not be made")
     tap.expect((folder / "talk-1.vtt").read_text(), "MPEGTS:0,")
-    check_cues(folder, play(folder, "whole.m3u8"), by_words=False)
+    check_cues(folder, play(folder, "whole.m3u8"))
 
 
 # What is right after each command of a section; the last may be of all of them.
