@@ -55,9 +55,12 @@ set_decoder_latency (TranscriberLive *self)
 static void
 set_mode (TranscriberLive *self, const char *mode)
 {
-  const gboolean is_started = GST_STATE (self->mel) > GST_STATE_READY ||
-                              GST_STATE_NEXT (self->mel) > GST_STATE_READY;
+  gboolean is_started;
 
+  GST_OBJECT_LOCK (self->mel);
+  is_started = GST_STATE (self->mel) > GST_STATE_READY ||
+               GST_STATE_NEXT (self->mel) > GST_STATE_READY;
+  GST_OBJECT_UNLOCK (self->mel);
   if (!is_started) {
     gst_util_set_object_arg (G_OBJECT (self->mel), "mode", mode);
     return;
@@ -159,10 +162,12 @@ get_lag (TranscriberLive *self, GstClockTime time)
   g_autoptr (GstClock) clock = gst_element_get_clock (self->bin);
   const GstClockTime base = gst_element_get_base_time (self->bin);
   GstClockTime now, upstream = 0;
-  gboolean is_live = FALSE;
+  gboolean is_live = FALSE, is_playing;
 
-  if (!clock || GST_STATE (self->bin) != GST_STATE_PLAYING ||
-      !GST_CLOCK_TIME_IS_VALID (time) ||
+  GST_OBJECT_LOCK (self->bin);
+  is_playing = GST_STATE (self->bin) == GST_STATE_PLAYING;
+  GST_OBJECT_UNLOCK (self->bin);
+  if (!clock || !is_playing || !GST_CLOCK_TIME_IS_VALID (time) ||
       !ask_upstream (self, &is_live, &upstream) || !is_live)
     return 0;
   now = gst_clock_get_time (clock);
@@ -237,16 +242,36 @@ post_dropped (TranscriberLive *self, GstPad *pad, GstClockTime start,
   post_overload (self, TRUE);
 }
 
+/* Audio comes to the queue: the first may be dropped before any leaves it. */
+static GstPadProbeReturn
+note_first (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  TranscriberLive *self = user_data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+
+  GST_OBJECT_LOCK (self->bin);
+  if (!GST_CLOCK_TIME_IS_VALID (self->first))
+    self->first = GST_BUFFER_PTS (buffer);
+  GST_OBJECT_UNLOCK (self->bin);
+  return GST_PAD_PROBE_OK;
+}
+
 /* Audio leaves the queue: what is missing before it was dropped there. */
 static GstPadProbeReturn
 look_for_dropped (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
 {
   TranscriberLive *self = user_data;
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
-  const GstClockTime pts = GST_BUFFER_PTS (buffer), next = self->next;
+  const GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstClockTime next = self->next;
   const gboolean is_valid =
       GST_BUFFER_PTS_IS_VALID (buffer) && GST_BUFFER_DURATION_IS_VALID (buffer);
 
+  if (self->processed == 0) {
+    GST_OBJECT_LOCK (self->bin);
+    next = self->first;
+    GST_OBJECT_UNLOCK (self->bin);
+  }
   if (is_valid && GST_CLOCK_TIME_IS_VALID (next) && pts > next &&
       GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DISCONT) &&
       g_atomic_int_compare_and_exchange (&self->has_overrun, TRUE, FALSE))
@@ -261,6 +286,7 @@ static void
 make_queue (TranscriberLive *self)
 {
   g_autoptr (GstPad) pad = NULL;
+  g_autoptr (GstPad) into = NULL;
 
   self->queue = gst_element_factory_make ("queue", "live-queue");
   gst_object_ref_sink (self->queue);
@@ -271,6 +297,8 @@ make_queue (TranscriberLive *self)
   pad = gst_element_get_static_pad (self->queue, "src");
   gst_pad_add_probe (
       pad, GST_PAD_PROBE_TYPE_BUFFER, look_for_dropped, self, NULL);
+  into = gst_element_get_static_pad (self->queue, "sink");
+  gst_pad_add_probe (into, GST_PAD_PROBE_TYPE_BUFFER, note_first, self, NULL);
 }
 
 /* --- pads --------------------------------------------------------------- */
@@ -364,7 +392,7 @@ transcriber_live_start (TranscriberLive *self)
 
   self->is_decided = FALSE;
   self->has_warned = FALSE;
-  self->next = GST_CLOCK_TIME_NONE;
+  self->next = self->first = GST_CLOCK_TIME_NONE;
   self->processed = self->dropped = 0;
   g_atomic_int_set (&self->has_overrun, FALSE);
   transcriber_load_reset (&self->meter);

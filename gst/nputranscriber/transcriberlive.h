@@ -28,6 +28,7 @@ typedef struct {
   guint64 max_lag;
   gboolean has_mode, has_commit; /* the user has set them */
   double load;
+  GstClockTime first; /* that came to the queue, or NONE */
 
   /* States change, or the stream's first event: one at a time. */
   gboolean is_decided; /* in this run, by the stream itself */
