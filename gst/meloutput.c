@@ -28,6 +28,7 @@ mel_output_set_n_frames (MelOutput *self, guint n_frames)
   if (self->n_frames == n_frames)
     return;
   self->n_frames = n_frames;
+  self->is_negotiated = FALSE;
   g_clear_pointer (&self->aligned, g_free);
 }
 
@@ -168,6 +169,7 @@ mel_output_negotiate (MelOutput *self, guint n_mels)
   g_autoptr (GstCaps) caps =
       gst_caps_intersect_full (ours, theirs, GST_CAPS_INTERSECT_FIRST);
 
+  self->is_negotiated = FALSE;
   if (gst_caps_is_empty (caps)) {
     if (!GST_PAD_IS_FLUSHING (self->pad))
       post_no_common_caps (self, wanted, theirs);
@@ -185,7 +187,8 @@ mel_output_negotiate (MelOutput *self, guint n_mels)
   if ((!current || !gst_caps_is_equal (current, caps)) &&
       !gst_pad_push_event (self->pad, gst_event_new_caps (caps)))
     return FALSE;
-  return allocate (self, caps);
+  self->is_negotiated = allocate (self, caps);
+  return self->is_negotiated;
 }
 
 static void

@@ -21,11 +21,12 @@ typedef struct {
 } MelWindow;
 
 typedef struct {
-  GstElement *element; /* posts errors; not owned */
-  GstPad *pad;         /* not owned */
-  guint n_frames;      /* of a window */
-  guint n_mels;        /* agreed on; 0 before */
-  gboolean zero_tail;  /* 0.0 behind the last whole frame of the audio */
+  GstElement *element;    /* posts errors; not owned */
+  GstPad *pad;            /* not owned */
+  guint n_frames;         /* of a window */
+  guint n_mels;           /* agreed on; 0 before */
+  gboolean is_negotiated; /* caps and buffers of n_frames */
+  gboolean zero_tail;     /* 0.0 behind the last whole frame of the audio */
 
   /*< private >*/
   LogMel *log_mel;

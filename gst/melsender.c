@@ -73,7 +73,11 @@ mel_sender_push_window (MelSender *self, const MelWindow *window)
   GstBuffer *buffer = NULL;
   GstFlowReturn flow;
 
-  if (gst_pad_needs_reconfigure (self->srcpad) && !mel_sender_negotiate (self))
+  /* Of a stream whose first caps came while the pad was flushing, nothing has
+   * been agreed on, whatever the pad says since. */
+  if ((!self->output.is_negotiated ||
+          gst_pad_needs_reconfigure (self->srcpad)) &&
+      !mel_sender_negotiate (self))
     return get_flow_of_refusal (self);
 
   flow = mel_output_make (&self->output, window, &buffer);

@@ -64,34 +64,45 @@ append_time (GString *body, guint64 ns, char separator)
       separator, (guint) (ms % 1000));
 }
 
-/* Text, whose line feeds are a cue's lines: a blank one would end a cue, and
- * other control characters are no text. A cue of either kind must not have an
- * arrow; WebVTT has markup besides. */
+static void
+append_byte (GString *body, gsize start, guchar byte, TextFormat format)
+{
+  if (format == TEXT_FORMAT_VTT && byte == '&')
+    g_string_append (body, "&amp;");
+  else if (format == TEXT_FORMAT_VTT && byte == '<')
+    g_string_append (body, "&lt;");
+  else if (format == TEXT_FORMAT_VTT && byte == '>')
+    g_string_append (body, "&gt;");
+  else if (format == TEXT_FORMAT_SRT && byte == '>' && body->len >= start + 2 &&
+           memcmp (body->str + body->len - 2, "--", 2) == 0)
+    g_string_append (body, " >");
+  else
+    g_string_append_c (body, byte);
+}
+
+/* Text, whose line feeds are a cue's lines: one that is blank would end the
+ * cue, and other control characters are no text. A cue of either kind must not
+ * have an arrow; WebVTT has markup besides. */
 static void
 append_lines (GString *body, const char *text, gsize length, TextFormat format)
 {
   const gsize start = body->len;
+  gboolean is_new = FALSE;
 
   for (gsize i = 0; i < length; i++) {
     const guchar byte = text[i];
 
-    if (byte == '\n' && format != TEXT_FORMAT_TXT && body->len > start &&
-        body->str[body->len - 1] != '\n' && i + 1 < length)
-      g_string_append_c (body, '\n');
-    else if (byte < 0x20 || byte == 0x7f)
-      g_string_append_c (body, ' ');
-    else if (format == TEXT_FORMAT_VTT && byte == '&')
-      g_string_append (body, "&amp;");
-    else if (format == TEXT_FORMAT_VTT && byte == '<')
-      g_string_append (body, "&lt;");
-    else if (format == TEXT_FORMAT_VTT && byte == '>')
-      g_string_append (body, "&gt;");
-    else if (format == TEXT_FORMAT_SRT && byte == '>' &&
-             body->len >= start + 2 &&
-             memcmp (body->str + body->len - 2, "--", 2) == 0)
-      g_string_append (body, " >");
-    else
-      g_string_append_c (body, byte);
+    if (byte == '\n' && format != TEXT_FORMAT_TXT) {
+      is_new = body->len > start;
+    } else if (byte <= 0x20 || byte == 0x7f) {
+      if (!is_new)
+        g_string_append_c (body, ' ');
+    } else {
+      if (is_new)
+        g_string_append_c (body, '\n');
+      is_new = FALSE;
+      append_byte (body, start, byte, format);
+    }
   }
   g_string_append_c (body, '\n');
 }
