@@ -19,6 +19,9 @@ push_start (GstElement *element, GstPad *pad)
   gst_pad_push_event (pad, gst_event_new_segment (&segment));
   gst_pad_push_event (
       pad, gst_event_new_tag (gst_tag_list_new (GST_TAG_CODEC, "JSON", NULL)));
+  /* A pipeline waits until each of its sinks has something, and there may be
+   * nothing to say for long. */
+  gst_pad_push_event (pad, gst_event_new_gap (0, GST_CLOCK_TIME_NONE));
 }
 
 GstPad *

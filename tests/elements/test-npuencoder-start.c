@@ -329,17 +329,19 @@ test_branch_started_from_the_source_on (void)
   g_assert_no_error (error);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   tee = gst_bin_get_by_name (GST_BIN (pipeline), "t");
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     elements[i] = gst_element_factory_make (names[i], NULL);
-    gst_bin_add (GST_BIN (pipeline), elements[i]);
-    if (i > 0)
-      g_assert_true (gst_element_link (elements[i - 1], elements[i]));
-  }
   gst_util_set_object_arg (G_OBJECT (elements[1]), "window", "1000000000");
   /* The longer it loads, the more meets it; under a sanitizer all is long. */
   g_object_set (elements[2], "model",
       g_test_slow () ? "synthetic:base" : "synthetic:tiny", NULL);
   g_object_set (elements[3], "async", FALSE, "sync", FALSE, NULL);
+  /* From here on the pipeline, which is on its way up, may take them along. */
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    gst_bin_add (GST_BIN (pipeline), elements[i]);
+    if (i > 0)
+      g_assert_true (gst_element_link (elements[i - 1], elements[i]));
+  }
   g_assert_true (gst_element_link (tee, elements[0]));
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     g_assert_true (gst_element_sync_state_with_parent (elements[i]));

@@ -89,7 +89,6 @@ def mistakes(folder):
             (["record-live.sh", "--seconds", "0", "a", "b"],
              "must be a number of seconds"),
             (["transcribe.sh"], "it takes recordings"),
-            (["transcribe.sh", "--words", audio], "not there yet"),
             (["transcribe.sh", "--format", "doc", audio], "txt, srt, vtt"),
             (["transcribe.sh", audio], "no words"),
             (["quickstart.sh", "a", "b"], "one recording at most"),
