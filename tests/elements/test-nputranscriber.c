@@ -413,7 +413,7 @@ test_never_blocks (void)
   Rig *rig = rig_new (NULL);
   g_autofree float *silence = g_new0 (float, 8 * RATE);
   g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
-  g_autoptr (GstMessage) qos = NULL, overload = NULL, warning = NULL;
+  g_autoptr (GstMessage) qos = NULL, overload = NULL;
   guint64 processed, dropped, told;
   GstFormat format;
   gulong probe;

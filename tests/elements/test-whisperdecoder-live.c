@@ -366,7 +366,6 @@ test_unsynced (void)
   GstHarness *side =
       gst_harness_new_with_element (rig->element, NULL, "unsynced_src");
   g_autoptr (GstBuffer) buffer = NULL;
-  g_autoptr (GstCaps) caps = NULL;
   GstMapInfo map;
 
   /* the pad has what it needs before there is any data */

@@ -161,7 +161,6 @@ static void
 test_eos (void)
 {
   g_autoptr (MelRig) rig = default_rig_new ();
-  g_autoptr (GstEvent) event = NULL;
 
   push (rig, 0, 1110 * MS);
   mel_rig_send (rig, gst_event_new_eos ());
@@ -402,8 +401,8 @@ test_queues (void)
   static const char *const pipelines[] = {
       "whispermel name=mel ! fakesink name=sink async=false",
       "whispermel name=mel ! queue ! fakesink name=sink async=false",
-      "queue ! whispermel name=mel ! queue max-size-buffers=1 ! identity ! "
-      "queue ! fakesink name=sink async=false",
+      ("queue ! whispermel name=mel ! queue max-size-buffers=1 ! identity ! "
+       "queue ! fakesink name=sink async=false"),
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (pipelines); i++) {

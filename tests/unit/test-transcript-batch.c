@@ -268,7 +268,6 @@ test_room (void)
 {
   g_autofree char *words = g_strnfill (200, 'x');
   g_autofree char *initial = g_strnfill (300, 'y');
-  g_autoptr (GArray) x = g_array_new (FALSE, FALSE, sizeof (guint32));
 
   for (guint has_words = 0; has_words < 2; has_words++) {
     Recording recording = {0};
