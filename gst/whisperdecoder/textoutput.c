@@ -80,7 +80,8 @@ place (const TextOutput *output, const GstSegment *time, guint64 *start,
           time, GST_FORMAT_TIME, *start, MAX (*end, *start + 1), start, end))
     return FALSE;
   /* Where windows overlap, the one before may have had more time than text. */
-  *start = MAX (*start, output->position);
+  if (GST_CLOCK_TIME_IS_VALID (output->position))
+    *start = MAX (*start, output->position);
   *end = MAX (*end, *start + SHORTEST);
   return TRUE;
 }
@@ -221,21 +222,8 @@ void
 text_output_add_text (TextOutput *output, GstClockTime start, GstClockTime end,
     const GstSegment *time, char *text)
 {
-  GstBuffer *buffer;
-  guint64 from = start, to = MAX (end, start + SHORTEST);
-
-  if (*text == '\0' ||
-      !gst_segment_clip (time, GST_FORMAT_TIME, from, to, &from, &to)) {
+  if (*text != '\0' && place (output, time, &start, &end))
+    push_text (output, start, end, text);
+  else
     g_free (text);
-    return;
-  }
-  if (GST_CLOCK_TIME_IS_VALID (output->position))
-    from = MAX (from, output->position);
-  to = MAX (to, from + SHORTEST);
-  text_output_advance (output, from);
-  buffer = gst_buffer_new_wrapped (text, strlen (text));
-  GST_BUFFER_PTS (buffer) = from;
-  GST_BUFFER_DURATION (buffer) = to - from;
-  g_queue_push_tail (&output->items, buffer);
-  output->position = to;
 }
