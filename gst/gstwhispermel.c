@@ -52,6 +52,7 @@
 #include "gstwhispermel.h"
 
 #include "gstwhispermelsettings.h"
+#include "common/gstnpulive.h"
 #include "melcaps.h"
 #include "melstream.h"
 #include "npu-error.h"
@@ -234,22 +235,12 @@ gst_whisper_mel_src_event (GstPad *pad, GstObject *parent, GstEvent *event)
 static gboolean
 query_latency (GstWhisperMel *self, GstQuery *query)
 {
-  GstClockTime min, max, own;
-  gboolean live;
-
-  if (!gst_pad_peer_query (self->sinkpad, query))
-    return FALSE;
+  GstClockTime own;
 
   GST_OBJECT_LOCK (self);
   own = gst_whisper_mel_settings_get_latency (&self->settings);
   GST_OBJECT_UNLOCK (self);
-
-  gst_query_parse_latency (query, &live, &min, &max);
-  min += own;
-  if (GST_CLOCK_TIME_IS_VALID (max))
-    max += own;
-  gst_query_set_latency (query, live, min, max);
-  return TRUE;
+  return gst_npu_answer_latency (self->sinkpad, query, own);
 }
 
 static gboolean

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "audiowindow.h"
+#include "common/gstnpulive.h"
 #include "growingwindow.h"
 #include "melcutter.h"
 #include "voicedetector.h"
@@ -90,52 +91,23 @@ set_segment (MelCutter *cutter, guint32 seqnum)
 
 /* --- the clock ---------------------------------------------------------- */
 
-static gboolean
-query_live (MelSender *sender, GstClockTime *latency)
-{
-  g_autoptr (GstQuery) query = gst_query_new_latency ();
-  gboolean live = FALSE;
-
-  *latency = 0;
-  if (gst_pad_peer_query (sender->sinkpad, query))
-    gst_query_parse_latency (query, &live, latency, NULL);
-  return live;
-}
-
-/* Time since the pipeline plays; NONE while it does not. */
-static GstClockTime
-get_running_time (GstElement *element)
-{
-  g_autoptr (GstClock) clock = NULL;
-  GstClockTime base, now;
-
-  GST_OBJECT_LOCK (element);
-  if (GST_STATE (element) == GST_STATE_PLAYING && GST_ELEMENT_CLOCK (element))
-    clock = gst_object_ref (GST_ELEMENT_CLOCK (element));
-  base = GST_ELEMENT_CAST (element)->base_time;
-  GST_OBJECT_UNLOCK (element);
-  if (!clock)
-    return GST_CLOCK_TIME_NONE;
-  now = gst_clock_get_time (clock);
-  return now >= base ? now - base : GST_CLOCK_TIME_NONE;
-}
-
 /* By how much the audio up to @time is late; 0 where nothing is live. */
 static gint64
 get_lag (MelSender *sender, GstClockTime time, GstClockTime step)
 {
-  const GstClockTime now = get_running_time (sender->element);
+  const GstClockTime now = gst_npu_get_running_time (sender->element);
   GstClockTime due, latency;
+  gboolean is_live;
 
   if (!GST_CLOCK_TIME_IS_VALID (now) ||
       sender->segment.format != GST_FORMAT_TIME)
     return 0;
   due = gst_segment_to_running_time (&sender->segment, GST_FORMAT_TIME, time);
   /* Mostly it is in time, and nobody is asked. */
-  if (!GST_CLOCK_TIME_IS_VALID (due) || now <= due + step ||
-      !query_live (sender, &latency))
+  if (!GST_CLOCK_TIME_IS_VALID (due) || now <= due + step)
     return 0;
-  return (gint64) (now - due) - (gint64) latency;
+  gst_npu_query_latency (sender->sinkpad, &is_live, &latency);
+  return is_live ? (gint64) (now - due) - (gint64) latency : 0;
 }
 
 /* --- windows ------------------------------------------------------------ */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/gstnpulive.h"
+
 #define RATE 16000 /* behind the resampler */
 
 GST_DEBUG_CATEGORY_EXTERN (gst_npu_transcriber_debug);
@@ -21,18 +23,6 @@ is_growing (TranscriberLive *self)
   g_object_get (self->mel, "mode", &mode, NULL);
   return g_enum_get_value_by_nick ((GEnumClass *) values, "growing")->value ==
          mode;
-}
-
-/* What upstream of the bin says; FALSE where nobody answers. */
-static gboolean
-ask_upstream (TranscriberLive *self, gboolean *is_live, GstClockTime *min)
-{
-  g_autoptr (GstQuery) query = gst_query_new_latency ();
-
-  if (!gst_pad_peer_query (self->sink, query))
-    return FALSE;
-  gst_query_parse_latency (query, is_live, min, NULL);
-  return TRUE;
 }
 
 /* The decoder's part of the time: without what whispermel's steps take. */
@@ -159,19 +149,16 @@ to_running_time (GstPad *pad, GstClockTime time)
 static GstClockTime
 get_lag (TranscriberLive *self, GstClockTime time)
 {
-  g_autoptr (GstClock) clock = gst_element_get_clock (self->bin);
-  const GstClockTime base = gst_element_get_base_time (self->bin);
-  GstClockTime now, upstream = 0;
-  gboolean is_live = FALSE, is_playing;
+  const GstClockTime now = gst_npu_get_running_time (self->bin);
+  GstClockTime upstream;
+  gboolean is_live;
 
-  GST_OBJECT_LOCK (self->bin);
-  is_playing = GST_STATE (self->bin) == GST_STATE_PLAYING;
-  GST_OBJECT_UNLOCK (self->bin);
-  if (!clock || !is_playing || !GST_CLOCK_TIME_IS_VALID (time) ||
-      !ask_upstream (self, &is_live, &upstream) || !is_live)
+  if (!GST_CLOCK_TIME_IS_VALID (now) || !GST_CLOCK_TIME_IS_VALID (time))
     return 0;
-  now = gst_clock_get_time (clock);
-  time += base + upstream;
+  gst_npu_query_latency (self->sink, &is_live, &upstream);
+  if (!is_live)
+    return 0;
+  time += upstream;
   return now > time ? now - time : 0;
 }
 
@@ -311,14 +298,14 @@ decide (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
 {
   TranscriberLive *self = user_data;
   const GstEventType type = GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info));
-  gboolean is_live = FALSE;
+  gboolean is_live;
   GstClockTime min;
 
   if (self->is_decided ||
       (type != GST_EVENT_STREAM_START && type != GST_EVENT_CAPS &&
           type != GST_EVENT_SEGMENT))
     return GST_PAD_PROBE_OK;
-  self->is_decided = ask_upstream (self, &is_live, &min);
+  self->is_decided = gst_npu_query_latency (self->sink, &is_live, &min);
   if (self->is_decided)
     apply (self, is_live);
   self->is_decided |= type == GST_EVENT_SEGMENT;
@@ -331,8 +318,8 @@ static gboolean
 answer_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
   TranscriberLive *self = g_object_get_data (G_OBJECT (pad), "live");
-  GstClockTime min, max, latency;
-  gboolean is_live, has_mode;
+  GstClockTime latency;
+  gboolean has_mode;
 
   GST_OBJECT_LOCK (self->bin);
   latency = self->latency * GST_MSECOND;
@@ -341,13 +328,7 @@ answer_query (GstPad *pad, GstObject *parent, GstQuery *query)
   if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY ||
       (has_mode && !is_growing (self)))
     return self->query (pad, parent, query);
-  if (!gst_pad_peer_query (self->sink, query))
-    return FALSE;
-  gst_query_parse_latency (query, &is_live, &min, &max);
-  if (is_live)
-    gst_query_set_latency (query, TRUE, min + latency,
-        GST_CLOCK_TIME_IS_VALID (max) ? max + latency : max);
-  return TRUE;
+  return gst_npu_answer_latency (self->sink, query, latency);
 }
 
 void
@@ -387,7 +368,7 @@ transcriber_live_clear (TranscriberLive *self)
 void
 transcriber_live_start (TranscriberLive *self)
 {
-  gboolean is_live = FALSE;
+  gboolean is_live;
   GstClockTime min;
 
   self->is_decided = FALSE;
@@ -396,7 +377,7 @@ transcriber_live_start (TranscriberLive *self)
   self->processed = self->dropped = 0;
   g_atomic_int_set (&self->has_overrun, FALSE);
   transcriber_load_reset (&self->meter);
-  ask_upstream (self, &is_live, &min);
+  gst_npu_query_latency (self->sink, &is_live, &min);
   apply (self, is_live);
 }
 

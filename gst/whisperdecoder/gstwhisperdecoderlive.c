@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstwhisperdecoderlive.h"
 
+#include "common/gstnpulive.h"
 #include "gstwhisperdecoderprivate.h"
 #include "livejson.h"
 #include "npu-clock.h"
@@ -18,43 +19,13 @@
 
 /* --- time --------------------------------------------------------------- */
 
-static gboolean
-ask_upstream (GstWhisperDecoder *self, gboolean *is_live, GstClockTime *min)
-{
-  g_autoptr (GstQuery) query = gst_query_new_latency ();
-
-  if (!gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
-    return FALSE;
-  gst_query_parse_latency (query, is_live, min, NULL);
-  return TRUE;
-}
-
-/* The clock's running time; %FALSE where it does not run. */
-static gboolean
-get_running_time (GstWhisperDecoder *self, GstClockTime *now)
-{
-  g_autoptr (GstClock) clock = NULL;
-  GstClockTime base = 0, time;
-
-  GST_OBJECT_LOCK (self);
-  if (GST_STATE (self) == GST_STATE_PLAYING && GST_ELEMENT_CLOCK (self)) {
-    clock = gst_object_ref (GST_ELEMENT_CLOCK (self));
-    base = GST_ELEMENT (self)->base_time;
-  }
-  GST_OBJECT_UNLOCK (self);
-  if (!clock)
-    return FALSE;
-  time = gst_clock_get_time (clock);
-  *now = time > base ? time - base : 0;
-  return TRUE;
-}
-
 static void
 look_at_clock (GstWhisperDecoder *self, GstWhisperDecoderNow *now)
 {
-  *now = (GstWhisperDecoderNow){0};
-  now->is_live = ask_upstream (self, &now->is_live, &now->upstream) &&
-                 now->is_live && get_running_time (self, &now->now);
+  gst_npu_query_latency (
+      GST_BASE_TRANSFORM_SINK_PAD (self), &now->is_live, &now->upstream);
+  now->now = gst_npu_get_running_time (GST_ELEMENT (self));
+  now->is_live &= GST_CLOCK_TIME_IS_VALID (now->now);
 }
 
 /* Where the stream would be if nothing took time, a step included that upstream
@@ -112,12 +83,12 @@ note_delay (GstWhisperDecoder *self, const NpuLiveUpdate *update,
   guint ms;
   gboolean is_new;
 
-  if (!at_start->is_live || update->n_words == 0 ||
-      !get_running_time (self, &now))
+  if (!at_start->is_live || update->n_words == 0)
     return;
+  now = gst_npu_get_running_time (GST_ELEMENT (self));
   said = gst_segment_to_running_time (
       segment, GST_FORMAT_TIME, update->words[0].start);
-  if (!GST_CLOCK_TIME_IS_VALID (said))
+  if (!GST_CLOCK_TIME_IS_VALID (now) || !GST_CLOCK_TIME_IS_VALID (said))
     return;
   said -= MIN (said, self->live.lateness);
   delay = now > said ? now - said : 0;
@@ -147,14 +118,12 @@ tell_now (GstWhisperDecoder *self, const GstWhisperDecoderWindow *window,
     const NpuLiveUpdate *update, const char *language)
 {
   const GstClockTime end = window->start + window->duration;
-  GstClockTime now = GST_CLOCK_TIME_NONE;
   gboolean posts;
 
-  if (unsynced_pad_is_linked (GST_ELEMENT (self))) {
-    get_running_time (self, &now);
+  if (unsynced_pad_is_linked (GST_ELEMENT (self)))
     unsynced_pad_push (GST_ELEMENT (self),
-        live_update_to_json (update, window->start, end, language), now);
-  }
+        live_update_to_json (update, window->start, end, language),
+        gst_npu_get_running_time (GST_ELEMENT (self)));
   GST_OBJECT_LOCK (self);
   posts = self->settings.post_messages;
   GST_OBJECT_UNLOCK (self);
@@ -408,23 +377,6 @@ gst_whisper_decoder_live_take_segment (GstWhisperDecoder *self, GstEvent *event)
   return late;
 }
 
-/* Words come so much later than upstream's windows. */
-static gboolean
-answer_latency (GstWhisperDecoder *self, GstQuery *query)
-{
-  const GstClockTime latency = get_latency (self);
-  GstClockTime min, max;
-  gboolean is_live;
-
-  if (!gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
-    return FALSE;
-  gst_query_parse_latency (query, &is_live, &min, &max);
-  if (is_live)
-    gst_query_set_latency (query, TRUE, min + latency,
-        GST_CLOCK_TIME_IS_VALID (max) ? max + latency : max);
-  return TRUE;
-}
-
 #define PARENT_CLASS                                                           \
   GST_BASE_TRANSFORM_CLASS (g_type_class_peek (GST_TYPE_BASE_TRANSFORM))
 
@@ -440,7 +392,9 @@ answer_query (
   GST_OBJECT_UNLOCK (self);
   if (direction == GST_PAD_SRC && commits &&
       GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
-    return answer_latency (self, query);
+    /* Words come so much later than upstream's windows. */
+    return gst_npu_answer_latency (
+        GST_BASE_TRANSFORM_SINK_PAD (self), query, get_latency (self));
   return PARENT_CLASS->query (base, direction, query);
 }
 
