@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audiowindow.h"
+#include "melpause.h"
 
 #define NONE G_MAXUINT64
 
@@ -25,9 +26,8 @@
 /* A cut where a sentence ends must be worth it: that part of what is held. */
 #define WORTH_PERCENT 40
 
-/* The quietest place is the least energy of so many samples. */
+/* Shorter than a pause: mostly somebody speaks without one. */
 #define QUIET SAMPLES (100 * GST_MSECOND)
-#define QUIET_STEP SAMPLES (10 * GST_MSECOND)
 
 /* --- time --------------------------------------------------------------- */
 
@@ -362,27 +362,15 @@ growing_window_advance (
   return TRUE;
 }
 
-/* Where the quietest audio of the second quarter of what is held is: a cut
- * there frees a quarter of it at least. */
+/* The quietest place of the second quarter of what is held: a cut there frees a
+ * quarter of it at least. */
 static guint64
 find_quiet (const GrowingWindow *self)
 {
-  const guint64 held = self->end - self->first;
+  const gsize held = self->end - self->first;
   const float *samples = self->samples + (self->first - self->origin);
-  guint64 best = held / 4;
-  double least = G_MAXDOUBLE;
 
-  for (guint64 at = held / 4; at + QUIET <= held / 2; at += QUIET_STEP) {
-    double energy = 0;
-
-    for (guint64 i = at; i < at + QUIET; i++)
-      energy += (double) samples[i] * samples[i];
-    if (energy < least) {
-      least = energy;
-      best = at + QUIET / 2;
-    }
-  }
-  return self->first + best;
+  return self->first + mel_pause_find (samples, held / 4, held / 2, QUIET);
 }
 
 /* Cuts off what is final, if more than a whole window is held. */

@@ -14,6 +14,9 @@ GST_DEBUG_CATEGORY_EXTERN (whisper_mel_debug);
 /* Less that is left at the end is no window of mode=follow. */
 #define MIN_REST (AUDIO_WINDOW_RATE / 10)
 
+/* Longer than the stop of a consonant, shorter than most pauses. */
+#define PAUSE (AUDIO_WINDOW_RATE / 4)
+
 #define FRAME_TIME (LOG_MEL_HOP * AUDIO_WINDOW_SAMPLE_TIME)
 
 typedef struct {
@@ -105,8 +108,10 @@ push_full_window (MelHops *self)
   const gsize n = audio_window_get_length (audio);
   GstFlowReturn flow;
 
-  self->n_given =
-      ends_at_pauses (self) ? mel_pause_find (audio->samples, n) : n;
+  /* In the last third: windows would be short. */
+  self->n_given = ends_at_pauses (self)
+                      ? mel_pause_find (audio->samples, n - n / 3, n, PAUSE)
+                      : n;
   flow = push_window (self, self->n_given);
   audio_window_give (audio);
   return flow;

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "melpause.h"
 
-/* Longer than the stop of a consonant, shorter than most pauses. */
 #define STEP 160 /* 10 ms */
-#define N_STEPS 25
-#define PAUSE (N_STEPS * STEP)
 
 static double
 energy (const float *samples)
@@ -17,28 +14,28 @@ energy (const float *samples)
 }
 
 gsize
-mel_pause_find (const float *samples, gsize n)
+mel_pause_find (const float *samples, gsize first, gsize end, gsize length)
 {
-  const gsize first = (n - n / 3 + STEP - 1) / STEP;
-  const gsize end = n / STEP;
+  const gsize n = end > first ? (end - first) / STEP : 0;
+  const gsize n_piece = length / STEP;
   g_autofree double *steps = NULL;
   double least = G_MAXDOUBLE;
   gsize quietest = 0;
 
-  if (end < first + N_STEPS)
-    return n;
-  steps = g_new (double, end - first);
-  for (gsize i = first; i < end; i++)
-    steps[i - first] = energy (samples + i * STEP);
-  for (gsize i = first; i + N_STEPS <= end; i++) {
+  if (n < n_piece)
+    return end;
+  steps = g_new (double, n);
+  for (gsize i = 0; i < n; i++)
+    steps[i] = energy (samples + first + i * STEP);
+  for (gsize i = 0; i + n_piece <= n; i++) {
     double sum = 0;
 
-    for (guint j = 0; j < N_STEPS; j++)
-      sum += steps[i - first + j];
+    for (gsize j = 0; j < n_piece; j++)
+      sum += steps[i + j];
     if (sum <= least) {
       least = sum;
       quietest = i;
     }
   }
-  return quietest * STEP + PAUSE / 2;
+  return first + quietest * STEP + length / 2;
 }

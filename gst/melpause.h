@@ -8,8 +8,17 @@
 
 G_BEGIN_DECLS
 
-/* The middle of the quietest quarter of a second of samples[n] that is in its
- * last third, the latest of several; @n where that is shorter. 16 kHz. */
-gsize mel_pause_find (const float *samples, gsize n);
+/**
+ * mel_pause_find:
+ * @samples: 16 kHz
+ * @first: the quietest piece is looked for from this sample on
+ * @end: and up to this one
+ * @length: of the piece, in samples, whole steps of 10 ms
+ *
+ * Returns: the middle of the piece with the least energy, the latest of
+ *   several; @end where there is no room for one.
+ */
+gsize mel_pause_find (
+    const float *samples, gsize first, gsize end, gsize length);
 
 G_END_DECLS
