@@ -1,53 +1,52 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "scripted-decoder.h"
+#include "scripted-private.h"
 
 #include <string.h>
 
 #include "device/npu-device.h"
 #include "npu-error.h"
-#include "transcript/npu-live-transcript.h"
 
 /* Models: "en:NAME" knows English only; "none" does not exist. Vocabularies:
  * "none" does not exist. */
 
-static GMutex lock;
-static GCond cond;
-static ScriptedWindow script;
-static ScriptedUpdate live_script;
-static ScriptSeen seen;
+GMutex script_lock;
+static GCond script_cond;
+ScriptedWindow script_window;
+ScriptedUpdate script_update;
+ScriptSeen script_seen;
 
 void
 script_set_window (const ScriptedWindow *window)
 {
-  g_mutex_lock (&lock);
-  script = window ? *window : (ScriptedWindow){0};
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_window = window ? *window : (ScriptedWindow){0};
+  g_mutex_unlock (&script_lock);
 }
 
 void
 script_get_seen (ScriptSeen *copy)
 {
-  g_mutex_lock (&lock);
-  *copy = seen;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  *copy = script_seen;
+  g_mutex_unlock (&script_lock);
 }
 
 void
 script_set_update (const ScriptedUpdate *update)
 {
-  g_mutex_lock (&lock);
-  live_script = *update;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_update = *update;
+  g_mutex_unlock (&script_lock);
 }
 
 void
 script_forget (void)
 {
-  g_mutex_lock (&lock);
-  memset (&seen, 0, sizeof seen);
-  memset (&live_script, 0, sizeof live_script);
-  seen.live_language = -2;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  memset (&script_seen, 0, sizeof script_seen);
+  memset (&script_update, 0, sizeof script_update);
+  script_seen.live_language = -2;
+  g_mutex_unlock (&script_lock);
   script_set_window (NULL);
 }
 
@@ -67,19 +66,19 @@ npu_model_open (const char *location, GError **error)
   }
   model = g_new0 (NpuModel, 1);
   model->name = g_strdup (location);
-  g_mutex_lock (&lock);
-  seen.n_opened++;
-  g_strlcpy (seen.location, location, sizeof seen.location);
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.n_opened++;
+  g_strlcpy (script_seen.location, location, sizeof script_seen.location);
+  g_mutex_unlock (&script_lock);
   return model;
 }
 
 void
 npu_model_unref (NpuModel *model)
 {
-  g_mutex_lock (&lock);
-  seen.n_closed++;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.n_closed++;
+  g_mutex_unlock (&script_lock);
   g_free (model->name);
   g_free (model);
 }
@@ -221,21 +220,21 @@ gboolean
 npu_decoder_set_window (NpuDecoder *decoder, guint window, const float *states,
     guint n_positions, GError **error)
 {
-  g_mutex_lock (&lock);
-  seen.first_state = states[0];
-  seen.last_state = states[n_positions * SCRIPT_D - 1];
-  seen.n_positions = n_positions;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.first_state = states[0];
+  script_seen.last_state = states[n_positions * SCRIPT_D - 1];
+  script_seen.n_positions = n_positions;
+  g_mutex_unlock (&script_lock);
   return TRUE;
 }
 
 static void
 set_cancelled (NpuDecoder *decoder, gboolean cancelled)
 {
-  g_mutex_lock (&lock);
+  g_mutex_lock (&script_lock);
   decoder->cancelled = cancelled;
-  g_cond_broadcast (&cond);
-  g_mutex_unlock (&lock);
+  g_cond_broadcast (&script_cond);
+  g_mutex_unlock (&script_lock);
 }
 
 void
@@ -294,22 +293,24 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   transcript->language = options->decoding.language;
   transcript->n_places = options->n_windows;
   g_queue_init (&transcript->open);
-  g_mutex_lock (&lock);
-  seen.options = options->decoding;
-  seen.words = options->words;
-  seen.hallucination_silence_threshold =
+  g_mutex_lock (&script_lock);
+  script_seen.options = options->decoding;
+  script_seen.words = options->words;
+  script_seen.hallucination_silence_threshold =
       options->hallucination_silence_threshold;
-  seen.n_suppress = options->decoding.n_suppress;
-  if (seen.n_suppress > 0)
-    seen.last_suppressed = options->decoding.suppress[seen.n_suppress - 1];
-  seen.options.suppress = NULL;
-  g_strlcpy (seen.prompt,
+  script_seen.n_suppress = options->decoding.n_suppress;
+  if (script_seen.n_suppress > 0)
+    script_seen.last_suppressed =
+        options->decoding.suppress[script_seen.n_suppress - 1];
+  script_seen.options.suppress = NULL;
+  g_strlcpy (script_seen.prompt,
       options->initial_prompt ? options->initial_prompt : "",
-      sizeof seen.prompt);
-  g_strlcpy (seen.hot_words, options->hot_words ? options->hot_words : "",
-      sizeof seen.hot_words);
-  seen.language_interval = options->language_interval;
-  g_mutex_unlock (&lock);
+      sizeof script_seen.prompt);
+  g_strlcpy (script_seen.hot_words,
+      options->hot_words ? options->hot_words : "",
+      sizeof script_seen.hot_words);
+  script_seen.language_interval = options->language_interval;
+  g_mutex_unlock (&script_lock);
   return transcript;
 }
 
@@ -324,19 +325,19 @@ void
 npu_transcript_reset (NpuTranscript *transcript)
 {
   g_queue_clear_full (&transcript->open, g_free);
-  g_mutex_lock (&lock);
-  seen.n_resets++;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.n_resets++;
+  g_mutex_unlock (&script_lock);
 }
 
 /* With the lock. */
-static gboolean
-wait_or_cancel (const NpuDecoder *decoder, guint64 wait)
+gboolean
+script_wait_or_cancel (const NpuDecoder *decoder, guint64 wait)
 {
   const gint64 end = g_get_monotonic_time () + wait;
 
   while (!decoder->cancelled && g_get_monotonic_time () < end)
-    g_cond_wait_until (&cond, &lock, end);
+    g_cond_wait_until (&script_cond, &script_lock, end);
   return !decoder->cancelled;
 }
 
@@ -362,9 +363,9 @@ fill_decoded (NpuDecodedWindow *decoded, int language, const char *code)
 void
 npu_transcript_set_followed (NpuTranscript *transcript, gboolean is_followed)
 {
-  g_mutex_lock (&lock);
-  seen.is_followed = is_followed;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.is_followed = is_followed;
+  g_mutex_unlock (&script_lock);
 }
 
 gboolean
@@ -374,12 +375,12 @@ npu_transcript_begin_window (NpuTranscript *transcript, guint window,
   OpenWindow *open = g_new0 (OpenWindow, 1);
 
   g_assert_cmpuint (window, <, transcript->n_places);
-  g_mutex_lock (&lock);
-  seen.n_windows++;
-  seen.start = start;
-  seen.duration = duration;
-  open->script = script;
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.n_windows++;
+  script_seen.start = start;
+  script_seen.duration = duration;
+  open->script = script_window;
+  g_mutex_unlock (&script_lock);
   open->place = window;
   open->start = start;
   open->duration = duration;
@@ -420,9 +421,9 @@ step_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
 {
   gboolean done;
 
-  g_mutex_lock (&lock);
-  done = wait_or_cancel (transcript->decoder, open->script.wait);
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  done = script_wait_or_cancel (transcript->decoder, open->script.wait);
+  g_mutex_unlock (&script_lock);
   if (!done) {
     g_set_error_literal (error, NPU_ERROR, NPU_ERROR_CANCELLED, "cancelled");
     return FALSE;
@@ -452,10 +453,10 @@ npu_transcript_step (NpuTranscript *transcript, GError **error)
       return FALSE;
     }
   }
-  g_mutex_lock (&lock);
-  seen.n_steps++;
-  seen.most_open = MAX (seen.most_open, n);
-  g_mutex_unlock (&lock);
+  g_mutex_lock (&script_lock);
+  script_seen.n_steps++;
+  script_seen.most_open = MAX (script_seen.most_open, n);
+  g_mutex_unlock (&script_lock);
   return TRUE;
 }
 
@@ -488,143 +489,4 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
     func (&segment, user_data);
   }
   *used_until = open->start + (now->used ? now->used : open->duration);
-}
-
-/* --- the live transcript ------------------------------------------------ */
-
-#define MAX_LIVE_WORDS 8
-
-struct _NpuLiveTranscript {
-  NpuDecoder *decoder;
-  NpuLiveWord words[MAX_LIVE_WORDS];
-  char *rest;  /* that is partial */
-  guint64 end; /* of the last window */
-};
-
-NpuLiveTranscript *
-npu_live_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
-    const NpuLiveOptions *options)
-{
-  NpuLiveTranscript *transcript = g_new0 (NpuLiveTranscript, 1);
-
-  transcript->decoder = source->self;
-  g_mutex_lock (&lock);
-  seen.margin = options->margin;
-  g_mutex_unlock (&lock);
-  return transcript;
-}
-
-void
-npu_live_transcript_free (NpuLiveTranscript *transcript)
-{
-  g_free (transcript->rest);
-  g_free (transcript);
-}
-
-void
-npu_live_transcript_reset (NpuLiveTranscript *transcript)
-{
-  g_clear_pointer (&transcript->rest, g_free);
-  g_mutex_lock (&lock);
-  seen.n_live_resets++;
-  g_mutex_unlock (&lock);
-}
-
-void
-npu_live_transcript_set_language (NpuLiveTranscript *transcript, int language)
-{
-  g_mutex_lock (&lock);
-  seen.live_language = language;
-  g_mutex_unlock (&lock);
-}
-
-void
-npu_live_transcript_set_margin (NpuLiveTranscript *transcript, guint64 margin)
-{
-  g_mutex_lock (&lock);
-  seen.margin = margin;
-  g_mutex_unlock (&lock);
-}
-
-static void
-fill_update (NpuLiveTranscript *transcript, const ScriptedUpdate *now,
-    guint64 start, NpuLiveUpdate *update)
-{
-  g_assert_cmpuint (now->n_words, <=, MAX_LIVE_WORDS);
-  for (guint i = 0; i < now->n_words; i++)
-    transcript->words[i] = (NpuLiveWord){start + now->words[i].start,
-        start + now->words[i].end, now->words[i].text};
-  *update = (NpuLiveUpdate){
-      .words = transcript->words,
-      .n_words = now->n_words,
-      .committed = now->committed ? now->committed : "",
-      .partial = now->partial ? now->partial : "",
-      .until = now->until,
-      .sentence = now->sentence,
-      .decided = now->decided,
-      .language = now->language,
-      .language_prob = 0.75f,
-      .is_language_decided = now->is_language_decided,
-      .n_tokens = 3,
-  };
-}
-
-gboolean
-npu_live_transcript_add_window (NpuLiveTranscript *transcript,
-    const NpuLiveWindow *window, NpuLiveUpdate *update, GError **error)
-{
-  ScriptedUpdate now;
-  gboolean done;
-
-  g_mutex_lock (&lock);
-  seen.n_live++;
-  seen.live_start = window->start;
-  seen.live_duration = window->duration;
-  seen.due = window->due;
-  seen.is_new = window->is_new;
-  seen.is_last = window->is_last;
-  now = live_script;
-  done = wait_or_cancel (transcript->decoder, now.wait);
-  g_mutex_unlock (&lock);
-  if (!done) {
-    g_set_error_literal (error, NPU_ERROR, NPU_ERROR_CANCELLED, "cancelled");
-    return FALSE;
-  }
-  if (script.domain) {
-    g_set_error_literal (error, script.domain, script.error, "as scripted");
-    return FALSE;
-  }
-  fill_update (transcript, &now, window->start, update);
-  g_free (transcript->rest);
-  transcript->rest = g_strdup (now.rest);
-  transcript->end = window->start + window->duration;
-  return TRUE;
-}
-
-void
-npu_live_transcript_add_silence (NpuLiveTranscript *transcript,
-    const NpuLiveWindow *window, NpuLiveUpdate *update)
-{
-  const ScriptedUpdate nothing = {.decided = window->start + window->duration};
-
-  fill_update (transcript, &nothing, window->start, update);
-}
-
-void
-npu_live_transcript_end (NpuLiveTranscript *transcript, NpuLiveUpdate *update)
-{
-  const ScriptedSegment word = {
-      0, 100 * G_GUINT64_CONSTANT (1000000), transcript->rest};
-  const ScriptedUpdate rest = {.words = &word,
-      .n_words = transcript->rest != NULL,
-      .committed = transcript->rest,
-      .decided = transcript->end};
-
-  g_mutex_lock (&lock);
-  seen.n_live_ends++;
-  g_mutex_unlock (&lock);
-  fill_update (transcript, &rest,
-      transcript->end -
-          MIN (transcript->end, 100 * G_GUINT64_CONSTANT (1000000)),
-      update);
 }
