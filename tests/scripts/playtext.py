@@ -1,5 +1,8 @@
-"""Plays a URI by playbin3 as fast as it goes, without showing it, and prints its
-text: a line [begin, end, "text"] of JSON for each cue, in seconds.
+"""Reads a Matroska or MP4 file, or plays HLS by playbin3, as fast as it goes,
+without showing it, and prints its text: a line [begin, end, "text"] of JSON for
+each cue, in seconds.
+
+usage: playtext.py FILE or URI of HLS
 
 Needs Debian's python3-gi and gir1.2-gst-plugins-base-1.0, else prints SKIP.
 
@@ -29,19 +32,54 @@ def on_sample(sink):
     return Gst.FlowReturn.OK
 
 
-def main():
-    Gst.init(None)
-    player = Gst.ElementFactory.make("playbin3")
+def make_text_sink():
     text = Gst.ElementFactory.make("appsink")
     text.set_property("sync", False)
+    text.set_property("async", False)
     text.set_property("emit-signals", True)
     text.set_property("caps", Gst.Caps.from_string("text/x-raw"))
     text.connect("new-sample", on_sample)
-    player.set_property("text-sink", text)
+    return text
+
+
+def make_player(uri):
+    player = Gst.ElementFactory.make("playbin3")
+    player.set_property("text-sink", make_text_sink())
     for kind in ("audio-sink", "video-sink"):
         player.set_property(
             kind, Gst.parse_bin_from_description("fakesink sync=false", True))
-    player.set_property("uri", sys.argv[1])
+    player.set_property("uri", uri)
+    return player
+
+
+def make_reader(path):
+    """playbin3 of GStreamer 1.22 takes the time that a file's text takes, and
+    some files have no end there."""
+    demuxer = "qtdemux" if path.endswith(".mp4") else "matroskademux"
+    reader = Gst.parse_launch(f"filesrc name=file ! {demuxer} name=streams")
+
+    def on_pad(element, pad):
+        is_text = pad.get_current_caps().get_structure(0).get_name() \
+            .startswith("text/")
+        queue = Gst.ElementFactory.make("queue")
+        sink = make_text_sink() if is_text else \
+            Gst.ElementFactory.make("fakesink")
+        sink.set_property("async", False)
+        for element in (queue, sink):
+            reader.add(element)
+            element.sync_state_with_parent()
+        queue.link(sink)
+        pad.link(queue.get_static_pad("sink"))
+
+    reader.get_by_name("file").set_property("location", path)
+    reader.get_by_name("streams").connect("pad-added", on_pad)
+    return reader
+
+
+def main():
+    Gst.init(None)
+    what = sys.argv[1]
+    player = make_player(what) if "://" in what else make_reader(what)
     player.set_state(Gst.State.PLAYING)
     message = player.get_bus().timed_pop_filtered(
         280 * Gst.SECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
