@@ -3,6 +3,7 @@
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
+import json
 import re
 import shutil
 
@@ -70,5 +71,37 @@ def source():
     tap.expect(text, "audiotestsrc", "nputranscriber")
 
 
+def measured():
+    """tests/bench/captions.py, of a recording whose words are known."""
+    model = tap.test_data("models/whisper-tiny.en-f16.safetensors")
+    audio = tap.test_data("audio/jfk.wav")
+    if not model or not audio:
+        raise tap.Skip("there is no model for text, or no speech")
+    try:
+        tap.command("/usr/bin/python3", "-c", "import gi")  # Debian's
+    except AssertionError:
+        raise tap.Skip("there is no python3-gi")
+    words = [{"word": word, "start": start, "end": end}
+             for word, start, end in (
+                 ("fellow", 1.1, 1.5), ("Americans", 1.5, 2.3),
+                 ("your", 4.5, 4.7), ("country", 4.7, 5.1), ("can", 5.3, 5.6),
+                 ("do", 5.6, 5.8), ("for", 5.8, 6.1), ("you", 6.1, 6.5),
+                 ("country", 10.0, 10.6))]
+    with tap.folder() as name:
+        path = f"{name}/words.json"
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(words, file)
+        text = tap.command(
+            "/usr/bin/python3", tap.ROOT / "tests" / "bench" / "captions.py",
+            "--real-time", "--model", model, "--words", path, audio)
+    rows = dict(re.findall(r"^(final|final, by the clock) +(-?\d+\.\d\d) s",
+                           text, re.MULTILINE))
+    # A word waits for its margin, and the clock is not before the window.
+    assert 0.3 < float(rows["final"]) < 2.5, text
+    assert float(rows["final, by the clock"]) > float(rows["final"]), text
+    assert " 9 words, " in f" {text}" and "0 lost" in text, text
+
+
 tap.run([("help", help_text), ("mistakes", mistakes),
-         ("recording", recording), ("source", source)])
+         ("recording", recording), ("source", source),
+         ("measured", measured)])
