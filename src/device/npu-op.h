@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct _NpuKernel NpuKernel;
 
 typedef enum {
-  NPU_TYPE_F32,  /* row tiles past the last valid row hold anything finite */
+  NPU_TYPE_F32,  /* row tiles past the last valid row hold anything */
   NPU_TYPE_Q8,   /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
                   * per output column, attention tiles device-packed */
   NPU_TYPE_BF16, /* bfloat16, in rows like F32; weights whose products are

@@ -43,8 +43,9 @@ encoder_exact_encode (const NpuModel *model, NpuDevice *device,
     if (!*plan)
       return FALSE;
     if (options.first_block == 0) {
+      if (!encoder_plan_write_edges (*plan, n_frames, error))
+        return FALSE;
       encoder_plan_write_frames (*plan, mel, n_frames, 0, n_frames);
-      encoder_plan_end_frames (*plan, n_frames);
     } else {
       memcpy ((*plan)->buffers[PLAN_X]->data, states, size);
     }

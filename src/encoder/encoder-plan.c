@@ -345,6 +345,8 @@ build (const NpuModel *model, NpuDevice *device, const PlanOptions *options,
   plan->d = model->d;
   plan->n_heads = model->n_heads;
   plan->n_layers = model->n_layers;
+  plan->memory =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) npu_buffer_free);
   plan->stages = g_array_new (FALSE, FALSE, sizeof (PlanStage));
   g_array_set_clear_func (plan->stages, plan_stage_clear);
   builder.identity = npu_model_get_identity (model);
@@ -393,8 +395,7 @@ encoder_plan_free (EncoderPlan *plan)
   if (!plan)
     return;
   g_array_unref (plan->stages);
-  for (guint i = 0; i < PLAN_N_BUFFERS; i++)
-    npu_buffer_free (plan->buffers[i]);
+  g_ptr_array_unref (plan->memory);
   g_free (plan);
 }
 
@@ -420,13 +421,17 @@ encoder_plan_write_frames (
   }
 }
 
-void
-encoder_plan_end_frames (EncoderPlan *plan, guint n_frames)
+gboolean
+encoder_plan_write_edges (EncoderPlan *plan, guint n_frames, GError **error)
 {
-  const guint n_mels = plan->n_mels;
-  float *rows = (float *) plan->buffers[PLAN_MEL]->data;
+  const gsize mel_size = plan->n_mels * sizeof (float);
+  const gsize row_size = plan->d * sizeof (float);
+  guint8 *mel = plan->buffers[PLAN_MEL]->data;
 
-  memset (rows + (gsize) (n_frames + 1) * n_mels, 0, n_mels * sizeof *rows);
+  memset (mel, 0, mel_size);
+  memset (mel + (n_frames + 1) * mel_size, 0, mel_size);
+  memset (plan->buffers[PLAN_CONV1]->data, 0, row_size);
+  return encoder_plan_sync_written (plan, PLAN_CONV1, row_size, error);
 }
 
 const PlanStage *
@@ -464,7 +469,8 @@ encoder_plan_fill (
 
     for (guint j = 0; j < NPU_MAX_ARGS; j++)
       if (from->args[j] != PLAN_NO_BUFFER) {
-        stage.launch.args[j] = plan->buffers[from->args[j]];
+        stage.launch.args[j] =
+            g_ptr_array_index (plan->memory, from->memory[j]);
         stage.launch.offset[j] = from->offset[j];
       }
     stages[i] = stage;

@@ -37,6 +37,7 @@ typedef struct {
   NpuKernel *kernel;
   PlanBuffer args[NPU_MAX_ARGS];
   gsize offset[NPU_MAX_ARGS]; /* bytes */
+  guint memory[NPU_MAX_ARGS]; /* of the plan's, for the args that are used */
   guint reads, writes;        /* NPU_ARG_BITs */
   guint sync_args;            /* NpuLaunch's */
   gboolean over_frames;       /* rows are frames, else positions */
@@ -49,8 +50,11 @@ typedef struct {
   NpuDevice *device; /* has the buffers */
   NpuDevice *host;   /* the CPU beside it, or itself */
   guint n_mels, d, n_heads, n_layers;
-  GArray *stages;                     /* of PlanStage */
-  NpuBuffer *buffers[PLAN_N_BUFFERS]; /* NULL where no stage uses it */
+  GArray *stages;    /* of PlanStage */
+  GPtrArray *memory; /* of NpuBuffer: each has several activations in turn */
+  /* Where what the host writes and reads is; NULL where no stage uses it. Rows
+   * that a stage did not write hold anything. */
+  NpuBuffer *buffers[PLAN_N_BUFFERS];
 } EncoderPlan;
 
 typedef struct {
@@ -82,8 +86,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EncoderPlan, encoder_plan_free)
  * them. */
 void encoder_plan_write_frames (EncoderPlan *plan, const float *mel,
     guint n_frames, guint first, guint end);
-/* And the row of zeros after the last. */
-void encoder_plan_end_frames (EncoderPlan *plan, guint n_frames);
+/* And the rows of zeros around them and before the first convolution's: once a
+ * window, before its first launch. */
+gboolean encoder_plan_write_edges (
+    EncoderPlan *plan, guint n_frames, GError **error);
+
+/* Makes the first @size bytes, which the host wrote, visible to the stages that
+ * read the buffer on the device's side. */
+gboolean encoder_plan_sync_written (
+    EncoderPlan *plan, PlanBuffer which, gsize size, GError **error);
 
 /* The stage named @name, or NULL. */
 const PlanStage *encoder_plan_find (const EncoderPlan *plan, const char *name);

@@ -350,8 +350,9 @@ write_frames (const NpuStage *stage, guint slot, NpuLaunch *launch,
       launch->first_tile ? launch->first_tile * NPU_TILE_ROWS + 1 : 0;
   const guint end = MIN (tile_end + 1, n_frames);
 
-  if (launch->first_tile == 0)
-    encoder_plan_end_frames (encoder->plan, n_frames);
+  if (launch->first_tile == 0 &&
+      !encoder_plan_write_edges (encoder->plan, n_frames, error))
+    return FALSE;
   if (first < end)
     encoder_plan_write_frames (
         encoder->plan, encoder->mel, n_frames, first, end);

@@ -139,13 +139,6 @@ plan_set_kernel (
           &builder->error))
     return;
   stage->batch = support.batch;
-  for (guint i = 0; i < NPU_MAX_ARGS; i++) {
-    const PlanBuffer buffer = stage->args[i];
-    const gsize size = kernel->arg_size[i] + stage->offset[i];
-
-    if (buffer != PLAN_NO_BUFFER)
-      builder->sizes[buffer] = MAX (builder->sizes[buffer], size);
-  }
 }
 
 /* Takes @name; returns the stage's index. */
@@ -204,12 +197,10 @@ plan_add_weighted (PlanBuilder *builder, char *name, const NpuOp *op,
 
 /* --- buffers ----------------------------------------------------------- */
 
-/* Makes the first @size bytes, which the host wrote once for all, visible to
- * the stages that read the buffer on the device's side. */
-static void
-sync_constant (PlanBuilder *builder, PlanBuffer which, gsize size)
+gboolean
+encoder_plan_sync_written (
+    EncoderPlan *plan, PlanBuffer which, gsize size, GError **error)
 {
-  EncoderPlan *plan = builder->plan;
   gboolean needed = FALSE;
 
   for (guint i = 0; i < plan->stages->len; i++) {
@@ -219,9 +210,8 @@ sync_constant (PlanBuilder *builder, PlanBuffer which, gsize size)
       needed |= stage->args[arg] == which &&
                 (stage->reads & ~stage->kernel->host_args & NPU_ARG_BIT (arg));
   }
-  if (needed)
-    npu_buffer_sync (
-        plan->buffers[which], NPU_SYNC_TO_DEVICE, 0, size, &builder->error);
+  return !needed || npu_buffer_sync (plan->buffers[which], NPU_SYNC_TO_DEVICE,
+                        0, size, error);
 }
 
 static void
@@ -231,28 +221,19 @@ fill_positional (PlanBuilder *builder)
   NpuBuffer *buffer = builder->plan->buffers[PLAN_POSITIONAL];
   const gsize n = (gsize) builder->options.n_positions * builder->plan->d;
 
-  if (!npu_tensor_read (
+  if (npu_tensor_read (
           positional, 0, n, (float *) buffer->data, &builder->error))
-    return;
-  sync_constant (builder, PLAN_POSITIONAL, buffer->size);
+    encoder_plan_sync_written (
+        builder->plan, PLAN_POSITIONAL, buffer->size, &builder->error);
 }
 
 void
 plan_add_buffers (PlanBuilder *builder)
 {
-  EncoderPlan *plan = builder->plan;
-
   if (builder->error)
     return;
-  plan_set_syncs (plan);
-  for (guint i = 0; i < PLAN_N_BUFFERS && !builder->error; i++)
-    if (builder->sizes[i] > 0)
-      plan->buffers[i] =
-          npu_buffer_new (plan->device, builder->sizes[i], &builder->error);
-  if (!builder->error && plan->buffers[PLAN_POSITIONAL])
+  plan_set_syncs (builder->plan);
+  plan_add_memory (builder);
+  if (!builder->error && builder->plan->buffers[PLAN_POSITIONAL])
     fill_positional (builder);
-  /* The row of zeros before the first frame. The mel's goes with each
-   * window. */
-  if (!builder->error && plan->buffers[PLAN_CONV1])
-    sync_constant (builder, PLAN_CONV1, plan->d * sizeof (float));
 }

@@ -19,7 +19,6 @@ typedef struct {
   PlanOptions options;
   NpuType int8_type; /* of weights that stand for int8, where they are */
   GArray *pending;   /* of PlanPending: stages whose kernels are not open yet */
-  gsize sizes[PLAN_N_BUFFERS];
   GError *error;
 } PlanBuilder;
 
@@ -63,7 +62,7 @@ void plan_add_weighted (PlanBuilder *builder, char *name, const NpuOp *op,
     const EncoderWeights *weights, guint n_args, const PlanArgs *args,
     NpuNeeds needs);
 
-/* Gives a stage its kernel, and the buffers the sizes that it needs. */
+/* Gives a stage its kernel. */
 void plan_set_kernel (
     PlanBuilder *builder, guint stage, const NpuOp *op, NpuKernel *kernel);
 
@@ -85,6 +84,11 @@ void plan_clear_pending (PlanBuilder *builder);
 /* Finds out what crosses between host and device, and allocates the buffers
  * with what is constant in them. */
 void plan_add_buffers (PlanBuilder *builder);
+
+/* plan-memory.c: allocates what the stages read and write; values that are
+ * never needed at the same time are in the same memory. All kernels are
+ * open. */
+void plan_add_memory (PlanBuilder *builder);
 
 /* plan-sync.c: sets every stage's sync_args. The mel comes from the host, and
  * the states go there. */
