@@ -4,6 +4,7 @@
 #include "gstnpuencoder.h"
 #include "common/gstnpudevice.h"
 #include "common/gstnpuerror.h"
+#include "common/gstnpurange.h"
 #include "gstnpuencoderfallback.h"
 #include "base/npu-output-file.h"
 
@@ -37,11 +38,11 @@ open_model (GstElement *element, const char *location)
 }
 
 static gboolean
-check_settings (GstElement *element, const GstNpuEncoderSettings *settings)
+check_settings (GstElement *element)
 {
   g_autoptr (GError) error = NULL;
 
-  if (gst_npu_encoder_settings_check (settings, G_OBJECT (element), &error))
+  if (gst_npu_range_check_all (G_OBJECT (element), &error))
     return TRUE;
   gst_npu_post_error (element, error, GST_RESOURCE_ERROR_SETTINGS, NULL);
   return FALSE;
@@ -133,7 +134,7 @@ gst_npu_encoder_session_new (
   GstNpuEncoderSession *session = g_new0 (GstNpuEncoderSession, 1);
   g_autoptr (NpuModel) model = NULL;
 
-  if (!check_settings (element, settings))
+  if (!check_settings (element))
     goto fail;
   model = open_model (element, settings->model);
   if (!model)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpuencodersettings.h"
 
+#include "common/gstnpurange.h"
 #include "common/gstnpusettings.h"
-#include "uintparam.h"
 
 static const gsize offsets[GST_NPU_ENCODER_N_SETTINGS] = {
 #define OFFSET(field) G_STRUCT_OFFSET (GstNpuEncoderSettings, field)
@@ -173,7 +173,7 @@ make_device_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_THREADS] = uint_param_new ("threads", "Threads",
+  specs[GST_NPU_ENCODER_THREADS] = gst_npu_range_uint ("threads", "Threads",
       "Worker threads of the CPU device, 0 = as many as this process may "
       "use (Since: 1.0)",
       0, NPU_MAX_THREADS, DEFAULT_THREADS, READY);
@@ -203,7 +203,7 @@ make_ring_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_DEPTH] = uint_param_new ("depth", "Depth",
+  specs[GST_NPU_ENCODER_DEPTH] = gst_npu_range_uint ("depth", "Depth",
       "Launches in flight; 1 runs them one after another. The states do "
       "not depend on it (Since: 1.0)",
       1, NPU_EXECUTOR_MAX_DEPTH, DEFAULT_DEPTH, READY);
@@ -215,7 +215,7 @@ make_ring_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_BATCH_SIZE] =
-      uint_param_new ("batch-size", "Batch size",
+      gst_npu_range_uint ("batch-size", "Batch size",
           "64-row tiles per launch, 0 = the device's choice. The states do not "
           "depend on it (Since: 1.0)",
           0, NPU_EXECUTOR_MAX_BATCH, DEFAULT_BATCH_SIZE, READY);
@@ -226,7 +226,7 @@ make_ring_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_TIMEOUT] = uint_param_new ("timeout", "Timeout",
+  specs[GST_NPU_ENCODER_TIMEOUT] = gst_npu_range_uint ("timeout", "Timeout",
       "Milliseconds that one launch may take before it is an error "
       "(Since: 1.0)",
       1, G_MAXUINT, DEFAULT_TIMEOUT, READY);
@@ -294,32 +294,4 @@ gst_npu_encoder_settings_install (GObjectClass *klass)
   make_ring_specs (specs);
   make_report_specs (specs);
   g_object_class_install_properties (klass, G_N_ELEMENTS (specs), specs);
-}
-
-gboolean
-gst_npu_encoder_settings_check (
-    const GstNpuEncoderSettings *settings, GObject *object, GError **error)
-{
-  static const struct {
-    const char *name;
-    gsize offset;
-  } ranged[] = {
-#define RANGED(name, field)                                                    \
-  {name, G_STRUCT_OFFSET (GstNpuEncoderSettings, field)}
-      RANGED ("depth", depth),
-      RANGED ("batch-size", batch_size),
-      RANGED ("threads", threads),
-      RANGED ("timeout", timeout),
-#undef RANGED
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (ranged); i++) {
-    GParamSpec *spec = g_object_class_find_property (
-        G_OBJECT_GET_CLASS (object), ranged[i].name);
-
-    if (!uint_param_check (
-            spec, G_STRUCT_MEMBER (guint, settings, ranged[i].offset), error))
-      return FALSE;
-  }
-  return TRUE;
 }

@@ -66,10 +66,6 @@ void gst_npu_encoder_settings_set (
     GstNpuEncoderSettings *settings, guint id, const GValue *value);
 void gst_npu_encoder_settings_get (
     const GstNpuEncoderSettings *settings, guint id, GValue *value);
-/* Whether all numbers are in the ranges of @object's properties; a property
- * keeps what it was set to. */
-gboolean gst_npu_encoder_settings_check (
-    const GstNpuEncoderSettings *settings, GObject *object, GError **error);
 void gst_npu_encoder_settings_clear (GstNpuEncoderSettings *settings);
 
 G_END_DECLS

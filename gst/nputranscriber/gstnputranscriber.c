@@ -37,6 +37,8 @@
 
 #include "gstnputranscriber.h"
 
+#include "common/gstnpuerror.h"
+#include "common/gstnpurange.h"
 #include "gstnpuencoder.h"
 #include "gstwhispermel.h"
 #include "parentproperties.h"
@@ -97,12 +99,34 @@ GST_ELEMENT_REGISTER_DEFINE (
 
 /* --- properties --------------------------------------------------------- */
 
+/* What does not fit is told at the start; while it runs, at once, and what is
+ * there stays. */
+static gboolean
+is_taken (GstNpuTranscriber *self, GParamSpec *pspec, const GValue *value)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean runs;
+
+  if (gst_npu_range_check (pspec, value, &error))
+    return TRUE;
+  GST_OBJECT_LOCK (self);
+  runs = GST_STATE (self) > GST_STATE_READY ||
+         GST_STATE_NEXT (self) > GST_STATE_READY;
+  GST_OBJECT_UNLOCK (self);
+  if (runs)
+    gst_npu_post_warning (GST_ELEMENT (self), error,
+        GST_RESOURCE_ERROR_SETTINGS, "It keeps its value");
+  return !runs;
+}
+
 static void
 gst_npu_transcriber_set_property (
     GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstNpuTranscriber *self = GST_NPU_TRANSCRIBER (object);
 
+  if (!is_taken (self, pspec, value))
+    return;
   if (id == PROP_LATENCY) {
     transcriber_live_set_latency (&self->live, g_value_get_uint (value));
   } else if (id == PROP_MAX_LAG) {
@@ -149,6 +173,18 @@ gst_npu_transcriber_reset_stats (GstNpuTranscriber *self)
 
 /* --- states ------------------------------------------------------------- */
 
+static gboolean
+check_settings (GstNpuTranscriber *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (gst_npu_range_check_all (G_OBJECT (self), &error))
+    return TRUE;
+  gst_npu_post_error (
+      GST_ELEMENT (self), error, GST_RESOURCE_ERROR_SETTINGS, NULL);
+  return FALSE;
+}
+
 static GstStateChangeReturn
 gst_npu_transcriber_change_state (
     GstElement *element, GstStateChange transition)
@@ -163,8 +199,11 @@ gst_npu_transcriber_change_state (
         (NULL));
     return GST_STATE_CHANGE_FAILURE;
   }
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    if (!check_settings (self))
+      return GST_STATE_CHANGE_FAILURE;
     transcriber_live_start (&self->live);
+  }
   change = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
     transcriber_live_stop (&self->live);
@@ -195,7 +234,7 @@ install_own_properties (GObjectClass *klass)
    * Since: 1.0
    */
   g_object_class_install_property (klass, PROP_LATENCY,
-      g_param_spec_uint ("latency", "Latency",
+      gst_npu_range_uint ("latency", "Latency",
           "Of a live source, longest time from the start of a word to its "
           "text, in ms (Since: 1.0)",
           0, 60000, TRANSCRIBER_LATENCY, always));
@@ -208,7 +247,7 @@ install_own_properties (GObjectClass *klass)
    * Since: 1.0
    */
   g_object_class_install_property (klass, PROP_MAX_LAG,
-      g_param_spec_uint64 ("max-lag", "Max lag",
+      gst_npu_range_uint64 ("max-lag", "Max lag",
           "Of a live source, longest time that audio waits before it is "
           "dropped, in ns (Since: 1.0)",
           GST_SECOND, G_MAXINT64, TRANSCRIBER_MAX_LAG, always));

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/gstnpurange.h"
+
 /* A bin's children have their own values from the start. */
 #define KEPT_FLAGS(spec) ((spec)->flags & ~G_PARAM_CONSTRUCT)
 
@@ -10,6 +12,10 @@ static GParamSpec *
 copy_number (GParamSpec *spec, const char *name, const char *nick,
     const char *blurb, GParamFlags flags)
 {
+  GParamSpec *copy = gst_npu_range_copy (spec, flags);
+
+  if (copy)
+    return copy;
   if (G_IS_PARAM_SPEC_UINT (spec)) {
     const GParamSpecUInt *of = G_PARAM_SPEC_UINT (spec);
 

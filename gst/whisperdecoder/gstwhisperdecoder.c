@@ -63,6 +63,8 @@
 
 #include "gstwhisperdecoderprivate.h"
 
+#include "common/gstnpuerror.h"
+#include "common/gstnpurange.h"
 #include "npu-error.h"
 
 GST_DEBUG_CATEGORY (gst_whisper_decoder_debug);
@@ -105,15 +107,22 @@ gst_whisper_decoder_set_property (
     GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstWhisperDecoder *self = GST_WHISPER_DECODER (object);
-  gboolean refused;
+  g_autoptr (GError) error = NULL;
+  const gboolean fits = gst_npu_range_check (pspec, value, &error);
+  gboolean refused, is_open;
 
   GST_OBJECT_LOCK (self);
-  refused = self->open && !(pspec->flags & GST_PARAM_MUTABLE_PLAYING);
-  if (!refused)
+  is_open = self->open;
+  refused = is_open && !(pspec->flags & GST_PARAM_MUTABLE_PLAYING);
+  /* What does not fit is told at the start, or at once. */
+  if (!refused && (fits || !is_open))
     gst_whisper_decoder_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
 
-  if (refused)
+  if (!refused && !fits && is_open)
+    gst_npu_post_warning (GST_ELEMENT (self), error,
+        GST_RESOURCE_ERROR_SETTINGS, "It keeps its value");
+  else if (refused)
     GST_WARNING_OBJECT (self,
         "property %s keeps its value: it can be set in states NULL and READY "
         "only",
@@ -245,6 +254,17 @@ gst_whisper_decoder_reset (GstWhisperDecoder *self)
 }
 
 static gboolean
+gst_whisper_decoder_check_settings (GstWhisperDecoder *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (gst_npu_range_check_all (G_OBJECT (self), &error))
+    return TRUE;
+  gst_whisper_decoder_post_error (GST_ELEMENT (self), error, NULL);
+  return FALSE;
+}
+
+static gboolean
 gst_whisper_decoder_start (GstBaseTransform *base)
 {
   GstWhisperDecoder *self = GST_WHISPER_DECODER (base);
@@ -262,8 +282,9 @@ gst_whisper_decoder_start (GstBaseTransform *base)
           self->settings.max_pause});
   gst_whisper_decoder_reset (self);
 
-  if (!gst_whisper_decoder_has_model (self) ||
-      gst_whisper_decoder_open_session (self, self->settings.model))
+  if (gst_whisper_decoder_check_settings (self) &&
+      (!gst_whisper_decoder_has_model (self) ||
+          gst_whisper_decoder_open_session (self, self->settings.model)))
     return TRUE;
   GST_OBJECT_LOCK (self);
   self->open = FALSE;

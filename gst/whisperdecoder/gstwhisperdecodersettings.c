@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstwhisperdecodersettings.h"
 
+#include "common/gstnpurange.h"
 #include "common/gstnpusettings.h"
 
 static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
@@ -202,7 +203,7 @@ install_session (GParamSpec **specs)
       "Worker threads of the CPU device, 0 = as many as there are cores. The "
       "text does not depend on it (Since: 1.0)",
       0, G_MAXUINT, 0, READY);
-  specs[GST_WHISPER_DECODER_TIMEOUT] = g_param_spec_uint ("timeout", "Timeout",
+  specs[GST_WHISPER_DECODER_TIMEOUT] = gst_npu_range_uint ("timeout", "Timeout",
       "Milliseconds that one step may take before it is an error (Since: 1.0)",
       1, G_MAXUINT, 10000, READY);
   specs[GST_WHISPER_DECODER_PRECISION] = g_param_spec_enum ("precision",
@@ -297,26 +298,26 @@ install_words (GParamSpec **specs)
 static void
 install_search (GParamSpec **specs)
 {
-  specs[GST_WHISPER_DECODER_BATCH] = g_param_spec_uint ("batch", "Batch",
+  specs[GST_WHISPER_DECODER_BATCH] = gst_npu_range_uint ("batch", "Batch",
       "Windows decoded at once, of recordings whose windows do not depend on "
       "each other; the text does not depend on it (Since: 1.0)",
       1, 16, 1, READY);
   specs[GST_WHISPER_DECODER_BEAM_SIZE] =
-      g_param_spec_uint ("beam-size", "Beam size",
+      gst_npu_range_uint ("beam-size", "Beam size",
           "Beams at temperature 0; 1 = the best token each time "
           "(Since: 1.0)",
           1, 16, 1, READY);
-  specs[GST_WHISPER_DECODER_BEST_OF] = g_param_spec_uint ("best-of", "Best of",
+  specs[GST_WHISPER_DECODER_BEST_OF] = gst_npu_range_uint ("best-of", "Best of",
       "Samples at a temperature above 0, of which the best is kept "
       "(Since: 1.0)",
       1, 16, 5, READY);
-  specs[GST_WHISPER_DECODER_PATIENCE] = g_param_spec_double ("patience",
+  specs[GST_WHISPER_DECODER_PATIENCE] = gst_npu_range_double ("patience",
       "Patience",
       "A search with beams ends after beam-size times as many finished texts "
       "(Since: 1.0)",
       0.1, 16, 1, READY);
   specs[GST_WHISPER_DECODER_LENGTH_PENALTY] =
-      g_param_spec_double ("length-penalty", "Length penalty",
+      gst_npu_range_double ("length-penalty", "Length penalty",
           "Exponent of Google's length penalty where texts are compared; "
           "negative = compare means (Since: 1.0)",
           -1, 16, -1, READY);
@@ -330,24 +331,26 @@ static void
 install_fallback (GParamSpec **specs)
 {
   specs[GST_WHISPER_DECODER_TEMPERATURE] =
-      g_param_spec_double ("temperature", "Temperature",
+      gst_npu_range_double ("temperature", "Temperature",
           "Of the first attempt at a window (Since: 1.0)", 0, 2, 0, READY);
-  specs[GST_WHISPER_DECODER_TEMPERATURE_INCREMENT] = g_param_spec_double (
+  specs[GST_WHISPER_DECODER_TEMPERATURE_INCREMENT] = gst_npu_range_double (
       "temperature-increment", "Temperature increment",
       "Added for each attempt after one that failed, up to 1; 0 = one attempt "
       "only (Since: 1.0)",
       0, 1, 0.2, READY);
-  specs[GST_WHISPER_DECODER_COMPRESSION_RATIO_THRESHOLD] = g_param_spec_double (
-      "compression-ratio-threshold", "Compression ratio threshold",
-      "Text that zlib makes smaller than this is a loop, and the attempt has "
-      "failed (Since: 1.0)",
-      0, G_MAXFLOAT, 2.4, READY);
+  specs[GST_WHISPER_DECODER_COMPRESSION_RATIO_THRESHOLD] =
+      gst_npu_range_double ("compression-ratio-threshold",
+          "Compression ratio threshold",
+          "Text that zlib makes smaller than this is a loop, and the attempt "
+          "has "
+          "failed (Since: 1.0)",
+          0, G_MAXFLOAT, 2.4, READY);
   specs[GST_WHISPER_DECODER_LOGPROB_THRESHOLD] =
-      g_param_spec_double ("logprob-threshold", "Log probability threshold",
+      gst_npu_range_double ("logprob-threshold", "Log probability threshold",
           "A mean log probability below this means that the attempt has failed "
           "(Since: 1.0)",
           -G_MAXFLOAT, 0, -1, READY);
-  specs[GST_WHISPER_DECODER_NO_SPEECH_THRESHOLD] = g_param_spec_double (
+  specs[GST_WHISPER_DECODER_NO_SPEECH_THRESHOLD] = gst_npu_range_double (
       "no-speech-threshold", "No speech threshold",
       "Probability of no speech above which a window whose text is unlikely, "
       "too, is silence (Since: 1.0)",
@@ -361,15 +364,15 @@ install_live (GParamSpec **specs)
       "Which text is final; a change takes effect in the next stream or after "
       "a flush (Since: 1.0)",
       register_commit (), GST_WHISPER_DECODER_COMMIT_ALL, ALWAYS);
-  specs[GST_WHISPER_DECODER_MARGIN] = g_param_spec_uint64 ("margin", "Margin",
+  specs[GST_WHISPER_DECODER_MARGIN] = gst_npu_range_uint64 ("margin", "Margin",
       "commit=alignatt: time between the end of a word and the newest "
       "audio for the word to be final, in ns (Since: 1.0)",
       0, 10 * GST_SECOND, 500 * GST_MSECOND, ALWAYS);
-  specs[GST_WHISPER_DECODER_LATENCY] = g_param_spec_uint ("latency", "Latency",
+  specs[GST_WHISPER_DECODER_LATENCY] = gst_npu_range_uint ("latency", "Latency",
       "commit=alignatt: longest time from the start of a word to its text, "
       "beyond upstream's latency, in ms (Since: 1.0)",
       0, 60000, 2500, ALWAYS);
-  specs[GST_WHISPER_DECODER_LATENESS] = g_param_spec_uint ("lateness",
+  specs[GST_WHISPER_DECODER_LATENESS] = gst_npu_range_uint ("lateness",
       "Lateness",
       "commit=alignatt: time by which text is late on purpose, in ms; not part "
       "of the latency, from the next segment on (Since: 1.0)",

@@ -178,6 +178,45 @@ test_errors_are_posted (void)
   gst_element_set_bus (element, NULL);
 }
 
+/* Its own properties, and those of the elements inside. */
+static void
+test_out_of_range (void)
+{
+  static const char *const settings[][2] = {
+      {"latency=60001", "from 0 to 60000"},
+      {"max-lag=5", "from 1000000000 to"},
+      {"depth=17", "from 1 to 16"},
+      {"timeout=0", "from 1 to 4294967295"},
+      {"beam-size=17", "from 1 to 16"},
+      {"temperature=nan", "from 0 to 2"},
+      {"margin=99999999999", "to 10000000000 ns"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {
+    g_autofree char *line = g_strdup_printf (
+        "nputranscriber model=synthetic:tiny %s", settings[i][0]);
+    g_autoptr (GstElement) element = gst_parse_launch (line, NULL);
+    g_auto (GStrv) pair = g_strsplit (settings[i][0], "=", 2);
+    g_autofree char *is = g_strdup_printf ("%s is %s", pair[0], pair[1]);
+    g_autoptr (GstBus) bus = gst_bus_new ();
+    g_autoptr (GstMessage) message = NULL;
+    g_autoptr (GError) error = NULL;
+
+    gst_object_ref_sink (element);
+    gst_element_set_bus (element, bus);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==,
+        GST_STATE_CHANGE_FAILURE);
+    message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+    g_assert_nonnull (message);
+    gst_message_parse_error (message, &error, NULL);
+    g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
+    g_assert_nonnull (strstr (error->message, is));
+    g_assert_nonnull (strstr (error->message, settings[i][1]));
+    gst_element_set_state (element, GST_STATE_NULL);
+    gst_element_set_bus (element, NULL);
+  }
+}
+
 /* --- a live source ------------------------------------------------------ */
 
 typedef struct {
@@ -507,6 +546,7 @@ main (int argc, char **argv)
   g_test_add_func ("/nputranscriber/properties", test_properties);
   g_test_add_func ("/nputranscriber/unsynced-events", test_unsynced_events);
   g_test_add_func ("/nputranscriber/errors-are-posted", test_errors_are_posted);
+  g_test_add_func ("/nputranscriber/out-of-range", test_out_of_range);
   g_test_add_func ("/nputranscriber/mode", test_mode);
   g_test_add_func ("/nputranscriber/late-answer", test_late_answer);
   g_test_add_func ("/nputranscriber/chosen-mode", test_chosen_mode);

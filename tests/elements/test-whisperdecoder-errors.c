@@ -137,6 +137,26 @@ test_kept_while_open (void)
   g_assert_cmpint (verbosity, ==, 3);
 }
 
+/* Of those that may change while it runs, too: it says so, and they stay. */
+static void
+test_out_of_range_while_open (void)
+{
+  g_autoptr (DecoderRig) rig = decoder_rig_new (NULL, NULL);
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) warning = NULL;
+  guint latency = 9;
+
+  g_object_set (rig->element, "latency", 60001, NULL);
+  g_object_get (rig->element, "latency", &latency, NULL);
+  g_assert_cmpuint (latency, ==, 2500);
+  message = gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING);
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &warning, NULL);
+  g_assert_error (warning, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
+  g_assert_nonnull (strstr (warning->message, "latency is 60001"));
+  g_assert_nonnull (strstr (warning->message, "from 0 to 60000"));
+}
+
 /* --- starting ----------------------------------------------------------- */
 
 static void
@@ -185,6 +205,56 @@ test_start_errors (void)
       GST_RESOURCE_ERROR_SETTINGS, "'x'", "suppress-tokens");
   check_start ("suppress-tokens", "51865", GST_RESOURCE_ERROR,
       GST_RESOURCE_ERROR_SETTINGS, "'51865'", "0 to 51864");
+}
+
+/* Set when it is made, as gst-launch-1.0 does it, or later: the message names
+ * the property and its range, and what it was set to. */
+static void
+test_out_of_range (void)
+{
+  static const struct {
+    const char *setting, *range;
+  } cases[] = {
+      {"timeout=0", "from 1 to 4294967295"},
+      {"beam-size=0", "from 1 to 16"},
+      {"beam-size=17", "from 1 to 16"},
+      {"best-of=99", "from 1 to 16"},
+      {"batch=17", "from 1 to 16"},
+      {"patience=0", "from 0.1 to 16"},
+      {"patience=inf", "from 0.1 to 16"},
+      {"length-penalty=20", "from -1 to 16"},
+      {"temperature=3", "from 0 to 2"},
+      {"temperature=nan", "from 0 to 2"},
+      {"temperature-increment=-1", "from 0 to 1"},
+      {"compression-ratio-threshold=-1", "from 0 to"},
+      {"logprob-threshold=1", "to 0"},
+      {"no-speech-threshold=2", "from 0 to 1"},
+      {"margin=10000000001", "to 10000000000 ns"},
+      {"latency=60001", "from 0 to 60000"},
+      {"lateness=4294968", "from 0 to 4294967"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *line =
+        g_strdup_printf ("whisperdecoder model=m %s", cases[i].setting);
+    g_autoptr (GstElement) element = gst_parse_launch (line, NULL);
+    g_autoptr (GstBus) bus = gst_bus_new ();
+    g_auto (GStrv) pair = g_strsplit (cases[i].setting, "=", 2);
+    g_autofree char *is = g_strdup_printf ("%s is %s", pair[0], pair[1]);
+    g_autofree char *name = g_strdup_printf ("(property %s)", pair[0]);
+
+    check_start (pair[0], pair[1], GST_RESOURCE_ERROR,
+        GST_RESOURCE_ERROR_SETTINGS, is, cases[i].range);
+    g_assert_nonnull (element);
+    gst_object_ref_sink (element);
+    gst_element_set_bus (element, bus);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==,
+        GST_STATE_CHANGE_FAILURE);
+    decoder_check_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        is, cases[i].range, name, NULL);
+    gst_element_set_bus (element, NULL);
+    gst_element_set_state (element, GST_STATE_NULL);
+  }
 }
 
 /* Messages are UTF-8, which a property need not be. */
@@ -390,6 +460,8 @@ main (int argc, char **argv)
   ADD ("properties/arrive", test_settings_arrive);
   ADD ("properties/kept-while-open", test_kept_while_open);
   ADD ("errors/start", test_start_errors);
+  ADD ("properties/out-of-range", test_out_of_range);
+  ADD ("properties/out-of-range-while-open", test_out_of_range_while_open);
   ADD ("errors/bytes-that-are-no-text", test_bytes_that_are_no_text);
   ADD ("model/by-event", test_model_by_event);
   ADD ("model/property-is-first", test_property_model_is_first);
