@@ -112,6 +112,32 @@ make_elements (Job *job, gboolean wants_json, GError **error)
   return TRUE;
 }
 
+/* gst_util_set_object_arg() leaves a property as it is where it has no such
+ * value. */
+static gboolean
+set (Job *job, const char *property, const char *value, GError **error)
+{
+  GObject *object = G_OBJECT (job->transcriber);
+  GParamSpec *spec =
+      g_object_class_find_property (G_OBJECT_GET_CLASS (object), property);
+  g_autoptr (GString) names = g_string_new (NULL);
+  GEnumClass *values;
+
+  if (G_IS_PARAM_SPEC_ENUM (spec)) {
+    values = G_PARAM_SPEC_ENUM (spec)->enum_class;
+    for (guint i = 0; i < values->n_values; i++)
+      g_string_append_printf (
+          names, "%s%s", i > 0 ? ", " : "", values->values[i].value_nick);
+    if (!g_enum_get_value_by_nick (values, value)) {
+      g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+          "%s is '%s'; it must be one of %s", property, value, names->str);
+      return FALSE;
+    }
+  }
+  gst_util_set_object_arg (object, property, value);
+  return TRUE;
+}
+
 static gboolean
 start (Job *job, GError **error)
 {
@@ -131,9 +157,10 @@ job_new (const char *const *properties, gboolean wants_json, GError **error)
   job->bus = gst_element_get_bus (job->pipeline);
   if (!make_elements (job, wants_json, error))
     return NULL;
-  for (; properties[0]; properties += 2)
-    gst_util_set_object_arg (
-        G_OBJECT (job->transcriber), properties[0], properties[1]);
+  for (; properties[0]; properties += 2) {
+    if (!set (job, properties[0], properties[1], error))
+      return NULL;
+  }
   if (!start (job, error))
     return NULL;
   return g_steal_pointer (&job);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/npu-output-file.h"
 #include "job.h"
 #include "outputnames.h"
 
@@ -170,7 +171,7 @@ run_one (Job *job, const Options *options, const char *path, const char *out,
   if (!job_run (job, path, file, &progress, show_progress, show, error))
     return FALSE;
   content = text_file_finish (file, path, progress.done);
-  if (!g_file_set_contents (out, content, -1, error))
+  if (!npu_output_file_write_all (out, content, strlen (content), error))
     return FALSE;
 
   end_line (show);
@@ -200,8 +201,10 @@ static guint
 run_all (Job *job, const Options *options)
 {
   const char *const *files = (const char *const *) options->files;
+  g_auto (GStrv) kept =
+      output_names_list_kept (files, options->model, options->vocabulary);
   g_auto (GStrv) outs = output_names_new (
-      files, options->out, text_format_get_name (options->format));
+      files, kept, options->out, text_format_get_name (options->format));
   Show show = {options, NULL, 0, g_strv_length (options->files), FALSE};
   guint n_failed = 0;
 

@@ -22,7 +22,8 @@
 #define MAX_LINKS 40 /* as the kernel's */
 
 struct _NpuOutputFile {
-  char *path; /* as given, for messages */
+  char *path;  /* as given */
+  char *shown; /* likewise, but UTF-8: names of files are any bytes */
   int fd;
   int folder;      /* -1: written in its place */
   char *name;      /* in the folder */
@@ -146,13 +147,14 @@ npu_output_file_open (const char *path, GError **error)
   int failed;
 
   file->path = g_strdup (path);
+  file->shown = g_utf8_make_valid (path, -1);
   file->fd = file->folder = -1;
   if (open_any (file))
     return file;
 
   failed = errno;
-  g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN, "cannot write '%s': %s", path,
-      failed == ENXIO ? "nobody reads it" : g_strerror (failed));
+  g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN, "cannot write '%s': %s",
+      file->shown, failed == ENXIO ? "nobody reads it" : g_strerror (failed));
   npu_output_file_abandon (file);
   return NULL;
 }
@@ -223,7 +225,7 @@ report (const NpuOutputFile *file, GError **error)
   if (file->failed == 0)
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED, "cannot write '%s': %s",
-      file->path,
+      file->shown,
       file->failed == EAGAIN ? "its reader takes nothing"
                              : g_strerror (file->failed));
   return FALSE;
@@ -291,6 +293,7 @@ npu_output_file_abandon (NpuOutputFile *file)
   g_free (file->temporary);
   g_free (file->name);
   g_free (file->path);
+  g_free (file->shown);
   g_free (file);
 }
 
@@ -331,6 +334,8 @@ is_in_folder (const char *path, const struct stat *input)
 gboolean
 npu_output_file_differs (const char *path, const char *input, GError **error)
 {
+  g_autofree char *shown = g_utf8_make_valid (path, -1);
+  g_autofree char *shown_input = g_utf8_make_valid (input, -1);
   struct stat out, in;
 
   if (stat (path, &out) < 0 || !S_ISREG (out.st_mode) || stat (input, &in) < 0)
@@ -338,14 +343,14 @@ npu_output_file_differs (const char *path, const char *input, GError **error)
   if (is_same (&out, &in)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
         "'%s' is '%s' itself, which would be overwritten; choose another file",
-        path, input);
+        shown, shown_input);
     return FALSE;
   }
   if (S_ISDIR (in.st_mode) && is_in_folder (path, &in)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
         "'%s' is a file in the folder '%s' and would be overwritten; choose "
         "another file, or remove it first",
-        path, input);
+        shown, shown_input);
     return FALSE;
   }
   return TRUE;

@@ -78,7 +78,10 @@ npu_tokenizer_new_of_file (guint n_vocab, const char *location, GError **error)
   if (!npu_special_tokens_init_or_fail (&special, n_vocab, error))
     return NULL;
   vocabulary = npu_vocabulary_open (&special, location, error);
-  return vocabulary ? npu_tokenizer_new_of_vocabulary (vocabulary) : NULL;
+  if (vocabulary)
+    return npu_tokenizer_new_of_vocabulary (vocabulary);
+  npu_error_make_valid (error); /* names of files are any bytes */
+  return NULL;
 }
 
 /* A ggml file's own words; there are some. */
@@ -139,12 +142,16 @@ npu_tokenizer_new (NpuModel *model, const char *location, GError **error)
     g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
         "the model '%s' has an encoder only: for text take a whole one",
         npu_model_get_location (model));
+    npu_error_make_valid (error);
     return NULL;
   }
   if (!npu_special_tokens_init_or_fail (&special, n_vocab, error))
     return NULL;
   vocabulary = find_vocabulary (model, location, &special, error);
-  return vocabulary ? npu_tokenizer_new_of_vocabulary (vocabulary) : NULL;
+  if (vocabulary)
+    return npu_tokenizer_new_of_vocabulary (vocabulary);
+  npu_error_make_valid (error);
+  return NULL;
 }
 
 NpuTokenizer *

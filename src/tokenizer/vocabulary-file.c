@@ -4,12 +4,11 @@
  */
 #include "vocabulary.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/input-file.h"
 #include "npu-error.h"
 
 /* tokenizer.json of a multilingual model has 2.5 MB, with all merges. */
@@ -33,19 +32,30 @@ npu_vocabulary_read (
   return npu_vocabulary_read_lines (vocabulary, text, n, error);
 }
 
+/* Takes @cause. */
 static gboolean
-fail_errno (const char *path, const char *what, int code, GError **error)
+fail_read (const char *path, GError *cause, GError **error)
 {
-  g_set_error (error, NPU_ERROR,
-      code == ENOENT || code == ENOTDIR ? NPU_ERROR_NOT_FOUND : NPU_ERROR_OPEN,
-      "vocabulary '%s': %s: %s", path, what, g_strerror (code));
+  const gboolean is_missing =
+      g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+      g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_NOTDIR);
+
+  if (g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_INVAL))
+    g_set_error (error, NPU_ERROR, NPU_ERROR_WRONG_TYPE,
+        "'%s' is not a vocabulary: that is a file of at most %d MiB", path,
+        MAX_SIZE >> 20);
+  else
+    g_set_error (error, NPU_ERROR,
+        is_missing ? NPU_ERROR_NOT_FOUND : NPU_ERROR_OPEN,
+        "vocabulary '%s': cannot be read: %s", path, cause->message);
+  g_error_free (cause);
   return FALSE;
 }
 
 gboolean
 npu_vocabulary_is_ggml (const char *location)
 {
-  const int fd = open (location, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = open (location, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   char magic[4];
   gboolean is_ggml;
 
@@ -57,64 +67,19 @@ npu_vocabulary_is_ggml (const char *location)
   return is_ggml;
 }
 
-static gboolean
-read_all (int fd, const char *path, char *bytes, gsize n, GError **error)
-{
-  for (gsize at = 0; at < n;) {
-    const gssize got = read (fd, bytes + at, n - at);
-
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      return fail_errno (path, "cannot be read", errno, error);
-    if (got == 0)
-      return fail_errno (path, "has become shorter", EIO, error);
-    at += (gsize) got;
-  }
-  return TRUE;
-}
-
-static gboolean
-read_regular (int fd, const char *path, char **bytes, gsize *n, GError **error)
-{
-  struct stat info;
-
-  if (fstat (fd, &info) != 0)
-    return fail_errno (path, "cannot be asked for its size", errno, error);
-  if (!S_ISREG (info.st_mode) || info.st_size > MAX_SIZE) {
-    g_set_error (error, NPU_ERROR, NPU_ERROR_WRONG_TYPE,
-        "'%s' is not a vocabulary: that is a file of at most %d MiB", path,
-        MAX_SIZE >> 20);
-    return FALSE;
-  }
-  *n = (gsize) info.st_size;
-  *bytes = g_malloc (*n + 1);
-  return read_all (fd, path, *bytes, *n, error);
-}
-
-static gboolean
-read_file (const char *path, char **bytes, gsize *n, GError **error)
-{
-  /* Nonblocking: opening a FIFO would wait for a writer. */
-  const int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  gboolean ok;
-
-  if (fd < 0)
-    return fail_errno (path, "cannot be opened", errno, error);
-  ok = read_regular (fd, path, bytes, n, error);
-  close (fd);
-  return ok;
-}
-
 static NpuVocabulary *
 open_file (const NpuSpecialTokens *special, const char *path, GError **error)
 {
   g_autoptr (NpuVocabulary) vocabulary = npu_vocabulary_new (special, path);
   g_autofree char *bytes = NULL;
+  GError *cause = NULL;
   gsize n;
 
-  if (!read_file (path, &bytes, &n, error) ||
-      !npu_vocabulary_read (vocabulary, bytes, n, error) ||
+  if (!npu_input_file_read (path, MAX_SIZE, &bytes, &n, &cause)) {
+    fail_read (path, cause, error);
+    return NULL;
+  }
+  if (!npu_vocabulary_read (vocabulary, bytes, n, error) ||
       !npu_vocabulary_finish (vocabulary, error))
     return NULL;
   return g_steal_pointer (&vocabulary);

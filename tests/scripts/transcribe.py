@@ -111,6 +111,47 @@ def odd_names(folder):
         "-dash.txt", ".hidden.txt", "line\nfeed.txt", "two words.txt"]
 
 
+def what_is_there(folder):
+    """What is no regular file is written to, not replaced; where nobody reads
+    and where there is no room it fails, and what was there stays."""
+    target = folder / "target"
+    target.touch()
+    (folder / "jfk.txt").symlink_to(target)
+    transcribe("--quiet", "--out", folder, JFK)
+    assert (folder / "jfk.txt").is_symlink()
+    assert "country" in target.read_text()
+
+    os.mkfifo(folder / "jfk.srt")
+    text = transcribe("--format", "srt", "--out", folder, JFK, status=1)
+    tap.expect(text, "jfk.srt", "nobody reads it")
+    assert (folder / "jfk.srt").is_fifo()
+
+    (folder / "jfk.vtt").write_text("before")
+    # GStreamer's registry and ORC's code are files, too.
+    text = tap.command("prlimit", "--fsize=8", TOOL, "--model", MODEL,
+                       "--format", "vtt", "--out", folder, JFK, status=1,
+                       env={"GST_REGISTRY_UPDATE": "no",
+                            "ORC_CODE": "backup"})
+    tap.expect(text, "jfk.vtt", "File too large")
+    assert (folder / "jfk.vtt").read_text() == "before"
+    assert sorted(os.listdir(folder)) == [
+        "jfk.srt", "jfk.txt", "jfk.vtt", "target"]
+
+
+def models_files(folder):
+    """A recording's name may be that of a file of the model's."""
+    vocabulary = MODEL.with_name("whisper-tiny.en-tokenizer.json")
+    if not vocabulary.exists():
+        raise tap.Skip(f"there is no {vocabulary}")
+    shutil.copy(MODEL, folder / "model.safetensors")
+    shutil.copy(vocabulary, folder / "tokenizer.json")
+    shutil.copy(JFK, folder / "tokenizer.wav")
+    transcribe("--format", "json", "--out", folder, folder / "tokenizer.wav",
+               model=folder / "model.safetensors")
+    assert (folder / "tokenizer.json").read_bytes() == vocabulary.read_bytes()
+    assert "country" in (folder / "tokenizer-2.json").read_text()
+
+
 def no_speech(folder):
     """Silence and what is too short have no text, and a file all the same."""
     tap.write_wav(folder / "short.wav", 0.05)
@@ -167,6 +208,8 @@ def mistakes(folder):
                "English only")
     tap.expect(transcribe("--language", "de", "--out", folder, JFK, status=1),
                "English only")
+    tap.expect(transcribe("--precision", "fast", "--out", folder, JFK,
+                          status=1), "'fast'", "auto, int8, f32")
     (folder / "file").touch()
     tap.expect(transcribe("--out", folder / "file", JFK, status=1),
                "cannot be made")
@@ -186,6 +229,8 @@ tap.run([(name, in_folder(test)) for name, test in (
     ("a file that fails does not stop the others", one_fails),
     ("files of one name have transcripts of their own", same_names),
     ("any name of a file", odd_names),
+    ("what is there already", what_is_there),
+    ("files of the model", models_files),
     ("no speech, no text", no_speech),
     ("languages and translation", german),
     ("times of words", words),

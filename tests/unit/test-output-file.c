@@ -266,6 +266,20 @@ test_disk_full (Place *place, gconstpointer data)
   g_assert_nonnull (strstr (error->message, g_strerror (ENOSPC)));
 }
 
+/* Names of files are any bytes, messages are UTF-8. */
+static void
+test_name_that_is_no_text (Place *place, gconstpointer data)
+{
+  g_autofree char *path =
+      g_build_filename (place->folder, "\xff", "none", NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (npu_output_file_write_all (path, "x", 1, &error));
+  g_assert_error (error, NPU_ERROR, NPU_ERROR_OPEN);
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
+  g_assert_nonnull (strstr (error->message, "\xef\xbf\xbd/none"));
+}
+
 /* --- what it must not be -------------------------------------------------- */
 
 static void
@@ -320,6 +334,7 @@ main (int argc, char **argv)
   ADD ("file-size-limit", NULL, test_file_size_limit);
   ADD ("signals-of-others", NULL, test_signals_of_others);
   ADD ("disk-full", NULL, test_disk_full);
+  ADD ("name-that-is-no-text", NULL, test_name_that_is_no_text);
   ADD ("not-the-input", NULL, test_not_the_input);
   return g_test_run ();
 }

@@ -418,6 +418,28 @@ test_no_files (void)
   g_unlink (fifo);
 }
 
+/* Names of files are any bytes, messages are UTF-8. */
+static void
+test_names_that_are_no_text (void)
+{
+  g_autofree char *path = write_file ("b\xff.json", "{\"a\xff\": 1}", 10);
+  g_autofree char *missing = g_build_filename (folder, "\xf0\x28", NULL);
+  g_autoptr (NpuModel) model = npu_model_open ("synthetic:tiny", NULL);
+  const char *const locations[] = {path, missing};
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (locations); i++) {
+    const char *location = locations[i / 2];
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (i % 2 ? npu_tokenizer_new (model, location, &error)
+                         : npu_tokenizer_new_of_file (51865, location, &error));
+    g_assert_nonnull (error);
+    g_assert_true (g_utf8_validate (error->message, -1, NULL));
+    g_assert_nonnull (strstr (error->message, "\xef\xbf\xbd"));
+  }
+  g_unlink (path);
+}
+
 static void
 test_synthetic (void)
 {
@@ -466,6 +488,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/places", test_places);
   g_test_add_func ("/tokenizer/named-place", test_named_place);
   g_test_add_func ("/tokenizer/no-files", test_no_files);
+  g_test_add_func (
+      "/tokenizer/names-that-are-no-text", test_names_that_are_no_text);
   g_test_add_func ("/tokenizer/synthetic", test_synthetic);
 
   failed = g_test_run ();

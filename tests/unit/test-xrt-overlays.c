@@ -5,6 +5,7 @@
  */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "device/xrt/xrt-overlays.h"
 
@@ -277,6 +278,39 @@ test_files (Folder *folder, gconstpointer data)
   g_assert_nonnull (strstr (error->message, "is not a key file"));
 }
 
+static void
+put_fifo (const Folder *folder, const char *name)
+{
+  g_autofree char *path = g_build_filename (folder->path, name, NULL);
+
+  g_remove (path);
+  g_assert_cmpint (mkfifo (path, 0600), ==, 0);
+}
+
+/* Nobody writes into it, and nobody waits for that: the description, a file
+ * that it names, and one that became a FIFO after it was looked at. */
+static void
+test_fifos (Folder *folder, gconstpointer data)
+{
+  g_autoptr (XrtOverlays) overlays = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize n;
+
+  put_fifo (folder, XRT_OVERLAYS_FILE);
+  g_assert_null (xrt_overlays_read (folder->path, &error));
+  g_assert_error (error, NPU_ERROR, NPU_ERROR_OPEN);
+  g_assert_nonnull (strstr (error->message, "overlays.ini"));
+  g_assert_nonnull (strstr (error->message, "regular file"));
+  g_clear_error (&error);
+
+  read_one (folder, gemm, &overlays);
+  put_fifo (folder, "i.bin");
+  g_assert_null (xrt_overlay_read_instructions (
+      g_ptr_array_index (overlays->list, 0), &n, &error));
+  g_assert_error (error, NPU_ERROR, NPU_ERROR_OPEN);
+  g_assert_nonnull (strstr (error->message, "regular file"));
+}
+
 /* --- instructions ------------------------------------------------------ */
 
 typedef struct {
@@ -425,6 +459,7 @@ main (int argc, char **argv)
   ADD ("mistakes", test_mistakes);
   ADD ("missing-keys", test_missing_keys);
   ADD ("files", test_files);
+  ADD ("fifos", test_fifos);
   ADD ("instructions", test_instructions);
   ADD ("bad-instructions", test_bad_instructions);
   ADD ("generation", test_generation);

@@ -14,6 +14,11 @@
 
 #include <string.h>
 
+#include "base/input-file.h"
+
+/* Streams have some hundred KiB. */
+#define MAX_SIZE (256 * 1024 * 1024)
+
 #define REBUILD "; build the overlay again"
 
 /* Words of the header. */
@@ -197,7 +202,8 @@ read_instructions (const XrtOverlay *overlay, gsize *n_words, GError **error)
   g_autofree char *content = NULL;
   gsize size;
 
-  if (!g_file_get_contents (overlay->instructions, &content, &size, &cause)) {
+  if (!npu_input_file_read (
+          overlay->instructions, MAX_SIZE, &content, &size, &cause)) {
     const gboolean is_missing =
         g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_NOENT);
 

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "base/input-file.h"
+
+#define MAX_SIZE (16 * 1024 * 1024) /* of overlays.ini */
+
 #define MAX_ROWS 65536
 #define MAX_COLUMNS 65536
 #define MAX_KV_TILES 1024
@@ -468,6 +472,8 @@ load_keys (const char *directory, const char *path, GError **error)
 {
   g_autoptr (GKeyFile) keys = g_key_file_new ();
   g_autoptr (GError) cause = NULL;
+  g_autofree char *text = NULL;
+  gsize size;
 
   if (!g_file_test (directory, G_FILE_TEST_IS_DIR)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
@@ -476,7 +482,8 @@ load_keys (const char *directory, const char *path, GError **error)
         directory);
     return NULL;
   }
-  if (g_key_file_load_from_file (keys, path, G_KEY_FILE_NONE, &cause))
+  if (npu_input_file_read (path, MAX_SIZE, &text, &size, &cause) &&
+      g_key_file_load_from_data (keys, text, size, G_KEY_FILE_NONE, &cause))
     return g_steal_pointer (&keys);
 
   if (g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_NOENT))
