@@ -31,3 +31,10 @@ npu_deadline_wait (NpuDeadline *deadline, GCond *cond, GMutex *lock)
   deadline->left -= took;
   return TRUE;
 }
+
+gboolean
+npu_deadline_spend (NpuDeadline *deadline, gint64 begin, gint64 end)
+{
+  deadline->left -= MIN (end - begin, SLICE + LATE);
+  return deadline->left > 0;
+}

@@ -25,4 +25,8 @@ NpuDeadline npu_deadline_in (guint64 timeout);
  * left. */
 gboolean npu_deadline_wait (NpuDeadline *deadline, GCond *cond, GMutex *lock);
 
+/* The caller worked from @begin to @end, in us, instead of waiting. Returns
+ * %FALSE once no time is left. */
+gboolean npu_deadline_spend (NpuDeadline *deadline, gint64 begin, gint64 end);
+
 G_END_DECLS

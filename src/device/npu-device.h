@@ -257,9 +257,10 @@ NPU_API gboolean npu_run_finish (
     NpuRun *run, const NpuLaunch *launch, GError **error);
 
 /* Queues @launch and returns at once, unless the device has as many in flight
- * as it takes. The run must not be in flight; kernel and buffers must stay
- * until it has completed. SETTINGS where a buffer is smaller than what its
- * argument needs. */
+ * as it takes. It may begin only when the run is waited for: on the CPU the
+ * thread that waits computes. The run must not be in flight; kernel and buffers
+ * must stay until it has completed. SETTINGS where a buffer is smaller than
+ * what its argument needs. */
 NPU_API gboolean npu_run_submit (
     NpuRun *run, const NpuLaunch *launch, GError **error);
 

@@ -22,8 +22,8 @@ void
 bench_print_launch_cost (const Bench *bench)
 {
   g_print ("\nexecutor's own cost per launch: %.3f us (an empty kernel, depth "
-           "%d)\nthe whole launch, a worker woken and the host woken: %.3f us, "
-           "%.3f us of them processor time of the host\n",
+           "%d)\nthe whole launch by the clock: %.3f us; processor time of the "
+           "host: %.3f us\n",
       bench->executor_us, BENCH_LAUNCH_DEPTH, bench->empty_launch_us,
       bench->host_us);
 }

@@ -5,6 +5,7 @@
 
 #include "cpu-count.h"
 #include "cpu-isa.h"
+#include "cpu-lane.h"
 #include "cpu-list.h"
 #include "cpu-queue.h"
 #include "cpu-sanitizer.h"
@@ -23,6 +24,7 @@ cpu_device_free (NpuDevice *base)
     g_thread_join (device->workers[i]);
 
   g_free (device->workers);
+  cpu_lanes_clear (device);
   g_cond_clear (&device->work);
   for (guint i = 0; i < CPU_N_WAITERS; i++)
     g_cond_clear (&device->done[i]);
@@ -145,6 +147,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   g_queue_init (&device->ready);
   g_queue_init (&device->lists);
 
+  cpu_lanes_init (device);
   device->workers = g_new0 (GThread *, device->base.n_workers);
   for (guint i = 0; i < device->base.n_workers; i++) {
     g_autoptr (GError) cause = NULL;

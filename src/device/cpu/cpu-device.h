@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "cpu-gemm.h"
 #include "device/npu-device-impl.h"
 #include "npu-few.h"
@@ -19,6 +21,16 @@ G_BEGIN_DECLS
 
 typedef struct _CpuList CpuList;
 
+/* What a thread has for itself while it computes units of runs: a lane. There
+ * are as many as workers, and threads that wait for a run take them too, so
+ * that never more compute. */
+typedef struct {
+  guint number;
+  CpuGemmThread *gemm;
+  guint8 *scratch; /* 64-byte aligned */
+  gsize scratch_size;
+} CpuWorker;
+
 typedef struct {
   NpuDevice base;
   NpuKernels kernels; /* the table for this CPU */
@@ -30,12 +42,14 @@ typedef struct {
    * VNNI. */
   gboolean int8_products;
   GThread **workers;
+  CpuWorker *lanes; /* [n_lanes], as many as workers */
+  guint n_lanes;
   guint64 latency; /* ns from submission until a launch may start */
   NpuTileObserver tile_observer;
   gpointer tile_observer_data;
 
   GMutex lock;               /* of all below and of the runs */
-  GCond work;                /* there is something to do, or quit */
+  GCond work;                /* workers are called, or quit */
   GCond done[CPU_N_WAITERS]; /* a run of this group has completed */
   guint n_runs;              /* that were ever made */
   GList *streams;            /* of CpuStream, all */
@@ -44,28 +58,46 @@ typedef struct {
   guint n_taken; /* tiles of its turn */
   GQueue lists;  /* of CpuList that run, oldest first */
   gboolean quit;
-  guint n_begun;  /* workers that have begun, each by its number */
-  guint n_asleep; /* workers that wait for work, less those that were called */
+  CpuWorker **free_lanes; /* that no thread has, the first n_free */
+  guint n_free;
+  guint n_asleep;  /* workers that wait to be called */
+  guint n_called;  /* of those: that were */
+  guint n_looking; /* threads that have a lane and look for a unit */
+  guint n_waiting; /* threads that sleep until their run is done */
+  /* Looked at without the lock, too. */
+  atomic_uint n_ready; /* units of runs that no thread took */
+  atomic_uint n_lists; /* that run */
 } CpuDevice;
-
-/* What a worker has for itself. */
-typedef struct {
-  guint number;
-  CpuGemmThread *gemm;
-  guint8 *scratch; /* 64-byte aligned */
-  gsize scratch_size;
-} CpuWorker;
 
 typedef struct _CpuKernel CpuKernel;
 
 typedef void (*CpuTileFunc) (const CpuKernel *kernel, const NpuLaunch *launch,
     guint tile, CpuWorker *worker);
 
+/* Some of the columns of a row tile. */
+typedef struct {
+  guint tile;
+  guint first_block, n_blocks; /* of those of the kernel */
+  float *rows;                 /* [64][n] of the tile, see rows_size */
+} CpuPart;
+
+typedef void (*CpuPartFunc) (const CpuKernel *kernel, const NpuLaunch *launch,
+    const CpuPart *part, CpuWorker *worker);
+
 /* An operation opened on the CPU: constants in the layout its tiles want. */
 struct _CpuKernel {
   NpuKernel base;
   CpuTileFunc run_tile;
   CpuTileFunc run_pair; /* a tile and the next, where that is faster; or NULL */
+  /* Computes a part of a tile, in any order and thread: the same bytes. NULL:
+   * a tile is computed whole. */
+  CpuPartFunc run_part;
+  guint n_blocks; /* of a tile's columns */
+  /* Where the columns of a tile meet before they are stored: what its parts
+   * have in common, bytes, and what stores them when all have run; or 0. */
+  gsize rows_size;
+  void (*store_rows) (const CpuKernel *kernel, const NpuLaunch *launch,
+      guint tile, const float *rows);
   gsize scratch_size;
   NpuOp op; /* its pointers are NULL but for those below */
 

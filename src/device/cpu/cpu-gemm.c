@@ -62,12 +62,21 @@ cpu_engine (void)
   return (dnnl_engine_t) engine;
 }
 
+int
+cpu_gemm_set_threads (int n)
+{
+  const int before = omp_get_max_threads ();
+
+  if (n != before)
+    omp_set_num_threads (n);
+  return before;
+}
+
 CpuGemmThread *
 cpu_gemm_thread_new (void)
 {
   CpuGemmThread *thread = g_new0 (CpuGemmThread, 1);
 
-  omp_set_num_threads (1);
   if (dnnl_stream_create (&thread->stream, cpu_engine (),
           dnnl_stream_default_flags) != dnnl_success)
     g_error ("oneDNN has no CPU stream");
@@ -336,13 +345,13 @@ static CpuGemm *
 gemm_new (const void *weight, guint n, guint k, Types types, GError **error)
 {
   CpuGemm *gemm = g_new0 (CpuGemm, 1);
-  const int threads = omp_get_max_threads ();
+  int threads;
   dnnl_status_t status;
 
   gemm->k = k;
   gemm->block_columns = block_columns_for (n);
   /* A primitive is laid out for the threads there are when it is made. */
-  omp_set_num_threads (1);
+  threads = cpu_gemm_set_threads (1);
   status = product_open (
       &gemm->whole, NPU_TILE_ROWS, gemm->block_columns, k, &types, NULL);
   if (status == dnnl_success)
@@ -352,7 +361,7 @@ gemm_new (const void *weight, guint n, guint k, Types types, GError **error)
     gemm->scratch_size = MAX (product_scratch_size (&gemm->whole),
         product_scratch_size (&gemm->half));
   }
-  omp_set_num_threads (threads);
+  cpu_gemm_set_threads (threads);
 
   if (status != dnnl_success) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
@@ -479,7 +488,7 @@ cpu_gemm_s8_is_exact (void)
   static gsize answer; /* 1: no, 2: yes */
 
   if (g_once_init_enter (&answer)) {
-    const int threads = omp_get_max_threads ();
+    const int threads = cpu_gemm_set_threads (1);
     CpuGemmThread *thread;
     CpuGemm *gemm;
     gboolean exact = FALSE;
@@ -497,7 +506,7 @@ cpu_gemm_s8_is_exact (void)
     }
     cpu_gemm_free (gemm);
     cpu_gemm_thread_free (thread);
-    omp_set_num_threads (threads);
+    cpu_gemm_set_threads (threads);
     g_once_init_leave (&answer, exact ? 2 : 1);
   }
   return answer == 2;

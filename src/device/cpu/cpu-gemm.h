@@ -18,8 +18,11 @@ G_BEGIN_DECLS
 typedef struct _CpuGemm CpuGemm;
 typedef struct _CpuGemmThread CpuGemmThread;
 
-/* What a thread needs to run products; made and used by that thread, in
- * which it also switches oneDNN's threads off. */
+/* How many threads products of the calling thread run in, beside what else uses
+ * OpenMP; returns how many it was. Threads that run products want 1. */
+int cpu_gemm_set_threads (int n);
+
+/* What a thread needs to run products, one thread at a time. */
 CpuGemmThread *cpu_gemm_thread_new (void);
 void cpu_gemm_thread_free (CpuGemmThread *thread);
 

@@ -344,7 +344,6 @@ static void
 run_linear_tiles (const CpuKernel *kernel, const NpuLaunch *launch, guint first,
     const guint n, CpuWorker *worker)
 {
-  const guint n_blocks = kernel->op.n / cpu_gemm_block_columns (kernel->gemm);
   LinearScratch scratch = linear_scratch (kernel, worker->scratch);
   LinearTile tiles[PAIR];
 
@@ -353,7 +352,7 @@ run_linear_tiles (const CpuKernel *kernel, const NpuLaunch *launch, guint first,
     tiles[t].rows = cpu_rows_of_tile (launch, first + t);
     tiles[t].a = linear_a (kernel, launch, first + t, tiles[t].rows, &scratch);
   }
-  for (guint i = 0; i < n_blocks; i++)
+  for (guint i = 0; i < kernel->n_blocks; i++)
     for (guint t = 0; t < n; t++)
       run_block (kernel, launch, &tiles[t], i, &scratch, worker->gemm);
 }
@@ -365,21 +364,45 @@ run_linear_pair (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   run_linear_tiles (kernel, launch, tile, PAIR, worker);
 }
 
+/* Rows of floats to C in bytes. */
+static void
+store_q8 (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
+    const float *rows)
+{
+  const gsize n = kernel->op.n;
+  guint8 *y = cpu_arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (n);
+
+  kernel->kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (n)), rows,
+      n, kernel->c_signs, cpu_rows_of_tile (launch, tile), (int) n);
+}
+
 static void
 run_linear (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     CpuWorker *worker)
 {
   const LinearScratch scratch = linear_scratch (kernel, worker->scratch);
-  const gsize n = kernel->op.n;
-  guint8 *y;
 
   run_linear_tiles (kernel, launch, tile, 1, worker);
-  if (quantises_rows (kernel)) {
-    y = cpu_arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (n);
-    kernel->kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (n)),
-        scratch.c, n, kernel->c_signs, cpu_rows_of_tile (launch, tile),
-        (int) n);
-  }
+  if (quantises_rows (kernel))
+    store_q8 (kernel, launch, tile, scratch.c);
+}
+
+/* Some blocks of a tile, whose rows become the product's type anew for each
+ * part: that is a few hundredths of it. */
+static void
+run_linear_part (const CpuKernel *kernel, const NpuLaunch *launch,
+    const CpuPart *part, CpuWorker *worker)
+{
+  LinearScratch scratch = linear_scratch (kernel, worker->scratch);
+  LinearTile tile = {
+      .number = part->tile, .rows = cpu_rows_of_tile (launch, part->tile)};
+
+  if (quantises_rows (kernel))
+    scratch.c = part->rows;
+  tile.a = linear_a (kernel, launch, part->tile, tile.rows, &scratch);
+  for (guint i = 0; i < part->n_blocks; i++)
+    run_block (
+        kernel, launch, &tile, part->first_block + i, &scratch, worker->gemm);
 }
 
 /* Two tiles are as fast as one and one while the weights are quickly there,
@@ -568,6 +591,12 @@ cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error)
   if (op->tiles_for && op->tiles_for->device != base->device)
     kernel->tiles_for = op->tiles_for;
   kernel->run_pair = takes_pairs (kernel) ? run_linear_pair : NULL;
+  kernel->run_part = run_linear_part;
+  kernel->n_blocks = op->n / cpu_gemm_block_columns (kernel->gemm);
+  if (quantises_rows (kernel)) {
+    kernel->rows_size = NPU_TILE_ROWS * (gsize) op->n * sizeof (float);
+    kernel->store_rows = store_q8;
+  }
   kernel->scratch_size = linear_scratch (kernel, NULL).size;
 
   base->arg_size[NPU_ARG_A] =

@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "cpu-lane.h"
+#include "cpu-relax.h"
 #include "npu-clock.h"
 
 #define SPIN 20000u   /* ns */
@@ -44,16 +46,6 @@ struct _CpuList {
   guint n_helpers, max_helpers; /* helpers that left are counted until they
                                  * are called again */
 };
-
-static inline void
-relax (void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause ();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 static CpuList *
 list_new (const NpuCommand *commands, guint n_commands, guint max_helpers,
@@ -145,7 +137,7 @@ cpu_list_help (CpuDevice *device, CpuList *list)
     for (guint i = 0; i < PAUSES && atomic_load_explicit (&list->current,
                                         memory_order_relaxed) == current;
          i++)
-      relax ();
+      cpu_relax ();
   }
 
   g_mutex_lock (&device->lock);
@@ -199,11 +191,9 @@ call_workers (CpuDevice *device, CpuList *list, guint n, guint n_left)
 {
   g_mutex_lock (&device->lock);
   list->n_helpers -= n_left;
-  n = MIN (n, device->n_asleep);
-  device->n_asleep -= n;
+  n = cpu_workers_wanted (device, n);
   g_mutex_unlock (&device->lock);
-  while (n-- > 0)
-    g_cond_signal (&device->work);
+  cpu_workers_call (device, n);
 }
 
 static void
@@ -214,7 +204,7 @@ wait_for_units (CpuCommand *command, guint n_units)
   while (
       atomic_load_explicit (&command->done, memory_order_acquire) < n_units) {
     for (guint i = 0; i < PAUSES; i++)
-      relax ();
+      cpu_relax ();
     if (since == 0)
       since = npu_clock_ns ();
     else if (npu_clock_ns () - since >= SPIN)
@@ -275,9 +265,9 @@ run_commands (const CpuListRun *run, const NpuCommand *commands,
   return TRUE;
 }
 
-gboolean
-cpu_device_run_list (NpuDevice *base, const NpuCommand *commands,
-    guint n_commands, guint64 timeout, const gint *cancelled, GError **error)
+static gboolean
+run_list (NpuDevice *base, const NpuCommand *commands, guint n_commands,
+    guint64 timeout, const gint *cancelled, GError **error)
 {
   CpuDevice *device = (CpuDevice *) base;
   const guint max_helpers = base->n_workers - 1;
@@ -293,6 +283,7 @@ cpu_device_run_list (NpuDevice *base, const NpuCommand *commands,
   run.list = list_new (commands, n_commands, max_helpers, cancelled);
   g_mutex_lock (&device->lock);
   g_queue_push_tail_link (&device->lists, &run.list->link);
+  atomic_fetch_add_explicit (&device->n_lists, 1, memory_order_relaxed);
   g_mutex_unlock (&device->lock);
   call_workers (device, run.list, max_helpers, 0);
 
@@ -301,7 +292,20 @@ cpu_device_run_list (NpuDevice *base, const NpuCommand *commands,
   atomic_store_explicit (&run.list->current, ENDED, memory_order_release);
   g_mutex_lock (&device->lock);
   g_queue_unlink (&device->lists, &run.list->link);
+  atomic_fetch_sub_explicit (&device->n_lists, 1, memory_order_relaxed);
   g_mutex_unlock (&device->lock);
   list_unref (run.list);
+  return done;
+}
+
+gboolean
+cpu_device_run_list (NpuDevice *device, const NpuCommand *commands,
+    guint n_commands, guint64 timeout, const gint *cancelled, GError **error)
+{
+  const CpuThreadState before = cpu_thread_begin ();
+  const gboolean done =
+      run_list (device, commands, n_commands, timeout, cancelled, error);
+
+  cpu_thread_end (&before);
   return done;
 }

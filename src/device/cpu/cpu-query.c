@@ -10,7 +10,7 @@
 #define RATE_S16 2.0
 #define RATE_BF16 2.0
 
-/* A launch costs the submitting thread two context switches, so it carries
+/* A launch may cost the submitting thread two context switches, so it carries
  * several tiles for every worker; all of the ring's make at least twice the
  * workers, so that none waits for the host. At the usual depth of 3 the ring
  * holds a full window's 24 row tiles: while another process has the core of one

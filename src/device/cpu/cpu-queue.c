@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cpu-queue.h"
 
+#include "cpu-lane.h"
+#include "cpu-relax.h"
+#include "cpu-units.h"
 #include "device/npu-deadline.h"
 #include "npu-clock.h"
 
-#define TURN 8 /* tiles: those of a usual launch */
+#define TURN 8 /* units: the tiles of a usual launch */
+
+/* A host that is back sooner has nothing else to do. */
+#define AT_ONCE 5000u /* ns */
 
 /* --- streams ------------------------------------------------------------- */
 
@@ -57,45 +63,66 @@ cpu_queue_peek (CpuDevice *device)
   return stream ? g_queue_peek_head (&stream->queue) : NULL;
 }
 
-void
-cpu_queue_take (CpuDevice *device, CpuRun *run, guint n)
+static void
+add_ready (CpuDevice *device, gint n)
 {
-  if (run->next_tile == 0)
+  atomic_fetch_add_explicit (&device->n_ready, (guint) n, memory_order_relaxed);
+}
+
+/* Takes the next @n units of the run that is first. */
+static void
+take (CpuDevice *device, CpuRun *run, guint n)
+{
+  if (run->next_unit == 0)
     run->times.start = npu_clock_ns ();
-  run->next_tile += n;
+  run->next_unit += n;
+  add_ready (device, -(gint) n);
   device->n_taken += n;
-  if (run->next_tile == run->launch.n_tiles)
+  if (run->next_unit == run->n_units)
     leave (device, run);
   if (device->n_taken >= TURN)
     end_turn (device);
 }
 
-/* To wake a thread with the lock held would let it run at once on one core,
- * only to sleep again for the lock. */
+/* @n units are done. To wake a thread with the lock held would let it run at
+ * once on one core, only to sleep again for the lock. */
 static void
-complete (CpuDevice *device, CpuRun *run)
+finish (CpuDevice *device, CpuRun *run, guint n)
 {
   const gboolean waited_for = run->waited_for;
   const guint group = run->group;
 
+  run->n_unfinished -= n;
+  if (run->n_unfinished > 0)
+    return;
   run->times.end = npu_clock_ns ();
-  run->in_flight = FALSE;
+  atomic_store_explicit (&run->in_flight, FALSE, memory_order_release);
   if (waited_for) {
     g_mutex_unlock (&device->lock);
     g_cond_broadcast (&device->done[group]);
-    g_mutex_lock (&device->lock);
+    cpu_device_lock (device);
   }
 }
 
 void
-cpu_queue_finish (CpuDevice *device, CpuRun *run, guint n)
+cpu_queue_run_units (CpuDevice *device, CpuRun *run, CpuWorker *lane)
 {
-  run->n_unfinished -= n;
-  if (run->n_unfinished == 0)
-    complete (device, run);
+  const guint first = run->next_unit, n = cpu_units_to_take (device, run);
+
+  take (device, run, n);
+  g_mutex_unlock (&device->lock);
+  cpu_units_run (run, first, n, lane);
+  cpu_device_lock (device);
+  finish (device, run, n);
 }
 
 /* --- runs ---------------------------------------------------------------- */
+
+static gboolean
+is_in_flight (CpuRun *run)
+{
+  return atomic_load_explicit (&run->in_flight, memory_order_acquire);
+}
 
 NpuRun *
 cpu_run_new (NpuDevice *base, const NpuRunOptions *options, GError **error)
@@ -104,6 +131,8 @@ cpu_run_new (NpuDevice *base, const NpuRunOptions *options, GError **error)
   CpuRun *run = g_new0 (CpuRun, 1);
 
   run->link.data = run;
+  run->base.device = base;
+  atomic_init (&run->in_flight, FALSE);
   g_mutex_lock (&device->lock);
   run->stream = find_stream (device, options->stream ? options->stream : run);
   run->stream->n_runs++;
@@ -126,26 +155,16 @@ cpu_run_free (NpuRun *base)
     g_free (stream);
   }
   g_mutex_unlock (&device->lock);
+  cpu_units_clear (run);
   g_free (run);
 }
 
-/* How many workers to wake for a new launch; with the lock held. To wake one is
- * a system call even where none sleeps, so each is called once; one that woke
- * up by itself is counted twice, which costs a call. */
-static guint
-n_workers_to_call (CpuDevice *device, guint n_tiles)
+/* Whether the thread that submits comes from the last verb of its stream, and
+ * will wait as soon. */
+static gboolean
+host_is_idle (const CpuStream *stream, guint64 now)
 {
-  guint n = MIN (n_tiles, device->n_asleep);
-
-  /* With a latency, one call might wake a worker that waits for an older
-   * launch's time, and leave idle ones asleep. */
-  if (device->latency)
-    return device->base.n_workers + 1;
-  /* All at once is one call. */
-  if (n > 1)
-    n = device->n_asleep;
-  device->n_asleep -= n;
-  return n;
+  return now - stream->left < AT_ONCE;
 }
 
 gboolean
@@ -154,27 +173,106 @@ cpu_run_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   CpuRun *run = (CpuRun *) base;
   CpuDevice *device = (CpuDevice *) base->device;
   CpuStream *stream = run->stream;
+  const guint64 now = npu_clock_ns ();
   guint n_called;
 
-  g_mutex_lock (&device->lock);
-  g_assert (!run->in_flight);
+  g_assert (!is_in_flight (run));
   run->launch = *launch;
-  run->next_tile = 0;
-  run->n_unfinished = launch->n_tiles;
-  run->in_flight = TRUE;
-  run->ready_time = device->latency ? npu_clock_ns () + device->latency : 0;
+  run->next_unit = 0;
+  cpu_units_cut (run);
+
+  cpu_device_lock (device);
+  run->n_unfinished = run->n_units;
+  atomic_store_explicit (&run->in_flight, TRUE, memory_order_relaxed);
+  run->ready_time = device->latency ? now + device->latency : 0;
   if (g_queue_is_empty (&stream->queue))
     g_queue_push_tail_link (&device->ready, &stream->link);
   g_queue_push_tail_link (&stream->queue, &run->link);
-  n_called = n_workers_to_call (device, launch->n_tiles);
+  add_ready (device, (gint) run->n_units);
+  n_called = cpu_workers_needed (device, host_is_idle (stream, now));
+  stream->left = now;
   g_mutex_unlock (&device->lock);
 
   /* Without the lock, which they would sleep for again. */
-  if (n_called == 1)
-    g_cond_signal (&device->work);
-  else if (n_called > 1)
-    g_cond_broadcast (&device->work);
+  cpu_workers_call (device, n_called);
   return TRUE;
+}
+
+/* --- waiting ------------------------------------------------------------- */
+
+/* Computes units of the run as long as it is its turn and there is a lane. With
+ * the lock held, which is let go meanwhile; FALSE where there is no time left.
+ */
+static gboolean
+run_own_units (CpuDevice *device, CpuRun *run, NpuDeadline *deadline)
+{
+  gint64 begin = g_get_monotonic_time (), now;
+  CpuThreadState before;
+  CpuWorker *lane;
+  gboolean in_time = TRUE;
+
+  if (cpu_queue_peek (device) != run || cpu_lanes_are_workers (device))
+    return TRUE;
+  lane = cpu_lane_enter (device);
+  if (!lane)
+    return TRUE;
+  before = cpu_thread_begin ();
+  while (in_time && cpu_queue_peek (device) == run) {
+    cpu_queue_run_units (device, run, lane);
+    now = g_get_monotonic_time ();
+    in_time = npu_deadline_spend (deadline, begin, now);
+    begin = now;
+  }
+  cpu_thread_end (&before);
+  cpu_lane_leave (device, lane);
+  return in_time;
+}
+
+/* Looks for a while whether others end the run. With the lock held, which is
+ * let go meanwhile. */
+static void
+look_for_end (CpuDevice *device, CpuRun *run)
+{
+  const guint64 since = npu_clock_ns ();
+
+  g_mutex_unlock (&device->lock);
+  do
+    for (guint i = 0; i < 32 && is_in_flight (run); i++)
+      cpu_relax ();
+  while (is_in_flight (run) && npu_clock_ns () - since < CPU_LOOK);
+  cpu_device_lock (device);
+}
+
+/* Calls the workers that are needed while this thread computes nothing. With
+ * the lock held, which is let go meanwhile. */
+static void
+call_workers (CpuDevice *device, gboolean host_comes)
+{
+  const guint n = cpu_workers_needed (device, host_comes);
+
+  if (n == 0)
+    return;
+  g_mutex_unlock (&device->lock);
+  cpu_workers_call (device, n);
+  cpu_device_lock (device);
+}
+
+/* Sleeps until others have ended the run; FALSE where there is no time left.
+ * The same. */
+static gboolean
+sleep_until_done (CpuDevice *device, CpuRun *run, NpuDeadline *deadline)
+{
+  gboolean in_time = TRUE;
+
+  device->n_waiting++;
+  run->waited_for = TRUE;
+  call_workers (device, FALSE);
+  while (in_time && is_in_flight (run))
+    in_time =
+        npu_deadline_wait (deadline, &device->done[run->group], &device->lock);
+  run->waited_for = FALSE;
+  device->n_waiting--;
+  return in_time;
 }
 
 gboolean
@@ -183,37 +281,34 @@ cpu_run_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
   CpuRun *run = (CpuRun *) base;
   CpuDevice *device = (CpuDevice *) base->device;
   NpuDeadline deadline = npu_deadline_in (timeout);
-  gboolean in_time;
+  gboolean in_time = TRUE, done;
 
-  g_mutex_lock (&device->lock);
-  run->waited_for = TRUE;
-  while (run->in_flight && npu_deadline_wait (&deadline,
-                               &device->done[run->group], &device->lock))
-    ;
-  run->waited_for = FALSE;
-  in_time = !run->in_flight;
-  if (in_time && times)
+  cpu_device_lock (device);
+  if (is_in_flight (run))
+    in_time = run_own_units (device, run, &deadline);
+  if (in_time && is_in_flight (run) && !cpu_lanes_are_workers (device))
+    look_for_end (device, run);
+  if (is_in_flight (run) && in_time)
+    sleep_until_done (device, run, &deadline);
+  done = !is_in_flight (run);
+  /* A host that has given up does not come back. */
+  call_workers (device, done);
+  if (done && times)
     *times = run->times;
+  run->stream->left = npu_clock_ns ();
   g_mutex_unlock (&device->lock);
 
-  if (!in_time)
+  if (!done)
     g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
         "the CPU did not complete a launch within %" G_GUINT64_FORMAT " ms",
         timeout / 1000000);
-  return in_time;
+  return done;
 }
 
 gboolean
 cpu_run_is_done (NpuRun *base)
 {
-  CpuRun *run = (CpuRun *) base;
-  CpuDevice *device = (CpuDevice *) base->device;
-  gboolean done;
-
-  g_mutex_lock (&device->lock);
-  done = !run->in_flight;
-  g_mutex_unlock (&device->lock);
-  return done;
+  return !is_in_flight ((CpuRun *) base);
 }
 
 void
@@ -222,13 +317,14 @@ cpu_run_cancel (NpuRun *base)
   CpuRun *run = (CpuRun *) base;
   CpuDevice *device = (CpuDevice *) base->device;
 
-  g_mutex_lock (&device->lock);
-  if (run->in_flight && run->next_tile < run->launch.n_tiles) {
-    const guint rest = run->launch.n_tiles - run->next_tile;
+  cpu_device_lock (device);
+  if (is_in_flight (run) && run->next_unit < run->n_units) {
+    const guint rest = run->n_units - run->next_unit;
 
     leave (device, run);
-    run->next_tile = run->launch.n_tiles;
-    cpu_queue_finish (device, run, rest);
+    run->next_unit = run->n_units;
+    add_ready (device, -(gint) rest);
+    finish (device, run, rest);
   }
   g_mutex_unlock (&device->lock);
 }

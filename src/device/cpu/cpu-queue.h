@@ -1,6 +1,7 @@
 /* The launches that wait for the CPU's workers. Each stream has its own in the
  * order in which they were submitted, and streams are served in turn, a few
- * tiles at a time: one with many launches in flight does not hold up others.
+ * units at a time: one with many launches in flight does not hold up others. A
+ * thread that waits for its run computes too, while it is that run's turn.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,8 +14,9 @@ G_BEGIN_DECLS
 typedef struct {
   gconstpointer id;
   guint n_runs; /* that are its, in flight or not */
-  GQueue queue; /* of CpuRun with tiles that no worker took, oldest first */
+  GQueue queue; /* of CpuRun with units that no thread took, oldest first */
   GList link;   /* in the device's `ready` */
+  guint64 left; /* when its thread last came back from a verb */
 } CpuStream;
 
 typedef struct {
@@ -22,22 +24,27 @@ typedef struct {
   CpuStream *stream;
   guint group; /* of waiting threads */
   NpuLaunch launch;
-  guint next_tile; /* the first that no worker took */
+  /* Its units, see cpu-units.c: parts of each tile, and blocks of a part. */
+  guint n_units, n_parts, n_blocks;
+  guint8 *rows; /* what the parts of a tile have in common */
+  gsize rows_size;
+  atomic_uint *parts_left; /* [n_tiles_left], that have not run */
+  guint n_tiles_left;
+  guint next_unit; /* the first that no thread took */
   guint n_unfinished;
-  gboolean in_flight;
-  gboolean waited_for; /* a thread sleeps until it is done */
-  guint64 ready_time;  /* when it may start */
+  atomic_bool in_flight; /* set with the lock held */
+  gboolean waited_for;   /* a thread sleeps until it is done */
+  guint64 ready_time;    /* when it may start */
   NpuRunTimes times;
   GList link; /* in the stream's queue */
 } CpuRun;
 
-/* With the device's lock held: the run to take tiles of, or NULL. */
+/* With the device's lock held: the run to take units of, or NULL. */
 CpuRun *cpu_queue_peek (CpuDevice *device);
-/* The same: takes the next @n tiles of that run. */
-void cpu_queue_take (CpuDevice *device, CpuRun *run, guint n);
-/* The same: @n tiles are done. Where they are the last, the lock is let go
- * while a waiting thread is woken, and the run is its owner's from there on. */
-void cpu_queue_finish (CpuDevice *device, CpuRun *run, guint n);
+/* The same: takes the next units of that run and computes them in @lane, while
+ * the lock is let go. Where they are its last, the run is its owner's from
+ * there on. */
+void cpu_queue_run_units (CpuDevice *device, CpuRun *run, CpuWorker *lane);
 
 /* Of the device's class. */
 NpuRun *cpu_run_new (
