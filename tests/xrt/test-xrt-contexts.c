@@ -230,6 +230,113 @@ test_two_devices_with_room (void)
   rig_assert_clean ();
 }
 
+/* --- neighbours: two who share a context, and one's timeout is short */
+
+/* A program on as many blocks as launches, and how that went. */
+typedef struct {
+  NpuDevice *device;
+  RigOp *op;
+  guint n_launches;
+  guint64 timeout;
+  GError *error;
+  GThread *thread;
+} Neighbour;
+
+static gpointer
+run_neighbour (gpointer data)
+{
+  Neighbour *one = data;
+  const RigRun run = {.rows = one->n_launches * 64,
+      .batch = 1,
+      .depth = one->n_launches,
+      .sync_args = 3,
+      .timeout = one->timeout};
+
+  rig_op_run (one->op, &run, &one->error);
+  return NULL;
+}
+
+static void
+neighbour_start (Neighbour *one, guint n_launches, guint64 timeout)
+{
+  const NpuOp op = {
+      .kind = NPU_OP_PROGRAM, .rows = n_launches, .program = "gelu_512"};
+
+  *one = (Neighbour){.n_launches = n_launches, .timeout = timeout};
+  one->device = rig_open (packed_overlays);
+  one->op = rig_op_new (one->device, &op, NULL);
+  one->thread = g_thread_new ("neighbour", run_neighbour, one);
+}
+
+static GError *
+neighbour_end (Neighbour *one)
+{
+  g_thread_join (one->thread);
+  rig_op_free (one->op, NULL);
+  npu_device_unref (one->device);
+  return one->error;
+}
+
+static void
+wait_for_submission (guint64 n)
+{
+  while (rig_counters ().submissions < n)
+    g_usleep (1000);
+}
+
+/* One has long launches in flight, and time for them; another's launch behind
+ * them is late. That is an error for the other alone, and the context stays: a
+ * new one could not be had. */
+static void
+test_neighbours (void)
+{
+  g_autoptr (GError) patient_error = NULL, hasty_error = NULL;
+  const guint64 before = rig_counters ().submissions;
+  Neighbour patient, hasty;
+
+  rig_sim ("latency_us", "300000"); /* each finds another in flight */
+  rig_sim ("queued_us", "1700000");
+  neighbour_start (&patient, 3, 60 * SECOND);
+  wait_for_submission (before + 3);
+  neighbour_start (&hasty, 1, 50 * MS);
+  wait_for_submission (before + 4);
+  rig_sim ("fail", "context");
+  hasty_error = neighbour_end (&hasty);
+  patient_error = neighbour_end (&patient);
+  g_assert_no_error (patient_error);
+  g_assert_error (hasty_error, NPU_ERROR, NPU_ERROR_TIMEOUT);
+  rig_sim ("latency_us", "0");
+  rig_sim ("queued_us", "0");
+  rig_sim ("fail", "");
+  rig_assert_clean ();
+}
+
+/* What hangs is its owner's to end, also where no watchdog does: those behind
+ * it end with it. */
+static void
+test_hung_neighbour (void)
+{
+  g_autoptr (GError) patient_error = NULL, hasty_error = NULL, again = NULL;
+  const guint64 before = rig_counters ().submissions;
+  Neighbour patient, hasty;
+
+  rig_sim ("watchdog_ms", "0");
+  rig_sim ("fail", "hang:n=1");
+  neighbour_start (&patient, 1, SECOND);
+  wait_for_submission (before + 1);
+  neighbour_start (&hasty, 2, 50 * MS);
+  hasty_error = neighbour_end (&hasty);
+  patient_error = neighbour_end (&patient);
+  rig_sim ("watchdog_ms", "2000");
+  g_assert_error (patient_error, NPU_ERROR, NPU_ERROR_TIMEOUT);
+  g_assert_error (hasty_error, NPU_ERROR, NPU_ERROR_TIMEOUT);
+  rig_sim ("fail", "");
+  neighbour_start (&hasty, 2, 20 * SECOND);
+  again = neighbour_end (&hasty);
+  g_assert_no_error (again);
+  rig_assert_clean ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -247,5 +354,7 @@ main (int argc, char **argv)
   g_test_add_func ("/xrt/contexts/two-devices", test_two_devices);
   g_test_add_func (
       "/xrt/contexts/two-devices-with-room", test_two_devices_with_room);
+  g_test_add_func ("/xrt/contexts/neighbours", test_neighbours);
+  g_test_add_func ("/xrt/contexts/hung-neighbour", test_hung_neighbour);
   return g_test_run ();
 }

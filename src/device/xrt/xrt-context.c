@@ -3,9 +3,8 @@
  *
  * Who makes or frees a context has the NPU for itself (`exclusive`) but not
  * its lock, so launches on other contexts go on. A context is freed only when
- * no job is between acquisition and start in it. A launch that hangs is first
- * left to the driver's watchdog, which ends it and tells; where there is none,
- * freeing the context ends it.
+ * no job is between acquisition and start in it. What hangs, and when that is
+ * said: xrt-hang.c.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,10 +12,6 @@
 
 #include "npu-clock.h"
 #include "xrt-private.h"
-
-/* What the kernel driver's watchdog takes to end a launch that hangs, 2 s, and
- * something. After that the context is freed under it. */
-#define WATCHDOG_US 3000000
 
 /* How long a limit is believed: to try for more costs a refusal. */
 #define LIMIT_HOLDS_US 1000000
@@ -251,15 +246,13 @@ static void
 unload (XrtContext *context, const GError *cause)
 {
   XrtNpu *npu = context->npu;
-  NpuDeadline watchdog = npu_deadline_in (WATCHDOG_US * (guint64) 1000);
 
   context->lost = TRUE; /* nobody starts in it */
   g_cond_broadcast (&npu->changed);
   while (context->n_pins > 0)
     g_cond_wait (&npu->changed, &npu->lock);
-  while (!g_queue_is_empty (&context->in_flight) &&
-         npu_deadline_wait (&watchdog, &npu->changed, &npu->lock))
-    ;
+  if (!cause)
+    xrt_context_drain (context);
   context->stop = TRUE;
   g_cond_broadcast (&context->work);
   g_mutex_unlock (&npu->lock);
@@ -377,15 +370,18 @@ wait_for_change (XrtNpu *npu, NpuDeadline *deadline, GError **error)
   return FALSE;
 }
 
-/* The same for what is still in flight in a lost context; then that hangs, and
- * is given up. */
-static void
-wait_for_the_lost (XrtContext *context, NpuDeadline *deadline)
+/* The same for what is still in flight in a lost context; what hangs there is
+ * ended. */
+static gboolean
+wait_for_the_lost (XrtContext *context, NpuDeadline *deadline, GError **error)
 {
   g_autoptr (GError) cause = NULL;
 
-  if (!wait_for_change (context->npu, deadline, &cause))
-    xrt_context_unload (context, cause);
+  if (wait_for_change (context->npu, deadline, &cause) ||
+      xrt_context_end_hung (context))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
 }
 
 /* Brings a context that is not there, or is lost. With the lock. */
@@ -399,10 +395,8 @@ make_resident (XrtContext *context, NpuDeadline *deadline, GError **error)
 
   if (npu->exclusive)
     return wait_for_change (npu, deadline, error);
-  if (context->resident && !g_queue_is_empty (&context->in_flight)) {
-    wait_for_the_lost (context, deadline);
-    return TRUE;
-  }
+  if (context->resident && !g_queue_is_empty (&context->in_flight))
+    return wait_for_the_lost (context, deadline, error);
 
   begin_exclusive (npu);
   if (context->resident)

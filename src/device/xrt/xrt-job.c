@@ -276,13 +276,12 @@ xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
   job->program = program;
   job->n_submissions = (n_commands + XRT_MAX_CHAIN - 1) / XRT_MAX_CHAIN;
   job->state = XRT_JOB_IDLE;
-  job->not_waited = FALSE;
+  job->not_waited = job->given_up = FALSE;
   do
     started = try_start (job, n_commands, bind, user_data, &cause);
   while (!started && !cause);
-  if (g_error_matches (cause, NPU_ERROR, NPU_ERROR_TIMEOUT) &&
-      program->context->resident)
-    xrt_context_unload (program->context, cause);
+  if (g_error_matches (cause, NPU_ERROR, NPU_ERROR_TIMEOUT))
+    xrt_context_end_hung (program->context);
   g_mutex_unlock (&npu->lock);
   if (cause)
     g_propagate_error (error, cause);
@@ -290,18 +289,6 @@ xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
 }
 
 /* --- end --------------------------------------------------------------- */
-
-/* Ends the job, and all else in its context. With the lock. */
-static void
-give_up (XrtJob *job)
-{
-  g_autoptr (GError) cause = g_error_new (NPU_ERROR, NPU_ERROR_LAUNCH,
-      "%s: overlay '%s' was stopped, since a launch before this one did not "
-      "end in time; it is loaded again for the next launch",
-      job->device->base.name, job->program->overlay->name);
-
-  xrt_context_unload (job->program->context, cause);
-}
 
 gboolean
 xrt_job_wait (XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error)
@@ -317,9 +304,9 @@ xrt_job_wait (XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error)
   if (job->state == XRT_JOB_IN_FLIGHT) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
         "%s: overlay '%s' did not end within %" G_GUINT64_FORMAT
-        " ms; it is loaded again for the next launch",
+        " ms; what hangs is loaded again for the next launch",
         npu->name, job->program->overlay->name, timeout / 1000000);
-    give_up (job);
+    xrt_job_give_up (job);
     g_mutex_unlock (&npu->lock);
     return FALSE;
   }

@@ -119,6 +119,7 @@ struct _XrtJob {
   XrtJobState state;
   guint64 submitted;
   NpuRunTimes times;
+  gboolean given_up;   /* its owner waits no longer */
   gboolean not_waited; /* XRT could not wait for it, because of: */
   XrtApiError wait_cause;
   GCond done;
@@ -157,13 +158,24 @@ void xrt_contexts_close (XrtDevice *device);
 gboolean xrt_context_pin (XrtJob *job, GError **error);
 void xrt_context_unpin (XrtContext *context);
 
-/* Frees a resident context and all its commands. What is in flight in it is
- * ended by the driver and fails with a copy of @cause. With the lock held,
- * which it lets go meanwhile; @cause may be NULL where nothing is in flight. */
+/* Frees a resident context and all its commands. What is in flight in it hangs:
+ * it is ended by the driver and fails with a copy of @cause; where that is
+ * NULL, it is waited for. With the lock held, which it lets go meanwhile. */
 void xrt_context_unload (XrtContext *context, const GError *cause);
 
 /* Frees the contexts that nobody uses at the moment. Without the lock. */
 void xrt_contexts_drop_idle (XrtNpu *npu);
+
+/* --- xrt-hang.c: with the lock held, which they let go meanwhile */
+
+/* Waits until nothing is in flight; FALSE where something there hangs. */
+gboolean xrt_context_drain (XrtContext *context);
+/* The job's owner waits no longer: returns once the job is over, or ended with
+ * its context because it hangs, or what is before it. */
+void xrt_job_give_up (XrtJob *job);
+/* Ends what is at the head of the context's queue if it has had all of its
+ * time; FALSE where it has not, or nothing is there. */
+gboolean xrt_context_end_hung (XrtContext *context);
 
 /* --- xrt-npu.c */
 
@@ -196,8 +208,8 @@ typedef gboolean (*XrtBindFunc) (
  * the context has as many in flight as the driver takes. */
 gboolean xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
     XrtBindFunc bind, gpointer user_data, GError **error);
-/* As npu_run_wait(); after a timeout the job has been ended with its context,
- * and is not in flight. */
+/* As npu_run_wait(); after a timeout the job is over, or has been ended with
+ * its context: it is not in flight. */
 gboolean xrt_job_wait (
     XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error);
 gboolean xrt_job_is_done (XrtJob *job);
