@@ -51,7 +51,7 @@ typedef struct _DecoderOp DecoderOp;
 struct _NpuDecoder {
   NpuModel *model;
   NpuDevice *device; /* as given */
-  CpuDevice *host;
+  const NpuHost *host;
   NpuDecoderOptions options;
   NpuPrecision precision;
   const NpuTensor *embedding;

@@ -541,6 +541,6 @@ decoder_step_run (NpuDecoder *decoder, GError **error)
     if (n_units > 0)
       decoder->commands[n++] = (NpuCommand){op->run, op, n_units};
   }
-  return npu_device_run_list (&decoder->host->base, decoder->commands, n,
+  return npu_device_run_list (decoder->host->device, decoder->commands, n,
       decoder->options.timeout, &decoder->cancelled, error);
 }

@@ -18,7 +18,7 @@ typedef struct {
 
 typedef struct {
   DecoderWeights *weights;
-  CpuDevice *device;
+  const NpuHost *host;
   GArray *units; /* of WeightsUnit */
   gboolean no_memory;
   GMutex lock; /* of the error: the first */
@@ -218,7 +218,7 @@ read_unit (gpointer data, guint i)
     return;
   }
   if (unit->s16)
-    reader->device->kernels.quantize_s16 (
+    reader->host->kernels.quantize_s16 (
         unit->s16, unit->scale, x, unit->k, unit->n_rows, unit->k);
   for (gsize row = 0; unit->s8 && row < unit->n_rows; row++)
     unit->scale[row] = npu_few_quantize_s8 (
@@ -236,7 +236,7 @@ read_all (WeightsReader *reader, GError **error)
     return FALSE;
   }
   if (!npu_device_run_list (
-          &reader->device->base, &command, 1, G_MAXUINT64, NULL, error))
+          reader->host->device, &command, 1, G_MAXUINT64, NULL, error))
     return FALSE;
   if (!reader->error)
     return TRUE;
@@ -253,12 +253,12 @@ weights_free (DecoderWeights *weights)
 }
 
 static DecoderWeights *
-load (
-    NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error)
+load (NpuModel *model, const NpuHost *host, DecoderProduct product,
+    GError **error)
 {
   const NpuModelConfig *config = npu_model_get_config (model);
   const NpuDecoderWeights *from = npu_model_get_decoder (model, error);
-  WeightsReader reader = {.device = device};
+  WeightsReader reader = {.host = host};
   DecoderWeights *weights;
 
   if (!from)
@@ -292,7 +292,7 @@ static NpuCache shared;
  */
 typedef struct {
   NpuModel *model;
-  CpuDevice *device;
+  const NpuHost *host;
   DecoderProduct product;
 } Wish;
 
@@ -301,7 +301,7 @@ make_weights (gpointer data, NpuCacheEntry *entry, GError **error)
 {
   const Wish *wish = data;
   DecoderWeights *weights =
-      load (wish->model, wish->device, wish->product, error);
+      load (wish->model, wish->host, wish->product, error);
 
   if (weights)
     weights->entry = entry;
@@ -315,13 +315,13 @@ free_weights (gpointer weights)
 }
 
 DecoderWeights *
-decoder_weights_new (
-    NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error)
+decoder_weights_new (NpuModel *model, const NpuHost *host,
+    DecoderProduct product, GError **error)
 {
   static const NpuCacheFuncs funcs = {make_weights, free_weights};
-  Wish wish = {model, device, product};
+  Wish wish = {model, host, product};
   char *key = g_strdup_printf (
-      "%p %d %s", (gpointer) model, (int) product, device->kernels.name);
+      "%p %d %s", (gpointer) model, (int) product, host->kernels.name);
   g_autoptr (GBytes) bytes = g_bytes_new_take (key, strlen (key));
   NpuCacheEntry *entry = npu_cache_get (&shared, bytes, &funcs, &wish, error);
 

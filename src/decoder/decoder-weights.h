@@ -5,7 +5,8 @@
 #pragma once
 
 #include "decoder-memory.h"
-#include "device/cpu/cpu-device.h"
+#include "base/npu-cache.h"
+#include "device/npu-host.h"
 #include "model/npu-model.h"
 
 G_BEGIN_DECLS
@@ -54,12 +55,12 @@ typedef struct {
   NpuCacheEntry *entry;
 } DecoderWeights;
 
-/* Reads the weights and packs them, with the device's workers; or takes those
+/* Reads the weights and packs them, with the host's workers; or takes those
  * that another decoder of this model has in use. The model must outlive them.
  * NULL with @error set: what reading a tensor says, or FAILED without memory.
  * Any thread. */
-DecoderWeights *decoder_weights_new (
-    NpuModel *model, CpuDevice *device, DecoderProduct product, GError **error);
+DecoderWeights *decoder_weights_new (NpuModel *model, const NpuHost *host,
+    DecoderProduct product, GError **error);
 /* Frees them after their last user. */
 void decoder_weights_unref (DecoderWeights *weights);
 

@@ -91,7 +91,7 @@ open_decoder (NpuDecoder *decoder, GError **error)
       decoder_weights_new (decoder->model, decoder->host, product, error);
   if (!decoder->weights ||
       !decoder_windows_init (&decoder->windows, decoder->weights,
-          decoder->model, &decoder->host->base, decoder->options.max_windows,
+          decoder->model, decoder->host->device, decoder->options.max_windows,
           decoder->options.timeout, error))
     return FALSE;
   decoder_cache_init (&decoder->cache, decoder->options.max_sequences,
@@ -105,7 +105,7 @@ NpuDecoder *
 npu_decoder_new (NpuModel *model, NpuDevice *device,
     const NpuDecoderOptions *options, GError **error)
 {
-  CpuDevice *host = cpu_device_from (npu_device_get_host (device));
+  const NpuHost *host = npu_host_of (device);
   NpuDecoder *decoder;
 
   if (!check_options (options, error))

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/npu-cache.h"
-#include "npu-device.h"
+#include "npu-host.h"
 
 G_BEGIN_DECLS
 
@@ -20,6 +20,7 @@ struct _NpuDevice {
   /* A CPU device that does over this device's buffers what it cannot do
    * itself, one reference. NULL where this device is the CPU. */
   NpuDevice *host;
+  const NpuHost *tables; /* a CPU device's, as long as it is there */
 
   /*< private >*/
   NpuCacheEntry *entry; /* of the registry; NULL: opened by another way */

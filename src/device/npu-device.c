@@ -25,6 +25,12 @@ npu_device_get_host (NpuDevice *device)
   return device->host ? device->host : device;
 }
 
+const NpuHost *
+npu_host_of (NpuDevice *device)
+{
+  return npu_device_get_host (device)->tables;
+}
+
 guint
 npu_device_get_n_workers (const NpuDevice *device)
 {

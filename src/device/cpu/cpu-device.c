@@ -52,12 +52,6 @@ static const NpuDeviceClass cpu_device_class = {
     .run_list = cpu_device_run_list,
 };
 
-CpuDevice *
-cpu_device_from (NpuDevice *device)
-{
-  return device->klass == &cpu_device_class ? (CpuDevice *) device : NULL;
-}
-
 const char *
 cpu_device_level (void)
 {
@@ -123,9 +117,11 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
 
   device = g_new0 (CpuDevice, 1);
   device->base.klass = &cpu_device_class;
-  npu_kernels_init (&device->kernels, flags);
-  npu_few_init (&device->few, flags);
-  cpu_sanitizer_wrap (&device->kernels, &device->few, flags);
+  device->base.tables = &device->host;
+  device->host.device = &device->base;
+  npu_kernels_init (&device->host.kernels, flags);
+  npu_few_init (&device->host.few, flags);
+  cpu_sanitizer_wrap (&device->host.kernels, &device->host.few, flags);
   device->int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
       cpu_gemm_s8_is_exact ();
@@ -138,8 +134,8 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->tile_observer_data = options->tile_observer_data;
   device->base.n_workers = cpu_device_n_workers (options);
   device->base.name = g_strdup ("cpu");
-  device->base.description = g_strdup_printf (
-      "cpu (%s, %u workers)", device->kernels.name, device->base.n_workers);
+  device->base.description = g_strdup_printf ("cpu (%s, %u workers)",
+      device->host.kernels.name, device->base.n_workers);
   g_mutex_init (&device->lock);
   g_cond_init (&device->work);
   for (guint i = 0; i < CPU_N_WAITERS; i++)

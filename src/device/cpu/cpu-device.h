@@ -8,8 +8,6 @@
 
 #include "cpu-gemm.h"
 #include "device/npu-device-impl.h"
-#include "npu-few.h"
-#include "npu-kernels.h"
 
 G_BEGIN_DECLS
 
@@ -33,8 +31,7 @@ typedef struct {
 
 typedef struct {
   NpuDevice base;
-  NpuKernels kernels; /* the table for this CPU */
-  NpuFewKernels few;
+  NpuHost host;
   /* Products of bfloat16 are faster than float's; without, they are float
    * products of rounded values. */
   gboolean fast_bf16;
@@ -121,9 +118,6 @@ guint cpu_device_n_workers (const NpuDeviceOptions *options);
 const char *cpu_device_level (void);
 
 NpuDevice *cpu_device_open (const NpuDeviceOptions *options, GError **error);
-
-/* The device, or NULL where it is none of the CPU's. */
-CpuDevice *cpu_device_from (NpuDevice *device);
 
 /* cpu-query.c */
 gboolean cpu_device_query (NpuDevice *device, const NpuOp *op, guint depth,

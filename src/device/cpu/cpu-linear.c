@@ -474,7 +474,7 @@ gboolean
 cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op)
 {
   return op->a_type == NPU_TYPE_F32 &&
-         cpu_gemm_takes (&device->kernels.gemm_s16, op->n, op->k);
+         cpu_gemm_takes (&device->host.kernels.gemm_s16, op->n, op->k);
 }
 
 /* Quantises weight[n][k] by output column and packs it, where such products

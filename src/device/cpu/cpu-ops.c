@@ -262,10 +262,10 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel = g_new0 (CpuKernel, 1);
   kernel->base.device = base;
   kernel->base.host_args = NPU_ARG_BIT (NPU_MAX_ARGS) - 1;
-  kernel->kernels = &device->kernels;
+  kernel->kernels = &device->host.kernels;
   kernel->attention = tiles_type == NPU_TYPE_Q8
-                          ? &device->kernels.attention_s8
-                          : &device->kernels.attention_f32;
+                          ? &device->host.kernels.attention_s8
+                          : &device->host.kernels.attention_f32;
   kernel->op = *op;
   kernel->op.weight = kernel->op.bias = NULL;
   kernel->op.program = NULL;

@@ -105,7 +105,7 @@ xrt_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel = g_new0 (XrtKernel, 1);
   kernel->base.device = base;
   kernel->program = program;
-  kernel->kernels = &device->cpu->kernels;
+  kernel->kernels = &device->cpu->host.kernels;
   kernel->op = *op;
   kernel->op.weight = kernel->op.bias = NULL;
   kernel->op.program = NULL;
