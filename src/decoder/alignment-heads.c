@@ -76,3 +76,17 @@ npu_alignment_heads_new (
     }
   return heads;
 }
+
+GArray *
+npu_alignment_heads_for_model (NpuModel *model)
+{
+  const NpuModelConfig *config = npu_model_get_config (model);
+  guint n;
+  const NpuAlignmentHead *named = npu_model_get_alignment_heads (model, &n);
+
+  if (n == 0)
+    return npu_alignment_heads_new (
+        &config->decoder, config->n_vocab, npu_model_get_location (model));
+  return g_array_append_vals (
+      g_array_sized_new (FALSE, FALSE, sizeof *named, n), named, n);
+}

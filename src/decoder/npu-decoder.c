@@ -83,10 +83,7 @@ open_decoder (NpuDecoder *decoder, GError **error)
   if (!from || !check_sizes (decoder->model, error))
     return FALSE;
   decoder->embedding = from->token_embedding;
-  decoder->alignment_heads =
-      npu_alignment_heads_new (&npu_model_get_config (decoder->model)->decoder,
-          npu_model_get_config (decoder->model)->n_vocab,
-          npu_model_get_location (decoder->model));
+  decoder->alignment_heads = npu_alignment_heads_for_model (decoder->model);
   decoder->weights =
       decoder_weights_new (decoder->model, decoder->host, product, error);
   if (!decoder->weights ||

@@ -62,6 +62,21 @@ find_place (Place *place, const char *location, GError **error)
       "checkout, or a model's file");
 }
 
+/* What lies beside the tensors of a model that Hugging Face's libraries wrote.
+ * Of a file with a name of its own nobody knows whose its neighbours are. */
+static gboolean
+read_configs (
+    NpuModel *model, const Place *place, gboolean is_checkout, GError **error)
+{
+  g_autofree char *name = g_path_get_basename (place->path);
+
+  if (!npu_model_check_config (model, place->folder, is_checkout, error))
+    return FALSE;
+  return !(is_checkout || g_str_equal (name, folder_files[0])) ||
+         npu_model_read_generation_config (
+             model, place->folder, is_checkout, error);
+}
+
 /* Reads @file, which the model takes, into the table. */
 static gboolean
 read_file (NpuModel *model, Place *place, NpuTensorFile *file, GError **error)
@@ -73,15 +88,15 @@ read_file (NpuModel *model, Place *place, NpuTensorFile *file, GError **error)
     case NPU_FORMAT_SAFETENSORS:
       return npu_safetensors_read (priv->table, file, error) &&
              npu_model_resolve (model, error) &&
-             (!place->folder || npu_model_check_config (model, place->folder,
-                                    place->is_checkout, error));
+             (!place->folder ||
+                 read_configs (model, place, place->is_checkout, error));
     case NPU_FORMAT_GGML:
       return npu_ggml_read (priv->table, file, &priv->ggml, error) &&
              npu_model_resolve (model, error);
     case NPU_FORMAT_JSON:
       return npu_shards_read (priv->table, file, place->folder, error) &&
              npu_model_resolve (model, error) &&
-             npu_model_check_config (model, place->folder, TRUE, error);
+             read_configs (model, place, TRUE, error);
     default:
       return FALSE;
   }

@@ -21,9 +21,10 @@ typedef struct _NpuModelPrivate {
   char *location;
   NpuModelConfig config;
   NpuTensorTable *table;
-  GArray *generators; /* of NpuGenerator, or NULL */
-  NpuGgmlHeader ggml; /* zeros where it is none */
-  GPtrArray *memory;  /* what a model made in memory points to, or NULL */
+  GArray *generators;      /* of NpuGenerator, or NULL */
+  NpuGgmlHeader ggml;      /* zeros where it is none */
+  GPtrArray *memory;       /* what a model made in memory points to, or NULL */
+  GArray *alignment_heads; /* of NpuAlignmentHead, or NULL */
 
   NpuDecoderWeights decoder;
   GError *decoder_error;   /* why there is none, or NULL */
@@ -140,6 +141,12 @@ gboolean npu_model_resolve (NpuModel *model, GError **error);
 /* What config.json in @folder says, if it is there and about this model, must
  * be what can be computed; in a checkout of Hugging Face it is about it. */
 gboolean npu_model_check_config (
+    NpuModel *model, const char *folder, gboolean is_checkout, GError **error);
+
+/* The alignment heads that generation_config.json in @folder names, if it is
+ * there and they are all heads of this model's decoder; in a checkout it must
+ * be JSON. */
+gboolean npu_model_read_generation_config (
     NpuModel *model, const char *folder, gboolean is_checkout, GError **error);
 
 /* Fills the model's table and config; @size: "tiny", "base"… */

@@ -39,6 +39,7 @@ npu_model_unref (NpuModel *model)
   npu_tensor_table_free (priv->table);
   g_clear_pointer (&priv->generators, g_array_unref);
   g_clear_pointer (&priv->memory, g_ptr_array_unref);
+  g_clear_pointer (&priv->alignment_heads, g_array_unref);
   g_clear_error (&priv->decoder_error);
   npu_ggml_header_clear (&priv->ggml);
   g_mutex_clear (&priv->output_lock);
@@ -152,6 +153,15 @@ npu_model_get_decoder (NpuModel *model, GError **error)
     return NULL;
   }
   return check_output (model, error) ? &priv->decoder : NULL;
+}
+
+const NpuAlignmentHead *
+npu_model_get_alignment_heads (NpuModel *model, guint *n)
+{
+  const GArray *heads = model->priv->alignment_heads;
+
+  *n = heads ? heads->len : 0;
+  return heads ? (const NpuAlignmentHead *) heads->data : NULL;
 }
 
 const float *

@@ -142,6 +142,17 @@ NPU_API const NpuModelConfig *npu_model_get_config (NpuModel *model);
 NPU_API const NpuDecoderWeights *npu_model_get_decoder (
     NpuModel *model, GError **error);
 
+/* A head of the decoder's cross-attention. */
+typedef struct {
+  guint8 layer, head;
+} NpuAlignmentHead;
+
+/* The heads that follow the speech in time, as the checkout's
+ * generation_config.json names them ("alignment_heads"): of the decoder's, by
+ * layer and head, each once. NULL and 0 where it does not say. */
+NPU_API const NpuAlignmentHead *npu_model_get_alignment_heads (
+    NpuModel *model, guint *n);
+
 /* A ggml file's mel filters [n_mels][201], or NULL. */
 NPU_API const float *npu_model_get_mel_filters (NpuModel *model, guint *n_mels);
 

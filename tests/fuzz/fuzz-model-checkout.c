@@ -1,5 +1,5 @@
 /* Folders as Hugging Face's libraries write them: a model or its shards with
- * their index, and config.json, by a tape of decisions.
+ * their index, config.json and generation_config.json, by a tape of decisions.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -15,7 +15,8 @@
 int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
 
 static const char *const files[] = {"model.safetensors", "config.json",
-    "model.safetensors.index.json", "model-2.safetensors", "x"};
+    "model.safetensors.index.json", "model-2.safetensors", "x",
+    "generation_config.json"};
 
 static char *folder;
 
@@ -54,6 +55,37 @@ write_config (Tape *tape)
   write_file ("config.json", text->str, text->len);
 }
 
+/* Heads that the decoder has and has not. */
+static void
+write_generation_config (Tape *tape)
+{
+  static const char *const pieces[] = {"[0,0]", "[0,1]", "[1,0]", "[9,9]",
+      "[0]", "[0,0,0]", "[-1,0]", "7", "[[]]", "[1.5,0]", "null", "[0,",
+      "[18446744073709551616,0]", "{}"};
+  g_autoptr (GString) text =
+      g_string_new ("{\"a\":[1,{\"b\":2}],\"alignment_heads\":[[0,0]");
+
+  for (guint n = tape_below (tape, 5); n > 0; n--)
+    g_string_append_printf (text, ",%s", TAPE_ONE_OF (tape, pieces));
+  g_string_append (text, tape_below (tape, 8) == 1 ? "]" : "]}");
+  write_file (files[5], text->str, text->len);
+}
+
+/* The heads that are told are the decoder's. */
+static void
+check_heads (NpuModel *model)
+{
+  const NpuTransformerConfig *decoder = &npu_model_get_config (model)->decoder;
+  guint n;
+  const NpuAlignmentHead *heads = npu_model_get_alignment_heads (model, &n);
+
+  for (guint i = 0; i < n; i++) {
+    if (heads[i].layer >= decoder->n_layers ||
+        heads[i].head >= decoder->n_heads)
+      abort ();
+  }
+}
+
 /* The tensors of a file that is whole are in model.safetensors; the index says
  * so of some, and other things of others. */
 static void
@@ -86,7 +118,9 @@ open_folder (const char *name)
   g_autoptr (GError) error = NULL;
   g_autoptr (NpuModel) model = npu_model_open (path, &error);
 
-  if (!model && (!error || !g_utf8_validate (error->message, -1, NULL)))
+  if (model)
+    check_heads (model);
+  else if (!error || !g_utf8_validate (error->message, -1, NULL))
     abort ();
 }
 
@@ -104,6 +138,8 @@ LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
   }
   if (tape_below (&tape, 4) > 0)
     write_config (&tape);
+  if (tape_below (&tape, 4) > 0)
+    write_generation_config (&tape);
   if (has_index)
     write_index (&tape);
   if (tape_below (&tape, 4) == 1)

@@ -272,6 +272,75 @@ test_config (void)
   empty_folder ();
 }
 
+/* What "alignment_heads" of @text are, as "layer.head "; (transfer full). */
+static char *
+get_heads (const char *location, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuModel) model = NULL;
+  GString *all = g_string_new (NULL);
+  const NpuAlignmentHead *heads;
+  guint n;
+
+  write_text ("generation_config.json", text);
+  model = npu_model_open (location, &error);
+  g_assert_no_error (error);
+  heads = npu_model_get_alignment_heads (model, &n);
+  g_assert_true ((heads == NULL) == (n == 0));
+  for (guint i = 0; i < n; i++)
+    g_string_append_printf (all, "%u.%u ", heads[i].layer, heads[i].head);
+  return g_string_free (all, FALSE);
+}
+
+/* The small model's decoder has 2 layers of 2 heads. */
+static void
+test_alignment_heads (void)
+{
+  static const struct {
+    const char *text, *heads;
+  } cases[] = {
+      {"{\"alignment_heads\": [[1, 1], [0, 1]]}", "0.1 1.1 "},
+      {"{\"a\": {\"alignment_heads\": [[0,0]]}, \"alignment_heads\":[[1,0],"
+       "[1,0]],\"suppress_tokens\":[1,-2.5]}",
+          "1.0 "},
+      /* those of the model that this one was made of */
+      {"{\"alignment_heads\": [[1, 0], [2, 0]]}", ""},
+      {"{\"alignment_heads\": [[1, 2]]}", ""},
+      {"{\"alignment_heads\": [[1, 0], [1]]}", ""},
+      {"{\"alignment_heads\": [[1, 0, 0]]}", ""},
+      {"{\"alignment_heads\": [[-1, 0]]}", ""},
+      {"{\"alignment_heads\": [1, 0]}", ""},
+      {"{\"alignment_heads\": []}", ""},
+      {"{\"alignment_heads\": null}", ""},
+      {"{}", ""},
+  };
+  NpuModel *two = small_model_new (80, 128, 1, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) tensors = NULL;
+  g_autofree char *file = in_folder ("model.safetensors");
+  g_autofree char *own_name = in_folder ("other.safetensors");
+
+  small_model_add_decoder (two, 2, 40, 16);
+  tensors =
+      test_model_tensors (two, TEST_MODEL_HUGGING_FACE, NPU_DTYPE_F32, &error);
+  g_assert_no_error (error);
+  write_tensors ("model.safetensors", tensors);
+  write_tensors ("other.safetensors", tensors);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *of_folder = get_heads (folder, cases[i].text);
+    g_autofree char *of_file = get_heads (file, cases[i].text);
+    g_autofree char *of_own_name = get_heads (own_name, cases[i].text);
+
+    g_assert_cmpstr (of_folder, ==, cases[i].heads);
+    g_assert_cmpstr (of_file, ==, cases[i].heads);
+    g_assert_cmpstr (of_own_name, ==, "");
+  }
+  write_text ("generation_config.json", "{\"alignment_heads\": [[0, 1]");
+  EXPECT_ERROR (folder, NPU_ERROR_FORMAT, "generation_config.json", "byte");
+  empty_folder ();
+  small_model_free (two);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -287,6 +356,7 @@ main (int argc, char **argv)
       "/model/checkout/shards-that-do-not-fit", test_shards_that_do_not_fit);
   g_test_add_func ("/model/checkout/bad-index", test_bad_index);
   g_test_add_func ("/model/checkout/config", test_config);
+  g_test_add_func ("/model/checkout/alignment-heads", test_alignment_heads);
   result = g_test_run ();
   small_model_free (small);
   g_rmdir (folder);
