@@ -33,6 +33,11 @@ struct _NpuRun {
   NpuDevice *device;
   gconstpointer stream;
   guint64 timeout; /* ns: what its submission may wait for others */
+
+  /*< private >*/
+  NpuLaunch *list; /* [n_list] of npu_run_submit_list(), room for max_list */
+  guint n_list, max_list;
+  guint next_in_list; /* of those: that was not submitted yet */
 };
 
 /* What a device implements; see npu-device.h for each contract. A verb is
@@ -64,6 +69,10 @@ struct _NpuDeviceClass {
   gboolean (*prepare) (NpuRun *run, const NpuLaunch *launch, GError **error);
   gboolean (*finish) (NpuRun *run, const NpuLaunch *launch, GError **error);
   gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
+  /* May be NULL: then the thread that waits submits one after the other. So it
+   * does where FALSE comes without @error. */
+  gboolean (*submit_list) (
+      NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error);
   gboolean (*wait) (
       NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
   gboolean (*is_done) (NpuRun *run);

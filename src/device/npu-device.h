@@ -264,6 +264,23 @@ NPU_API gboolean npu_run_finish (
 NPU_API gboolean npu_run_submit (
     NpuRun *run, const NpuLaunch *launch, GError **error);
 
+/**
+ * npu_run_submit_list:
+ * @launches: [n_launches], at least one, of the run's device; each begins when
+ *   the one before is done and sees what that wrote. Not kept
+ *
+ * Submits launches that depend on each other as one: npu_run_wait() waits for
+ * the last, with its timeout for each, or on the CPU for all in the waiting
+ * thread's own running time. They may begin only then; whatever the host has to
+ * do for them it does there, so nobody calls npu_run_prepare() or
+ * npu_run_finish(). On the CPU the thread that waits computes, workers with
+ * nothing else to do help, and nobody sleeps between two launches.
+ *
+ * Returns: as npu_run_submit(), for any of @launches.
+ */
+NPU_API gboolean npu_run_submit_list (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error);
+
 /* Waits until the run's launch has completed, @timeout ns at most. On
  * TIMEOUT the launch may still be in flight; on LAUNCH and LOST it is not. */
 NPU_API gboolean npu_run_wait (

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <string.h>
+
 #include "npu-device-private.h"
 
 NpuRun *
@@ -25,8 +27,11 @@ npu_run_new (NpuDevice *device, const NpuRunOptions *options, GError **error)
 void
 npu_run_free (NpuRun *run)
 {
+  NpuLaunch *list = run ? run->list : NULL;
+
   if (run)
     run->device->klass->run_free (run);
+  g_free (list);
 }
 
 /* --- launches ----------------------------------------------------------- */
@@ -131,24 +136,116 @@ npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
          npu_device_fail (run->device, cause, error);
 }
 
+/* --- lists ---------------------------------------------------------------
+ * Where a device takes none: each launch with the host's part of it, and the
+ * next when it was waited for. */
+
+static gboolean
+begin_next (NpuRun *run, GError **error)
+{
+  const NpuLaunch *launch = &run->list[run->next_in_list++];
+  const NpuDeviceClass *klass = run->device->klass;
+
+  return (!klass->prepare || klass->prepare (run, launch, error)) &&
+         klass->submit (run, launch, error);
+}
+
+static void
+keep_list (NpuRun *run, const NpuLaunch *launches, guint n_launches)
+{
+  if (run->max_list < n_launches) {
+    run->list = g_renew (NpuLaunch, run->list, n_launches);
+    run->max_list = n_launches;
+  }
+  memcpy (run->list, launches, n_launches * sizeof *launches);
+  run->n_list = n_launches;
+  run->next_in_list = 0;
+}
+
+static gboolean
+submit_list (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error)
+{
+  const NpuDeviceClass *klass = run->device->klass;
+  GError *cause = NULL;
+
+  if (klass->submit_list &&
+      klass->submit_list (run, launches, n_launches, &cause))
+    return TRUE;
+  if (cause) {
+    g_propagate_error (error, cause);
+    return FALSE;
+  }
+  keep_list (run, launches, n_launches);
+  if (begin_next (run, error))
+    return TRUE;
+  run->n_list = 0;
+  return FALSE;
+}
+
+gboolean
+npu_run_submit_list (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error)
+{
+  GError *cause = NULL;
+  gboolean fits = TRUE;
+
+  g_return_val_if_fail (n_launches > 0, FALSE);
+  for (guint i = 0; fits && i < n_launches; i++)
+    fits = launch_fits (&launches[i], &cause);
+  return (fits && submit_list (run, launches, n_launches, &cause)) ||
+         npu_device_fail (run->device, cause, error);
+}
+
+/* Of one launch after the other; @times begin with the first. */
+static gboolean
+wait_for_list (NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error)
+{
+  const NpuDeviceClass *klass = run->device->klass;
+  NpuRunTimes part = {0}, all = {0};
+  gboolean done = TRUE;
+
+  while (done) {
+    done = klass->wait (run, timeout, &part, error) &&
+           (!klass->finish ||
+               klass->finish (run, &run->list[run->next_in_list - 1], error));
+    if (all.start == 0)
+      all.start = part.start;
+    all.end = part.end;
+    if (run->next_in_list == run->n_list)
+      break;
+    done = done && begin_next (run, error);
+  }
+  run->n_list = 0;
+  if (done && times)
+    *times = all;
+  return done;
+}
+
+/* --- waiting ------------------------------------------------------------ */
+
 gboolean
 npu_run_wait (NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error)
 {
   GError *cause = NULL;
+  const gboolean done =
+      run->n_list > 0 ? wait_for_list (run, timeout, times, &cause)
+                      : run->device->klass->wait (run, timeout, times, &cause);
 
-  return run->device->klass->wait (run, timeout, times, &cause) ||
-         npu_device_fail (run->device, cause, error);
+  return done || npu_device_fail (run->device, cause, error);
 }
 
 gboolean
 npu_run_is_done (NpuRun *run)
 {
-  return run->device->klass->is_done (run);
+  return run->next_in_list >= run->n_list && run->device->klass->is_done (run);
 }
 
+/* Of a list, what was not submitted is not any more. */
 void
 npu_run_cancel (NpuRun *run)
 {
+  run->n_list = MIN (run->n_list, run->next_in_list);
   if (run->device->klass->cancel)
     run->device->klass->cancel (run);
 }

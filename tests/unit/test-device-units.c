@@ -324,6 +324,163 @@ test_given_up (void)
   map_clear (&map);
 }
 
+/* --- lists ---------------------------------------------------------------- */
+
+#define WIDTH 512
+#define N_LINKS 50
+
+/* Rows through a linear map, and through it again. */
+typedef struct {
+  NpuDevice *device;
+  NpuKernel *kernel;
+  NpuBuffer *x[2];
+  NpuRun *run;
+  NpuLaunch launches[N_LINKS];
+} Chain;
+
+static void
+chain_init (Chain *chain, const NpuDeviceOptions *options, NpuType type)
+{
+  g_autofree float *weight = g_new (float, WIDTH *WIDTH);
+  const NpuOp op = {.kind = NPU_OP_LINEAR,
+      .rows = 200,
+      .k = WIDTH,
+      .n = WIDTH,
+      .b_type = type,
+      .gelu = TRUE,
+      .weight = weight};
+
+  fill (weight, WIDTH * WIDTH, 1, 0.1f);
+  *chain = (Chain){.device = npu_device_open ("cpu", options, NULL)};
+  chain->kernel = npu_kernel_open (chain->device, &op, NULL);
+  chain->run = npu_run_new (chain->device, NULL, NULL);
+  for (guint i = 0; i < 2; i++)
+    chain->x[i] = npu_buffer_new (
+        chain->device, chain->kernel->arg_size[NPU_ARG_A], NULL);
+  for (guint i = 0; i < N_LINKS; i++)
+    chain->launches[i] = (NpuLaunch){.kernel = chain->kernel,
+        .args = {chain->x[i % 2], chain->x[(i + 1) % 2]},
+        .rows = 1,
+        .n_tiles = 1};
+}
+
+static void
+chain_clear (Chain *chain)
+{
+  npu_run_free (chain->run);
+  npu_buffer_free (chain->x[0]);
+  npu_buffer_free (chain->x[1]);
+  npu_kernel_unref (chain->kernel);
+  npu_device_unref (chain->device);
+}
+
+static void
+chain_begin (Chain *chain, guint rows)
+{
+  fill ((float *) chain->x[0]->data, 200 * WIDTH, 2, 1.0f);
+  for (guint i = 0; i < N_LINKS; i++) {
+    chain->launches[i].rows = rows;
+    chain->launches[i].n_tiles = (rows + 63) / 64;
+  }
+}
+
+/* What it leaves, one launch after the other or as a list. (transfer full) */
+static float *
+chain_run (Chain *chain, guint rows, gboolean as_list)
+{
+  NpuRunTimes times = {0};
+
+  chain_begin (chain, rows);
+  if (as_list) {
+    g_assert_true (
+        npu_run_submit_list (chain->run, chain->launches, N_LINKS, NULL));
+    g_assert_false (npu_run_is_done (chain->run));
+    g_assert_true (npu_run_wait (chain->run, 100 * SECOND, &times, NULL));
+    g_assert_cmpuint (times.start, <=, times.end);
+    g_assert_cmpuint (times.start, >, 0);
+  }
+  for (guint i = 0; !as_list && i < N_LINKS; i++) {
+    g_assert_true (npu_run_submit (chain->run, &chain->launches[i], NULL));
+    g_assert_true (npu_run_wait (chain->run, 100 * SECOND, NULL, NULL));
+  }
+  g_assert_true (npu_run_is_done (chain->run));
+  return g_memdup2 (chain->x[0]->data, rows * WIDTH * sizeof (float));
+}
+
+static void
+ignore_tile (guint worker, const NpuKernel *kernel, guint tile, guint64 start,
+    guint64 end, gpointer user_data)
+{
+}
+
+/* On a device that keeps its launches to the workers, too, which gets them one
+ * by one. */
+static void
+test_lists (void)
+{
+  static const NpuDeviceOptions options[] = {{.threads = 1}, {.threads = 2},
+      {.threads = 7}, {.threads = 2, .tile_observer = ignore_tile},
+      {.threads = 1, .latency = 1000}};
+  static const NpuType types[] = {NPU_TYPE_F32, NPU_TYPE_S16};
+  static const guint rows[] = {1, 3, 64, 200};
+
+  for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+    Chain one;
+
+    chain_init (&one, &options[0], types[t]);
+    for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
+      Chain chain;
+
+      chain_init (&chain, &options[i], types[t]);
+      for (guint j = 0; j < G_N_ELEMENTS (rows); j++) {
+        g_autofree float *right = chain_run (&one, rows[j], FALSE);
+
+        for (guint as_list = 0; as_list < 2; as_list++) {
+          g_autofree float *x = chain_run (&chain, rows[j], (gboolean) as_list);
+
+          g_assert_cmpmem (x, rows[j] * WIDTH * sizeof *x, right,
+              rows[j] * WIDTH * sizeof *x);
+        }
+      }
+      chain_clear (&chain);
+    }
+    chain_clear (&one);
+  }
+}
+
+/* One that cannot be is refused with its list; one that is cancelled or given
+ * up leaves a run that can be used again. */
+static void
+test_lists_that_end (void)
+{
+  static const NpuDeviceOptions options[] = {
+      {.threads = 2}, {.threads = 2, .tile_observer = ignore_tile}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree float *x = NULL;
+    Chain chain;
+
+    chain_init (&chain, &options[i], NPU_TYPE_F32);
+    chain_begin (&chain, 1);
+    chain.launches[N_LINKS - 1].n_tiles = 100;
+    g_assert_false (
+        npu_run_submit_list (chain.run, chain.launches, N_LINKS, &error));
+    g_assert_error (error, NPU_ERROR, NPU_ERROR_SETTINGS);
+    g_assert_true (npu_run_is_done (chain.run));
+    chain_begin (&chain, 1);
+    g_assert_true (
+        npu_run_submit_list (chain.run, chain.launches, N_LINKS, NULL));
+    npu_run_cancel (chain.run);
+    npu_run_wait (chain.run, 100 * SECOND, NULL, NULL);
+    g_assert_true (npu_run_is_done (chain.run));
+    x = chain_run (&chain, 1, TRUE);
+    g_assert_true (
+        npu_run_submit_list (chain.run, chain.launches, N_LINKS, NULL));
+    chain_clear (&chain); /* in flight */
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -340,5 +497,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, GUINT_TO_POINTER (threads), test_many_hosts);
   }
   g_test_add_func ("/device-units/given-up", test_given_up);
+  g_test_add_func ("/device-units/lists", test_lists);
+  g_test_add_func ("/device-units/lists-that-end", test_lists_that_end);
   return g_test_run ();
 }

@@ -61,6 +61,30 @@ cpu_lane_leave (CpuDevice *device, CpuWorker *lane)
   device->free_lanes[device->n_free++] = lane;
 }
 
+static void
+free_lane (gpointer data)
+{
+  CpuWorker *lane = data;
+
+  free (lane->scratch);
+  cpu_gemm_thread_free (lane->gemm);
+  g_free (lane);
+}
+
+CpuWorker *
+cpu_lane_of_thread (void)
+{
+  static GPrivate own = G_PRIVATE_INIT (free_lane);
+  CpuWorker *lane = g_private_get (&own);
+
+  if (!lane) {
+    lane = g_new0 (CpuWorker, 1);
+    lane->gemm = cpu_gemm_thread_new ();
+    g_private_set (&own, lane);
+  }
+  return lane;
+}
+
 gboolean
 cpu_lanes_are_workers (const CpuDevice *device)
 {

@@ -29,6 +29,10 @@ void cpu_lanes_clear (CpuDevice *device);
 CpuWorker *cpu_lane_enter (CpuDevice *device);
 void cpu_lane_leave (CpuDevice *device, CpuWorker *lane);
 
+/* The calling thread's own, for units of lists, whose threads are counted
+ * otherwise. It goes with the thread. */
+CpuWorker *cpu_lane_of_thread (void);
+
 /* The same: whether no thread that waits for a run may compute: where somebody
  * watches what the workers do. */
 gboolean cpu_lanes_are_workers (const CpuDevice *device);

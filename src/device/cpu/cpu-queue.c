@@ -3,7 +3,6 @@
 
 #include "cpu-lane.h"
 #include "cpu-relax.h"
-#include "cpu-units.h"
 #include "device/npu-deadline.h"
 #include "npu-clock.h"
 
@@ -78,7 +77,7 @@ take (CpuDevice *device, CpuRun *run, guint n)
   run->next_unit += n;
   add_ready (device, -(gint) n);
   device->n_taken += n;
-  if (run->next_unit == run->n_units)
+  if (run->next_unit == run->units.n_units)
     leave (device, run);
   if (device->n_taken >= TURN)
     end_turn (device);
@@ -107,11 +106,12 @@ finish (CpuDevice *device, CpuRun *run, guint n)
 void
 cpu_queue_run_units (CpuDevice *device, CpuRun *run, CpuWorker *lane)
 {
-  const guint first = run->next_unit, n = cpu_units_to_take (device, run);
+  const guint first = run->next_unit;
+  const guint n = cpu_units_to_take (&run->units, device, first);
 
   take (device, run, n);
   g_mutex_unlock (&device->lock);
-  cpu_units_run (run, first, n, lane);
+  cpu_units_run (&run->units, device, first, n, lane);
   cpu_device_lock (device);
   finish (device, run, n);
 }
@@ -155,7 +155,8 @@ cpu_run_free (NpuRun *base)
     g_free (stream);
   }
   g_mutex_unlock (&device->lock);
-  cpu_units_clear (run);
+  cpu_units_clear (&run->units);
+  cpu_chain_clear (&run->chain);
   g_free (run);
 }
 
@@ -177,24 +178,39 @@ cpu_run_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   guint n_called;
 
   g_assert (!is_in_flight (run));
-  run->launch = *launch;
+  run->chain.n_links = 0;
   run->next_unit = 0;
-  cpu_units_cut (run);
+  cpu_units_cut (&run->units, device, launch);
 
   cpu_device_lock (device);
-  run->n_unfinished = run->n_units;
+  run->n_unfinished = run->units.n_units;
   atomic_store_explicit (&run->in_flight, TRUE, memory_order_relaxed);
   run->ready_time = device->latency ? now + device->latency : 0;
   if (g_queue_is_empty (&stream->queue))
     g_queue_push_tail_link (&device->ready, &stream->link);
   g_queue_push_tail_link (&stream->queue, &run->link);
-  add_ready (device, (gint) run->n_units);
+  add_ready (device, (gint) run->units.n_units);
   n_called = cpu_workers_needed (device, host_is_idle (stream, now));
   stream->left = now;
   g_mutex_unlock (&device->lock);
 
   /* Without the lock, which they would sleep for again. */
   cpu_workers_call (device, n_called);
+  return TRUE;
+}
+
+gboolean
+cpu_run_submit_list (
+    NpuRun *base, const NpuLaunch *launches, guint n_launches, GError **error)
+{
+  CpuRun *run = (CpuRun *) base;
+  CpuDevice *device = (CpuDevice *) base->device;
+
+  g_assert (!is_in_flight (run));
+  if (cpu_lanes_are_workers (device))
+    return FALSE;
+  cpu_chain_set (&run->chain, device, launches, n_launches);
+  atomic_store_explicit (&run->in_flight, TRUE, memory_order_release);
   return TRUE;
 }
 
@@ -275,6 +291,22 @@ sleep_until_done (CpuDevice *device, CpuRun *run, NpuDeadline *deadline)
   return in_time;
 }
 
+/* A list is run by the thread that waits for it. */
+static gboolean
+run_chain (CpuDevice *device, CpuRun *run, guint64 timeout, NpuRunTimes *times,
+    GError **error)
+{
+  gboolean done;
+
+  run->times.start = npu_clock_ns ();
+  done = cpu_chain_run (&run->chain, device, timeout, error);
+  run->times.end = npu_clock_ns ();
+  if (done && times)
+    *times = run->times;
+  atomic_store_explicit (&run->in_flight, FALSE, memory_order_release);
+  return done;
+}
+
 gboolean
 cpu_run_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
 {
@@ -283,6 +315,8 @@ cpu_run_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
   NpuDeadline deadline = npu_deadline_in (timeout);
   gboolean in_time = TRUE, done;
 
+  if (is_in_flight (run) && run->chain.n_links > 0)
+    return run_chain (device, run, timeout, times, error);
   cpu_device_lock (device);
   if (is_in_flight (run))
     in_time = run_own_units (device, run, &deadline);
@@ -317,12 +351,14 @@ cpu_run_cancel (NpuRun *base)
   CpuRun *run = (CpuRun *) base;
   CpuDevice *device = (CpuDevice *) base->device;
 
+  cpu_chain_cancel (&run->chain);
   cpu_device_lock (device);
-  if (is_in_flight (run) && run->next_unit < run->n_units) {
-    const guint rest = run->n_units - run->next_unit;
+  if (is_in_flight (run) && run->chain.n_links == 0 &&
+      run->next_unit < run->units.n_units) {
+    const guint rest = run->units.n_units - run->next_unit;
 
     leave (device, run);
-    run->next_unit = run->n_units;
+    run->next_unit = run->units.n_units;
     add_ready (device, -(gint) rest);
     finish (device, run, rest);
   }

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "cpu-device.h"
+#include "cpu-chain.h"
 
 G_BEGIN_DECLS
 
@@ -22,19 +22,14 @@ typedef struct {
 typedef struct {
   NpuRun base;
   CpuStream *stream;
-  guint group; /* of waiting threads */
-  NpuLaunch launch;
-  /* Its units, see cpu-units.c: parts of each tile, and blocks of a part. */
-  guint n_units, n_parts, n_blocks;
-  guint8 *rows; /* what the parts of a tile have in common */
-  gsize rows_size;
-  atomic_uint *parts_left; /* [n_tiles_left], that have not run */
-  guint n_tiles_left;
+  guint group;     /* of waiting threads */
+  CpuUnits units;  /* of its launch */
   guint next_unit; /* the first that no thread took */
   guint n_unfinished;
   atomic_bool in_flight; /* set with the lock held */
   gboolean waited_for;   /* a thread sleeps until it is done */
   guint64 ready_time;    /* when it may start */
+  CpuChain chain;        /* instead, where it has several launches */
   NpuRunTimes times;
   GList link; /* in the stream's queue */
 } CpuRun;
@@ -51,6 +46,8 @@ NpuRun *cpu_run_new (
     NpuDevice *device, const NpuRunOptions *options, GError **error);
 void cpu_run_free (NpuRun *run);
 gboolean cpu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error);
+gboolean cpu_run_submit_list (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error);
 gboolean cpu_run_wait (
     NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
 gboolean cpu_run_is_done (NpuRun *run);

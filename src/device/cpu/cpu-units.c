@@ -44,47 +44,47 @@ n_parts_for (const CpuDevice *device, const NpuLaunch *launch)
   return MIN (divide_up (n_wanted, n_tiles), kernel->n_blocks);
 }
 
-/* What parts of a tile have in common; kept for the next launch. */
 static void
-make_rows (CpuRun *run, gsize size)
+make_rows (CpuUnits *units, gsize size)
 {
-  const guint n_tiles = run->launch.n_tiles;
+  const guint n_tiles = units->launch.n_tiles;
 
-  if (run->rows_size < n_tiles * size) {
-    free (run->rows);
-    run->rows_size = n_tiles * size;
-    run->rows = aligned_new (run->rows_size);
+  if (units->rows_size < n_tiles * size) {
+    free (units->rows);
+    units->rows_size = n_tiles * size;
+    units->rows = aligned_new (units->rows_size);
   }
-  if (run->n_tiles_left < n_tiles) {
-    g_free (run->parts_left);
-    run->parts_left = g_new (atomic_uint, n_tiles);
-    run->n_tiles_left = n_tiles;
+  if (units->n_tiles_left < n_tiles) {
+    g_free (units->parts_left);
+    units->parts_left = g_new (atomic_uint, n_tiles);
+    units->n_tiles_left = n_tiles;
   }
   for (guint i = 0; i < n_tiles; i++)
-    atomic_init (&run->parts_left[i], run->n_parts);
+    atomic_init (&units->parts_left[i], units->n_parts);
 }
 
 void
-cpu_units_cut (CpuRun *run)
+cpu_units_cut (
+    CpuUnits *units, const CpuDevice *device, const NpuLaunch *launch)
 {
-  const CpuDevice *device = (const CpuDevice *) run->base.device;
-  const CpuKernel *kernel = (const CpuKernel *) run->launch.kernel;
+  const CpuKernel *kernel = (const CpuKernel *) launch->kernel;
 
-  run->n_parts = n_parts_for (device, &run->launch);
-  if (run->n_parts > 1) {
-    run->n_blocks = divide_up (kernel->n_blocks, run->n_parts);
-    run->n_parts = divide_up (kernel->n_blocks, run->n_blocks);
+  units->launch = *launch;
+  units->n_parts = n_parts_for (device, &units->launch);
+  if (units->n_parts > 1) {
+    units->n_blocks = divide_up (kernel->n_blocks, units->n_parts);
+    units->n_parts = divide_up (kernel->n_blocks, units->n_blocks);
     if (kernel->rows_size > 0)
-      make_rows (run, kernel->rows_size);
+      make_rows (units, kernel->rows_size);
   }
-  run->n_units = run->launch.n_tiles * run->n_parts;
+  units->n_units = units->launch.n_tiles * units->n_parts;
 }
 
 void
-cpu_units_clear (CpuRun *run)
+cpu_units_clear (CpuUnits *units)
 {
-  free (run->rows);
-  g_free (run->parts_left);
+  free (units->rows);
+  g_free (units->parts_left);
 }
 
 /* --- running ------------------------------------------------------------- */
@@ -92,32 +92,32 @@ cpu_units_clear (CpuRun *run)
 /* Not two of the last ones, so that threads end together, and one where each is
  * observed. */
 guint
-cpu_units_to_take (const CpuDevice *device, const CpuRun *run)
+cpu_units_to_take (const CpuUnits *units, const CpuDevice *device, guint next)
 {
-  const CpuKernel *kernel = (const CpuKernel *) run->launch.kernel;
-  const guint rest = run->n_units - run->next_unit;
+  const CpuKernel *kernel = (const CpuKernel *) units->launch.kernel;
+  const guint rest = units->n_units - next;
 
-  return kernel->run_pair && run->n_parts == 1 &&
+  return kernel->run_pair && units->n_parts == 1 &&
                  rest >= 2 * device->base.n_workers && !device->tile_observer
              ? 2
              : 1;
 }
 
 static void
-run_part (CpuRun *run, guint unit, CpuWorker *lane)
+run_part (CpuUnits *units, guint unit, CpuWorker *lane)
 {
-  const CpuKernel *kernel = (const CpuKernel *) run->launch.kernel;
-  const guint i = unit / run->n_parts;
-  CpuPart part = {.tile = run->launch.first_tile + i,
-      .first_block = unit % run->n_parts * run->n_blocks};
+  const CpuKernel *kernel = (const CpuKernel *) units->launch.kernel;
+  const guint i = unit / units->n_parts;
+  CpuPart part = {.tile = units->launch.first_tile + i,
+      .first_block = unit % units->n_parts * units->n_blocks};
 
-  part.n_blocks = MIN (run->n_blocks, kernel->n_blocks - part.first_block);
+  part.n_blocks = MIN (units->n_blocks, kernel->n_blocks - part.first_block);
   if (kernel->rows_size > 0)
-    part.rows = (float *) (run->rows + i * kernel->rows_size);
-  kernel->run_part (kernel, &run->launch, &part, lane);
-  if (kernel->rows_size > 0 && atomic_fetch_sub_explicit (&run->parts_left[i],
+    part.rows = (float *) (units->rows + i * kernel->rows_size);
+  kernel->run_part (kernel, &units->launch, &part, lane);
+  if (kernel->rows_size > 0 && atomic_fetch_sub_explicit (&units->parts_left[i],
                                    1, memory_order_acq_rel) == 1)
-    kernel->store_rows (kernel, &run->launch, part.tile, part.rows);
+    kernel->store_rows (kernel, &units->launch, part.tile, part.rows);
 }
 
 /* Of a tile, seen by the device's observer. */
@@ -134,10 +134,10 @@ run_tile_observed (const CpuDevice *device, const NpuLaunch *launch, guint tile,
 }
 
 void
-cpu_units_run (CpuRun *run, guint first, guint n, CpuWorker *lane)
+cpu_units_run (CpuUnits *units, const CpuDevice *device, guint first, guint n,
+    CpuWorker *lane)
 {
-  const CpuDevice *device = (const CpuDevice *) run->base.device;
-  const NpuLaunch *launch = &run->launch;
+  const NpuLaunch *launch = &units->launch;
   const CpuKernel *kernel = (const CpuKernel *) launch->kernel;
   const guint tile = launch->first_tile + first;
 
@@ -146,8 +146,8 @@ cpu_units_run (CpuRun *run, guint first, guint n, CpuWorker *lane)
     lane->scratch_size = kernel->scratch_size;
     lane->scratch = aligned_new (lane->scratch_size);
   }
-  if (run->n_parts > 1)
-    run_part (run, first, lane);
+  if (units->n_parts > 1)
+    run_part (units, first, lane);
   else if (G_UNLIKELY (device->tile_observer != NULL))
     run_tile_observed (device, launch, tile, lane);
   else if (n == 2)
