@@ -12,7 +12,7 @@ does (NpuDevice *device, const NpuOp *op)
 /* A block's linear maps in int8 but for the first, of queries, keys and
  * values. */
 static gboolean
-does_other_maps (NpuDevice *device, guint d, guint rows, gboolean has_careless)
+does_other_maps (NpuDevice *device, guint d, guint rows)
 {
   const NpuOp out = {.kind = NPU_OP_LINEAR,
       .rows = rows,
@@ -36,8 +36,7 @@ does_other_maps (NpuDevice *device, guint d, guint rows, gboolean has_careless)
       .b_type = NPU_TYPE_Q8,
       .residual = TRUE};
 
-  return does (device, &fc1) || does (device, &fc2) ||
-         (has_careless && does (device, &out));
+  return does (device, &out) || does (device, &fc1) || does (device, &fc2);
 }
 
 /* Their tiles are packed by the attention, wherever that is. */
@@ -73,14 +72,14 @@ NpuType
 encoder_int8_type (const NpuModel *model, NpuDevice *device, guint n_positions)
 {
   NpuDevice *host = npu_device_get_host (device);
-  /* The first block's attention is not in int8: see is_careful(). */
-  const gboolean has_careless = model->n_layers > 1;
+  /* The first block has nothing in int8: see is_careful(). */
+  const gboolean has_int8 = model->n_layers > 1;
 
   if (npu_device_has_product (host, NPU_TYPE_Q8))
     return NPU_TYPE_Q8;
-  if (device != host &&
-      (does_other_maps (device, model->d, n_positions, has_careless) ||
-          (has_careless && does_qkv (device, model, n_positions))))
+  if (device != host && has_int8 &&
+      (does_other_maps (device, model->d, n_positions) ||
+          does_qkv (device, model, n_positions)))
     return NPU_TYPE_Q8;
   return NPU_TYPE_S16;
 }

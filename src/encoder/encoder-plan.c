@@ -87,17 +87,15 @@ plan_type (const PlanBuilder *builder)
   }
 }
 
-/* Whether the linear maps of a block's attention or MLP are not to be int8. The
- * first half of the first block is too early for it: there a few positions turn
- * into those with huge channels, or do not, by very little, and with int8 more
- * of them tip over than with float16 in the whole encoder. And a CPU without
- * int8 products has 16-bit ones, which are as fast there. With int16 all are
- * of that type. */
+/* Whether the linear maps of a block are not to be int8. The first block is too
+ * early for it: there a few positions turn into those with huge channels, or do
+ * not, by very little, and with int8 more of them tip over than with float16 in
+ * the whole encoder. And a CPU without int8 products has 16-bit ones, which are
+ * as fast there. With int16 all are of that type. */
 static gboolean
-is_careful (const PlanBuilder *builder, guint layer, gboolean mlp)
+is_careful (const PlanBuilder *builder, guint layer)
 {
-  return (layer == 0 && !mlp) ||
-         builder->options.precision == NPU_PRECISION_INT16 ||
+  return layer == 0 || builder->options.precision == NPU_PRECISION_INT16 ||
          (builder->options.precision == NPU_PRECISION_INT8 &&
              builder->int8_type != NPU_TYPE_Q8);
 }
@@ -166,7 +164,7 @@ static void
 add_attention (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
   const NpuType type = plan_type (builder);
-  const gboolean careful = is_careful (builder, layer, FALSE);
+  const gboolean careful = is_careful (builder, layer);
   const NpuType weight_type = careful ? careful_type (builder) : type;
   const NpuType norm_type = careful ? careful_rows (builder) : type;
   const guint d = builder->plan->d, rows = builder->options.n_positions;
@@ -260,7 +258,7 @@ add_fc1_and_gelu (PlanBuilder *builder, guint layer, const LinearShape *fused,
 static void
 add_mlp (PlanBuilder *builder, guint layer, const NpuModelBlock *block)
 {
-  const gboolean careful = is_careful (builder, layer, TRUE);
+  const gboolean careful = is_careful (builder, layer);
   const NpuType type = careful ? careful_type (builder) : plan_type (builder);
   const NpuType rows_type = careful ? careful_rows (builder) : type;
   const guint d = builder->plan->d, rows = builder->options.n_positions;

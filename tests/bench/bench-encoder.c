@@ -141,8 +141,6 @@ median_stage_ms (const Observed *seen, guint first, guint n, guint stage)
 static BenchType
 careful_type (const Window *window)
 {
-  if (window->fast_bf16)
-    return BENCH_BF16;
   return window->fast_int8 ? BENCH_INT16 : BENCH_F32;
 }
 
@@ -152,14 +150,16 @@ int8_type (const Window *window)
   return window->int8_products ? BENCH_INT8 : careful_type (window);
 }
 
-/* How much of an operation is careful: the convolutions, and the projections of
- * the first block's attention. */
+/* How much of an operation is careful: the convolutions, and the first block's
+ * linear maps. */
 static double
 careful_part (const Window *window, guint stage)
 {
   if (stage < 2)
     return 1;
-  return stage == 3 || stage == 5 ? 1.0 / window->n_layers : 0;
+  return stage == 3 || stage == 5 || stage == 7 || stage == 8
+             ? 1.0 / window->n_layers
+             : 0;
 }
 
 /* Of most of the operation. */

@@ -295,9 +295,10 @@ test_placement (void)
       &all, NPU_PRECISION_BF16, "bf16", "final norm: cpu; 18 stages: xrt:0");
   check_placement (&linear, NPU_PRECISION_BF16, "bf16",
       "attention norm, attention, mlp norm, final norm: cpu; 10 stages: xrt:0");
+  /* Nothing of the first block is int8. */
   check_placement (&q8, NPU_PRECISION_INT8, "int8",
       "conv1, conv2, attention norm, block 0 qkv, attention, block 0 out, "
-      "mlp norm, final norm: cpu; 6 stages: xrt:0");
+      "mlp norm, block 0 fc1, block 0 fc2, final norm: cpu; 4 stages: xrt:0");
   check_placement (&none, NPU_PRECISION_BF16, "bf16", "cpu");
   check_placement (&all, NPU_PRECISION_F32, "f32", "cpu");
 }
