@@ -2,7 +2,9 @@
 # Writes down what is said in recordings.
 #
 # usage: transcribe.sh [--model MODEL] [--format FORMAT] [--language CODE]
-#                      [--translate] [--words] [--out DIR] FILE...
+#                      [--translate] [--words] [--beam-size N] [--batch N]
+#                      [--prompt TEXT] [--hot-words TEXT]
+#                      [--language-interval SECONDS] [--out DIR] FILE...
 #
 #   FILE             any file that GStreamer decodes (wav, flac, mp3, m4a, mp4,
 #                    ...); its transcript is DIR/NAME.FORMAT, NAME without the
@@ -13,6 +15,12 @@
 #   --translate      write English
 #   --words          times of words: cues of two lines that end at pauses; in
 #                    JSON every word
+#   --beam-size N    beams of the search, 1 to 16: 5 errs less and takes longer
+#   --batch N        windows decoded at once, 1 to 16, cut at pauses: 8 is faster
+#   --prompt TEXT    before each recording: names and spelling that are to come
+#   --hot-words TEXT names and words that every window is told
+#   --language-interval SECONDS
+#                    look for another language after so long; 0: in each window
 #   --out DIR        folder to write to, made where it is missing; default .
 #
 # The model is loaded once, whatever the number of files. A file that fails does
@@ -26,12 +34,18 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 format=txt language='' out=. task='' words=''
+beams='' batch='' prompt='' hot_words='' interval=''
 own_option ()
 {
   case $1 in
     --format) format=$2 ;;
     --language) language=$2 ;;
     --out) out=$2 ;;
+    --beam-size) beams=$2 ;;
+    --batch) batch=$2 ;;
+    --prompt) prompt=$2 ;;
+    --hot-words) hot_words=$2 ;;
+    --language-interval) interval=$2 ;;
     *) return 1 ;;
   esac
 }
@@ -75,4 +89,7 @@ find_program
 
 # shellcheck disable=SC2086 # $task and $words are one word each or none
 "$program" --model "$model" --format "$format" --out "$out" $task $words \
-  ${language:+--language "$language"} -- "$@"
+  ${language:+--language "$language"} ${beams:+--beam-size "$beams"} \
+  ${batch:+--batch "$batch"} ${prompt:+--prompt "$prompt"} \
+  ${hot_words:+--hot-words "$hot_words"} \
+  ${interval:+--language-interval "$interval"} -- "$@"

@@ -113,7 +113,8 @@ make_elements (Job *job, gboolean wants_json, GError **error)
 }
 
 /* gst_util_set_object_arg() leaves a property as it is where it has no such
- * value. */
+ * value. It reads strings as gst-launch-1.0 writes them: quotes would be lost,
+ * and so would a path that is not UTF-8. */
 static gboolean
 set (Job *job, const char *property, const char *value, GError **error)
 {
@@ -134,7 +135,10 @@ set (Job *job, const char *property, const char *value, GError **error)
       return FALSE;
     }
   }
-  gst_util_set_object_arg (object, property, value);
+  if (spec && G_IS_PARAM_SPEC_STRING (spec))
+    g_object_set (object, property, value, NULL);
+  else
+    gst_util_set_object_arg (object, property, value);
   return TRUE;
 }
 

@@ -25,7 +25,7 @@ typedef void (*JobProgressFunc) (
 /**
  * job_new:
  * @properties: (array zero-terminated): of nputranscriber, "model", "a.bin",
- *   "task", "translate", ...
+ *   "task", "translate", ...; a string may be %NULL
  *
  * Loads the model. Returns: (transfer full): %NULL with @error set.
  */

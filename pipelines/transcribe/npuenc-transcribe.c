@@ -13,10 +13,14 @@
 #include "outputnames.h"
 
 #define EXIT_USAGE 2
+#define MAX_AT_ONCE 16   /* beams, windows */
+#define MAX_INTERVAL 1e9 /* s */
 
 typedef struct {
   char *model, *vocabulary, *format_name, *language, *out, *precision;
-  int threads;
+  char *prompt, *hot_words;
+  int threads, beam_size, batch;
+  double language_interval; /* s; negative: the language is asked once */
   gboolean translate, words, quiet;
   GStrv files;
 
@@ -50,6 +54,12 @@ check_options (Options *options, GError **error)
         options->format_name);
   if (options->threads < 0)
     return usage_error (error, "--threads%s must not be negative", "");
+  if (options->beam_size < 1 || options->beam_size > MAX_AT_ONCE)
+    return usage_error (error, "--beam-size%s must be 1 to 16", "");
+  if (options->batch < 1 || options->batch > MAX_AT_ONCE)
+    return usage_error (error, "--batch%s must be 1 to 16", "");
+  if (!(options->language_interval <= MAX_INTERVAL))
+    return usage_error (error, "--language-interval%s is too long", "");
   if (!options->out)
     options->out = g_strdup (".");
   return TRUE;
@@ -71,6 +81,21 @@ parse_options (Options *options, int *argc, char ***argv, GError **error)
       {"words", 0, 0, G_OPTION_ARG_NONE, &options->words,
           "Times of words: cues of two lines that end at pauses, words in JSON",
           NULL},
+      {"beam-size", 'b', 0, G_OPTION_ARG_INT, &options->beam_size,
+          "Beams of the search: 5 errs less and takes longer; default: 1", "N"},
+      {"batch", 0, 0, G_OPTION_ARG_INT, &options->batch,
+          "Windows decoded at once, cut at pauses: 8 is faster; default: 1",
+          "N"},
+      {"prompt", 0, 0, G_OPTION_ARG_STRING, &options->prompt,
+          "Text before each recording: names and spelling that are to come",
+          "TEXT"},
+      {"hot-words", 0, 0, G_OPTION_ARG_STRING, &options->hot_words,
+          "Names and words that every window is told", "TEXT"},
+      {"language-interval", 0, 0, G_OPTION_ARG_DOUBLE,
+          &options->language_interval,
+          "Look for another language after so long; 0: in each window; "
+          "default: never",
+          "SECONDS"},
       {"out", 'o', 0, G_OPTION_ARG_FILENAME, &options->out,
           "Folder to write to, made where it is missing; default: .", "DIR"},
       {"vocabulary", 0, 0, G_OPTION_ARG_FILENAME, &options->vocabulary,
@@ -103,6 +128,8 @@ clear_options (Options *options)
   g_free (options->language);
   g_free (options->out);
   g_free (options->precision);
+  g_free (options->prompt);
+  g_free (options->hot_words);
   g_strfreev (options->files);
 }
 
@@ -186,12 +213,23 @@ static Job *
 open_job (const Options *options, GError **error)
 {
   g_autofree char *threads = g_strdup_printf ("%d", options->threads);
+  g_autofree char *beam_size = g_strdup_printf ("%d", options->beam_size);
+  g_autofree char *batch = g_strdup_printf ("%d", options->batch);
+  g_autofree char *interval = g_strdup_printf ("%" G_GUINT64_FORMAT,
+      options->language_interval < 0
+          ? G_MAXUINT64
+          : (guint64) (options->language_interval * GST_SECOND));
+  /* Windows that do not begin where the one before ended. */
+  const char *mode = options->batch > 1 ? "pauses" : "follow";
   const char *properties[] = {"model", options->model, "task",
       options->translate ? "translate" : "transcribe", "timestamps",
       options->words ? "words" : "segments", "language-code",
       options->language ? options->language : "auto", "threads", threads,
       "precision", options->precision ? options->precision : "auto",
-      options->vocabulary ? "vocabulary" : NULL, options->vocabulary, NULL};
+      "beam-size", beam_size, "batch", batch, "mode", mode, "initial-prompt",
+      options->prompt, "hot-words", options->hot_words, "language-interval",
+      interval, options->vocabulary ? "vocabulary" : NULL, options->vocabulary,
+      NULL};
 
   return job_new (properties, options->format == TEXT_FORMAT_JSON, error);
 }
@@ -226,7 +264,7 @@ run_all (Job *job, const Options *options)
 int
 main (int argc, char **argv)
 {
-  Options options = {0};
+  Options options = {.beam_size = 1, .batch = 1, .language_interval = -1};
   g_autoptr (GError) error = NULL;
   g_autoptr (Job) job = NULL;
   int status = EXIT_FAILURE;

@@ -199,10 +199,48 @@ def words(folder):
         assert at <= segment["end"], segment
 
 
+def search(folder):
+    """Beams, windows at once, and languages: as the element's."""
+    two = DATA / "decoding/inputs/de-40s-then-en-22s.flac"
+    if not two.exists():
+        raise tap.Skip(f"there is no {two}")
+    whole = {}
+    for name, args in (
+            ("all", ["--beam-size", "5", "--batch", "8",
+                     "--language-interval", "0"]),
+            ("one", ["--language-interval", "3600", "--batch", "1"])):
+        transcribe("--format", "json", "--out", folder / name, *args, two,
+                   model=BASE)
+        whole[name] = json.loads(
+            (folder / name / f"{two.stem}.json").read_text())
+    assert whole["all"]["text"] != whole["one"]["text"], whole
+    for name, languages in (("one", {"de"}), ("all", {"de", "en"})):
+        found = {s["language"] for s in whole[name]["segments"]}
+        assert found == languages, (name, found)
+    tap.expect(whole["all"]["text"], "Insel", "romantic")
+
+
+def told(folder):
+    """A prompt and hot words change the spelling; quotes are theirs."""
+    heard = {}
+    for name, args in (("none", []), ("prompt", ["--prompt", "fellow-Americans"]),
+                       ("hot", ["--hot-words", "fellow-Americans"]),
+                       ("quotes", ["--prompt", '"fellow-Americans" x'])):
+        transcribe("--out", folder / name, *args, JFK)
+        heard[name] = (folder / name / "jfk.txt").read_text()
+    assert "fellow Americans" in heard["none"], heard
+    assert "fellow-Americans" in heard["hot"], heard
+    assert heard["prompt"] != heard["none"] != heard["quotes"], heard
+
+
 def mistakes(folder):
     for args, answer in (
             ([], "it takes recordings"),
-            (["--format", "doc", JFK], "txt, srt, vtt or json")):
+            (["--format", "doc", JFK], "txt, srt, vtt or json"),
+            (["--beam-size", "0", JFK], "--beam-size must be 1 to 16"),
+            (["--batch", "17", JFK], "--batch must be 1 to 16"),
+            (["--language-interval", "nan", JFK], "--language-interval is"),
+            (["--beam-size", "many", JFK], "many")):
         tap.expect(transcribe(*args, status=2), answer)
     tap.expect(transcribe("--translate", "--out", folder, JFK, status=1),
                "English only")
@@ -219,7 +257,10 @@ def script(folder):
     if not MODEL.exists():
         raise tap.Skip(f"there is no {MODEL}")
     text = tap.command(tap.ROOT / "pipelines" / "transcribe.sh", "--model",
-                       MODEL, "--format", "srt", "--out", folder, JFK)
+                       MODEL, "--format", "srt", "--out", folder,
+                       "--beam-size", "2", "--batch", "2", "--prompt", "A talk",
+                       "--hot-words", "country, ask", "--language-interval",
+                       "0", JFK)
     tap.expect(text, "jfk.srt")
     assert "country" in (folder / "jfk.srt").read_text()
 
@@ -234,6 +275,8 @@ tap.run([(name, in_folder(test)) for name, test in (
     ("no speech, no text", no_speech),
     ("languages and translation", german),
     ("times of words", words),
+    ("beams, windows at once, languages", search),
+    ("prompts and hot words", told),
     ("mistakes are named", mistakes),
     ("transcribe.sh", script),
 )])
