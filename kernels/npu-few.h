@@ -18,6 +18,10 @@ extern "C" {
 /* Inner sizes are multiples of this. */
 #define NPU_FEW_DEPTH 64
 
+/* Weights that share a step. Those of a file in Q8_0 do, too, so that its
+ * weights are had exactly. */
+#define NPU_FEW_GROUP 32
+
 /* The most keys of one call: so that weights of 15 bits times values of 8 stay
  * below 2^31 in sum. Longer caches are cut at fixed places. */
 #define NPU_FEW_KEYS 512
@@ -40,6 +44,12 @@ typedef struct {
   /* The same of 16-bit weights, whose rows are made likewise. */
   void (*dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
       ptrdiff_t a_stride, const int16_t *weight, int rows, int n, int k);
+
+  /* The same of 8-bit weights whose groups have steps[n][k / NPU_FEW_GROUP]:
+   * c = a (weight step)^T, sums within a group exactly. */
+  void (*dot_grouped) (float *c, ptrdiff_t c_stride, const int16_t *a,
+      ptrdiff_t a_stride, const int8_t *weight, const uint16_t *steps, int rows,
+      int n, int k);
 
   /* The same of floats. */
   void (*dot_f32) (float *c, ptrdiff_t c_stride, const float *a,
@@ -65,6 +75,13 @@ void npu_attended_join (float *o, const NpuAttended *runs, int n_runs);
  * the largest magnitude is 127 steps. Zeros where x is; NaN where x has one or
  * an infinity. */
 float npu_few_quantize_s8 (int8_t *y, const float *x, int k);
+
+/* The same by groups: x is about y steps[k / NPU_FEW_GROUP] times the scale
+ * that is returned, a power of two, and exactly that where x comes from Q8_0.
+ * A group's largest magnitude is 127 of its steps, but of one whose numbers are
+ * below 1/30000 of the row's largest. */
+float npu_few_quantize_grouped (
+    int8_t *y, uint16_t *steps, const float *x, int k);
 
 /* Fills the table for a CPU with exactly these flags. */
 void npu_few_init (NpuFewKernels *kernels, unsigned cpu_flags);

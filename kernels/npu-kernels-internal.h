@@ -28,6 +28,7 @@
  * reciprocal of its scale would overflow. */
 #define NPU_Q8_SMALLEST 0x1p-119f
 #define NPU_S16_SMALLEST 0x1p-110f
+#define NPU_GROUPED_SMALLEST 0x1p-102f
 
 static inline int
 npu_min_int (int a, int b)

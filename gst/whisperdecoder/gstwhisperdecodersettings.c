@@ -101,7 +101,8 @@ register_precision (void)
 {
   static const GEnumValue values[] = {
       {NPU_PRECISION_AUTO, "The fastest that keeps the text", "auto"},
-      {NPU_PRECISION_INT8, "Vocabulary in 8 bits, layers in 16", "int8"},
+      {NPU_PRECISION_INT8, "Vocabulary in 8 bits, layers exact or in 16",
+          "int8"},
       {NPU_PRECISION_F32, "32-bit float throughout", "f32"},
       {NPU_PRECISION_BF16, "As f32: no bfloat16 products here", "bf16"},
       {NPU_PRECISION_INT16, "Products of 16 bits", "int16"},

@@ -21,6 +21,7 @@
 #define zero_of NPU_KERNEL (few_zero_of)
 
 #define DIM NPU_HEAD_DIM
+#define GROUP NPU_FEW_GROUP
 
 /* Sums run in this many lanes: compilers may not reorder a float sum. */
 #define LANES 16
@@ -49,6 +50,27 @@ NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
 
       for (int j = 0; j < k; j++)
         sum += a[i * a_stride + j] * weight[j];
+      c[i * c_stride + column] = sum;
+    }
+}
+
+static void
+NPU_KERNEL (few_dot_grouped) (float *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int8_t *weight, const uint16_t *steps, int rows,
+    int n, int k)
+{
+  for (int column = 0; column < n; column++, weight += k)
+    for (int i = 0; i < rows; i++) {
+      float sum = 0.0f;
+
+      for (int group = 0; group < k / GROUP; group++) {
+        const int16_t *x = a + i * a_stride + group * GROUP;
+        int32_t dot = 0;
+
+        for (int j = 0; j < GROUP; j++)
+          dot += x[j] * weight[group * GROUP + j];
+        sum += (float) dot * steps[column * (k / GROUP) + group];
+      }
       c[i * c_stride + column] = sum;
     }
 }
@@ -202,12 +224,50 @@ npu_few_quantize_s8 (int8_t *y, const float *x, int k)
   return largest / NPU_Q8_LEVELS;
 }
 
+/* y[GROUP] = round (x inverse), where that is a byte. */
+static void
+round_group (int8_t *y, const float *x, float inverse)
+{
+  for (int j = 0; j < GROUP; j++)
+    y[j] = (int8_t) (npu_bits_of_float (x[j] * inverse + NPU_ROUND_MAGIC) -
+                     npu_bits_of_float (NPU_ROUND_MAGIC));
+}
+
+float
+npu_few_quantize_grouped (int8_t *y, uint16_t *steps, const float *x, int k)
+{
+  const float largest = npu_largest_magnitude (x, k), zero = zero_of (x, k);
+  int exponent;
+  float unit;
+
+  if (largest < NPU_GROUPED_SMALLEST || zero != 0.0f) {
+    memset (y, 0, (size_t) k);
+    memset (steps, 0, (size_t) k / GROUP * sizeof *steps);
+    return zero;
+  }
+  /* The largest step has 16 bits, and so each of Q8_0's 11 has its place in
+   * all steps but small ones. */
+  frexpf (largest / NPU_Q8_LEVELS, &exponent);
+  unit = ldexpf (1.0f, exponent - 16);
+  for (int group = 0; group < k / GROUP; group++, x += GROUP, y += GROUP) {
+    float most = 0.0f, step;
+
+    for (int j = 0; j < GROUP; j++)
+      most = fabsf (x[j]) > most ? fabsf (x[j]) : most;
+    step = ceilf (most / NPU_Q8_LEVELS / unit);
+    step = step > UINT16_MAX ? UINT16_MAX : step;
+    steps[group] = (uint16_t) step;
+    round_group (y, x, step > 0.0f ? 1.0f / (step * unit) : 0.0f);
+  }
+  return unit;
+}
+
 void
 npu_few_init (NpuFewKernels *kernels, unsigned cpu_flags)
 {
   *kernels = (NpuFewKernels){NPU_KERNEL (few_dot_s8), NPU_KERNEL (few_dot_s16),
-      NPU_KERNEL (few_dot_f32), NPU_KERNEL (few_attend_f32),
-      NPU_KERNEL (few_attend_s8)};
+      NPU_KERNEL (few_dot_grouped), NPU_KERNEL (few_dot_f32),
+      NPU_KERNEL (few_attend_f32), NPU_KERNEL (few_attend_s8)};
 #if NPU_HAVE_X86
   if (!(cpu_flags & NPU_CPU_AVX2))
     return;

@@ -12,6 +12,6 @@ void
 npu_few_init_avx2 (NpuFewKernels *kernels)
 {
   *kernels = (NpuFewKernels){NPU_KERNEL (few_dot_s8), NPU_KERNEL (few_dot_s16),
-      NPU_KERNEL (few_dot_f32), NPU_KERNEL (few_attend_f32),
-      NPU_KERNEL (few_attend_s8)};
+      NPU_KERNEL (few_dot_grouped), NPU_KERNEL (few_dot_f32),
+      NPU_KERNEL (few_attend_f32), NPU_KERNEL (few_attend_s8)};
 }

@@ -42,5 +42,6 @@ npu_few_init_avx512vnni (NpuFewKernels *kernels)
 {
   kernels->dot_s8 = NPU_KERNEL (few_dot_s8);
   kernels->dot_s16 = NPU_KERNEL (few_dot_s16);
+  kernels->dot_grouped = NPU_KERNEL (few_dot_grouped);
   kernels->attend_s8 = NPU_KERNEL (few_attend_s8);
 }

@@ -12,17 +12,6 @@
 #define multiply_f32_one NPU_KERNEL (few_multiply_f32_one)
 #define multiply_f32_last NPU_KERNEL (few_multiply_f32_last)
 
-/* The sums of four vectors' lanes, each in the same order. */
-NPU_INLINE __m128
-sum_four_floats (const Vector v[4])
-{
-  const __m256 t =
-      _mm256_hadd_ps (_mm256_hadd_ps (fold_floats (v[0]), fold_floats (v[1])),
-          _mm256_hadd_ps (fold_floats (v[2]), fold_floats (v[3])));
-
-  return _mm_add_ps (_mm256_castps256_ps128 (t), _mm256_extractf128_ps (t, 1));
-}
-
 NPU_INLINE void
 multiply_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
     const float *weight, int k, const int rows, const int columns)

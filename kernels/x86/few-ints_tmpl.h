@@ -137,6 +137,8 @@ NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
       multiply_s16_one, multiply_s16_last);
 }
 
+#include "x86/few-grouped_tmpl.h"
+
 /* --- attention */
 
 /* Exact sums q k^T, in whole fours. */

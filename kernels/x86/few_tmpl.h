@@ -69,6 +69,17 @@ exp2_vector (Vector v)
 }
 #endif
 
+/* The sums of four vectors' lanes, each in the same order. */
+NPU_INLINE __m128
+sum_four_floats (const Vector v[4])
+{
+  const __m256 t =
+      _mm256_hadd_ps (_mm256_hadd_ps (fold_floats (v[0]), fold_floats (v[1])),
+          _mm256_hadd_ps (fold_floats (v[2]), fold_floats (v[3])));
+
+  return _mm_add_ps (_mm256_castps256_ps128 (t), _mm256_extractf128_ps (t, 1));
+}
+
 /* Scores become weights, whose sum and largest score are noted. score[n] has
  * room for whole vectors; what is behind n becomes zeros. */
 NPU_INLINE void

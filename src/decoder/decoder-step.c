@@ -144,9 +144,24 @@ output_of (const DecoderOp *op, guint row, guint column)
   g_assert_not_reached ();
 }
 
+/* What is summed before it is finished, by rows of MAX_COLUMNS. */
+typedef union {
+  gint32 s32[ROWS_AT_ONCE * MAX_COLUMNS];
+  float f32[ROWS_AT_ONCE * MAX_COLUMNS];
+} LinearSums;
+
+/* Sums of groups, which are floats already, by their scales. */
+static void
+scale_columns (const DecoderLinear *linear, float *sums, float row_scale,
+    guint column, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    sums[i] *= row_scale * linear->scale[column + i];
+}
+
 /* Sums of a product's unit, and what finishes them. */
 static void
-finish_columns (const DecoderOp *op, const void *acc, guint first_row,
+finish_columns (const DecoderOp *op, LinearSums *sums, guint first_row,
     guint rows, guint column, guint n)
 {
   static const gint32 zeros[MAX_COLUMNS];
@@ -155,6 +170,8 @@ finish_columns (const DecoderOp *op, const void *acc, guint first_row,
 
   for (guint i = 0; i < rows; i++) {
     const guint row = first_row + i;
+    const float *scale = op->decoder->step.scale + row;
+    const gsize at = (gsize) i * MAX_COLUMNS;
     float *y = output_of (op, row, column);
     const NpuEpilogue epilogue = {
         .bias = linear->bias ? linear->bias + column : NULL,
@@ -163,16 +180,47 @@ finish_columns (const DecoderOp *op, const void *acc, guint first_row,
         .residual_stride = n,
     };
 
-    if (linear->scale)
-      kernels->epilogue_s32 (y, n,
-          (const gint32 *) acc + (gsize) i * MAX_COLUMNS, MAX_COLUMNS,
-          op->decoder->step.scale + row, linear->scale + column, zeros,
-          &epilogue, 1, n);
-    else
-      kernels->epilogue_f32 (y, n,
-          (const float *) acc + (gsize) i * MAX_COLUMNS, MAX_COLUMNS, &epilogue,
-          1, n);
+    if (linear->product == DECODER_S8 || linear->product == DECODER_S16) {
+      kernels->epilogue_s32 (y, n, sums->s32 + at, MAX_COLUMNS, scale,
+          linear->scale + column, zeros, &epilogue, 1, n);
+      continue;
+    }
+    if (linear->product == DECODER_GROUPED)
+      scale_columns (linear, sums->f32 + at, *scale, column, n);
+    kernels->epilogue_f32 (y, n, sums->f32 + at, MAX_COLUMNS, &epilogue, 1, n);
   }
+}
+
+/* Of columns from @column on. */
+static void
+multiply (const DecoderOp *op, LinearSums *sums, guint row, guint rows,
+    gsize column, guint n)
+{
+  const NpuFewKernels *few = &op->decoder->host->few;
+  const DecoderLinear *linear = op->linear;
+  const gsize k = linear->k;
+  const gint16 *ints = op->decoder->step.ints + row * k;
+
+  switch (linear->product) {
+    case DECODER_S8:
+      few->dot_s8 (sums->s32, MAX_COLUMNS, ints, k,
+          (const gint8 *) linear->weight + column * k, rows, n, k);
+      return;
+    case DECODER_GROUPED:
+      few->dot_grouped (sums->f32, MAX_COLUMNS, ints, k,
+          (const gint8 *) linear->weight + column * k,
+          linear->steps + column * (k / NPU_FEW_GROUP), rows, n, k);
+      return;
+    case DECODER_S16:
+      few->dot_s16 (sums->s32, MAX_COLUMNS, ints, k,
+          (const gint16 *) linear->weight + column * k, rows, n, k);
+      return;
+    case DECODER_F32:
+      few->dot_f32 (sums->f32, MAX_COLUMNS, *op->in + row * k, k,
+          (const float *) linear->weight + column * k, rows, n, k);
+      return;
+  }
+  g_assert_not_reached ();
 }
 
 static void
@@ -180,30 +228,16 @@ run_linear (gpointer data, guint unit)
 {
   const DecoderOp *op = data;
   const DecoderStep *step = &op->decoder->step;
-  const NpuFewKernels *few = &op->decoder->host->few;
-  const DecoderLinear *linear = op->linear;
-  const gsize k = linear->k, column = unit * op->columns;
-  const guint n = MIN (linear->n - column, op->columns);
+  const gsize column = unit * op->columns;
+  const guint n = MIN (op->linear->n - column, op->columns);
   const guint n_rows = op->target == TO_LOGITS ? step->n_wanted : step->n_rows;
-  union {
-    gint32 s32[ROWS_AT_ONCE * MAX_COLUMNS];
-    float f32[ROWS_AT_ONCE * MAX_COLUMNS];
-  } acc;
+  LinearSums sums;
 
   for (guint row = 0; row < n_rows; row += ROWS_AT_ONCE) {
     const guint rows = MIN (n_rows - row, ROWS_AT_ONCE);
-    const gint16 *ints = step->ints + row * k;
 
-    if (linear->product == DECODER_S8)
-      few->dot_s8 (acc.s32, MAX_COLUMNS, ints, k,
-          (const gint8 *) linear->weight + column * k, rows, n, k);
-    else if (linear->product == DECODER_S16)
-      few->dot_s16 (acc.s32, MAX_COLUMNS, ints, k,
-          (const gint16 *) linear->weight + column * k, rows, n, k);
-    else
-      few->dot_f32 (acc.f32, MAX_COLUMNS, *op->in + row * k, k,
-          (const float *) linear->weight + column * k, rows, n, k);
-    finish_columns (op, &acc, row, rows, column, n);
+    multiply (op, &sums, row, rows, column, n);
+    finish_columns (op, &sums, row, rows, column, n);
   }
 }
 

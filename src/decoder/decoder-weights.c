@@ -13,7 +13,8 @@ typedef struct {
   gint8 *s8; /* one of these three, where the first row goes */
   gint16 *s16;
   float *floats;
-  float *scale; /* likewise, of integers */
+  guint16 *steps; /* likewise, of groups */
+  float *scale;   /* likewise, of integers */
 } WeightsUnit;
 
 typedef struct {
@@ -57,6 +58,8 @@ add_units (WeightsReader *reader, const WeightsUnit *whole)
       unit.s16 += offset;
     if (unit.floats)
       unit.floats += offset;
+    if (unit.steps)
+      unit.steps += offset / NPU_FEW_GROUP;
     if (unit.scale)
       unit.scale += row;
     g_array_append_val (reader->units, unit);
@@ -85,9 +88,26 @@ add_norm (WeightsReader *reader, const NpuTensor *weight, const NpuTensor *bias)
 gsize
 decoder_product_size (DecoderProduct product)
 {
-  return product == DECODER_S8    ? sizeof (gint8)
+  return product == DECODER_F32   ? sizeof (float)
          : product == DECODER_S16 ? sizeof (gint16)
-                                  : sizeof (float);
+                                  : sizeof (gint8);
+}
+
+/* Of a layer's map. Weights of 8 bits, rounded anew, change one choice in 250
+ * with a scale for each row, and one in 1000 with a step for each group, which
+ * nothing behind them can put right; those of Q8_0 are not rounded again. */
+static DecoderProduct
+product_of_layer (const WeightsReader *reader, const NpuTensor *const weight[],
+    guint n_tensors)
+{
+  const DecoderProduct product = reader->weights->product;
+
+  if (product != DECODER_S8)
+    return product;
+  for (guint i = 0; i < n_tensors; i++)
+    if (weight[i]->dtype != NPU_DTYPE_Q8_0)
+      return DECODER_S16;
+  return DECODER_GROUPED;
 }
 
 /* Maps of one input, one under the other. */
@@ -106,6 +126,9 @@ add_linear (WeightsReader *reader, DecoderProduct product,
   linear.bias = new_array (reader, linear.n, sizeof (float));
   if (product != DECODER_F32)
     linear.scale = new_array (reader, linear.n, sizeof (float));
+  if (product == DECODER_GROUPED)
+    linear.steps = new_array (reader,
+        (gsize) linear.n * (linear.k / NPU_FEW_GROUP), sizeof (guint16));
   if (reader->no_memory)
     return linear;
 
@@ -114,12 +137,14 @@ add_linear (WeightsReader *reader, DecoderProduct product,
     WeightsUnit unit = {
         .tensor = weight[i], .n_rows = weight[i]->shape[0], .k = linear.k};
 
-    if (product == DECODER_S8)
-      unit.s8 = (gint8 *) linear.weight + offset;
+    if (product == DECODER_F32)
+      unit.floats = (float *) linear.weight + offset;
     else if (product == DECODER_S16)
       unit.s16 = (gint16 *) linear.weight + offset;
     else
-      unit.floats = (float *) linear.weight + offset;
+      unit.s8 = (gint8 *) linear.weight + offset;
+    if (linear.steps)
+      unit.steps = linear.steps + offset / NPU_FEW_GROUP;
     if (linear.scale)
       unit.scale = linear.scale + row;
     add_units (reader, &unit);
@@ -136,21 +161,11 @@ add_linear (WeightsReader *reader, DecoderProduct product,
 }
 
 static DecoderLinear
-add_one (WeightsReader *reader, DecoderProduct product, const NpuTensor *weight,
-    const NpuTensor *bias)
+add_of_layer (
+    WeightsReader *reader, const NpuTensor *weight, const NpuTensor *bias)
 {
-  return add_linear (reader, product, &weight, &bias, 1);
-}
-
-/* Of a layer's maps. Weights of 8 bits there change one choice in 250, which
- * nothing behind them can put right; those of the vocabulary do not, where the
- * likeliest logits are computed again (npu_decoder_refine). */
-static DecoderProduct
-product_of_layers (const WeightsReader *reader)
-{
-  const DecoderProduct product = reader->weights->product;
-
-  return product == DECODER_S8 ? DECODER_S16 : product;
+  return add_linear (
+      reader, product_of_layer (reader, &weight, 1), &weight, &bias, 1);
 }
 
 static void
@@ -159,23 +174,22 @@ add_layer (
 {
   const NpuAttentionWeights *self = &block->self, *cross = &block->cross;
   const NpuMlpWeights *mlp = &block->mlp;
-  const DecoderProduct product = product_of_layers (reader);
   const NpuTensor *weights[] = {
       self->query_weight, self->key_weight, self->value_weight};
   const NpuTensor *biases[] = {self->query_bias, NULL, self->value_bias};
 
   layer->self_ln = add_norm (reader, self->ln_weight, self->ln_bias);
-  layer->qkv =
-      add_linear (reader, product, weights, biases, G_N_ELEMENTS (weights));
-  layer->self_out = add_one (reader, product, self->out_weight, self->out_bias);
+  layer->qkv = add_linear (reader,
+      product_of_layer (reader, weights, G_N_ELEMENTS (weights)), weights,
+      biases, G_N_ELEMENTS (weights));
+  layer->self_out = add_of_layer (reader, self->out_weight, self->out_bias);
   layer->cross_ln = add_norm (reader, cross->ln_weight, cross->ln_bias);
   layer->cross_query =
-      add_one (reader, product, cross->query_weight, cross->query_bias);
-  layer->cross_out =
-      add_one (reader, product, cross->out_weight, cross->out_bias);
+      add_of_layer (reader, cross->query_weight, cross->query_bias);
+  layer->cross_out = add_of_layer (reader, cross->out_weight, cross->out_bias);
   layer->mlp_ln = add_norm (reader, mlp->ln_weight, mlp->ln_bias);
-  layer->fc1 = add_one (reader, product, mlp->fc1_weight, mlp->fc1_bias);
-  layer->fc2 = add_one (reader, product, mlp->fc2_weight, mlp->fc2_bias);
+  layer->fc1 = add_of_layer (reader, mlp->fc1_weight, mlp->fc1_bias);
+  layer->fc2 = add_of_layer (reader, mlp->fc2_weight, mlp->fc2_bias);
 }
 
 static void
@@ -188,7 +202,7 @@ add_all (WeightsReader *reader, const NpuDecoderWeights *from)
   weights->ln = add_norm (reader, from->ln_weight, from->ln_bias);
   weights->positions = add_floats (reader, from->positional_embedding);
   weights->vocabulary =
-      add_one (reader, weights->product, from->token_embedding, NULL);
+      add_linear (reader, weights->product, &from->token_embedding, NULL, 1);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -201,6 +215,18 @@ keep_first_error (WeightsReader *reader, GError *error)
     reader->error = g_steal_pointer (&error);
   g_mutex_unlock (&reader->lock);
   g_clear_error (&error);
+}
+
+/* Returns the scale. */
+static float
+quantise_row (const WeightsUnit *unit, gsize row, const float *x)
+{
+  gint8 *y = unit->s8 + row * unit->k;
+
+  return unit->steps
+             ? npu_few_quantize_grouped (
+                   y, unit->steps + row * (unit->k / NPU_FEW_GROUP), x, unit->k)
+             : npu_few_quantize_s8 (y, x, unit->k);
 }
 
 static void
@@ -221,8 +247,7 @@ read_unit (gpointer data, guint i)
     reader->host->kernels.quantize_s16 (
         unit->s16, unit->scale, x, unit->k, unit->n_rows, unit->k);
   for (gsize row = 0; unit->s8 && row < unit->n_rows; row++)
-    unit->scale[row] = npu_few_quantize_s8 (
-        unit->s8 + row * unit->k, x + row * unit->k, unit->k);
+    unit->scale[row] = quantise_row (unit, row, x + row * unit->k);
 }
 
 static gboolean

@@ -13,9 +13,10 @@ G_BEGIN_DECLS
 
 /* What is multiplied with a row. */
 typedef enum {
-  DECODER_F32, /* floats with floats */
-  DECODER_S16, /* 16-bit rows with weights of 16 bits */
-  DECODER_S8,  /* 16-bit rows with weights of 8 bits */
+  DECODER_F32,     /* floats with floats */
+  DECODER_S16,     /* 16-bit rows with weights of 16 bits */
+  DECODER_GROUPED, /* the same of 8 bits, in groups with steps of their own */
+  DECODER_S8,      /* the same of 8 bits */
 } DecoderProduct;
 
 /* Bytes of a weight. */
@@ -26,6 +27,7 @@ typedef struct {
   guint n, k;
   DecoderProduct product;
   gpointer weight; /* [n][k] floats, gint16 or gint8 */
+  guint16 *steps;  /* [n][k / NPU_FEW_GROUP] of groups, else NULL */
   float *scale;    /* [n] of integers, else NULL */
   float *bias;     /* [n] or NULL */
 } DecoderLinear;
@@ -44,7 +46,7 @@ typedef struct {
 
 typedef struct {
   guint d, n_heads, n_layers, n_positions, n_vocab;
-  DecoderProduct product; /* of the vocabulary; a layer's may be finer */
+  DecoderProduct product; /* of the vocabulary; of layers a finer one */
   DecoderLayer *layers;   /* [n_layers] */
   DecoderNorm ln;
   DecoderLinear vocabulary; /* n = n_vocab */

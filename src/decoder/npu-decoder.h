@@ -31,7 +31,8 @@ typedef struct {
    * for each row, times rows of 16 bits, whose sums are exact, and keys and
    * values of cross-attention in 8 bits; INT8 also the vocabulary's weights,
    * half of all that a small model reads for a token, whose likeliest logits
-   * can be had exactly (npu_decoder_refine). AUTO is INT8, BF16 is F32. */
+   * can be had exactly (npu_decoder_refine), and layers as they are in a file
+   * of Q8_0. AUTO is INT8, BF16 is F32. */
   NpuPrecision precision;
   guint max_windows;   /* windows at once, 1 to 16 */
   guint max_sequences; /* sequences at once, 1 to 512 */

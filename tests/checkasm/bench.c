@@ -161,6 +161,15 @@ run_dot_s16 (Fixture *f)
 }
 
 static void
+run_dot_grouped (Fixture *f)
+{
+  const gint8 *weights = (const gint8 *) f->weights;
+
+  f->level->few.dot_grouped (f->y, WIDTH, (const gint16 *) f->bytes, WIDTH,
+      weights, (const guint16 *) (weights + MATRIX), 1, WIDTH, WIDTH);
+}
+
+static void
 run_dot_s8_rows (Fixture *f)
 {
   f->level->few.dot_s8 (f->acc, WIDTH, (const gint16 *) f->bytes, WIDTH,
@@ -341,6 +350,8 @@ static const Kernel kernels[] = {
     {"dot_s8 5 rows", run_dot_s8_rows, run_plain_products, 2.0 * FEW *MATRIX,
         "OP", TRUE},
     {"dot_s16 1 row", run_dot_s16, run_plain_product, 2.0 * MATRIX, "OP", TRUE},
+    {"dot_grouped 1 row", run_dot_grouped, run_plain_product, 2.0 * MATRIX,
+        "OP", TRUE},
     {"dot_f32 1 row", run_dot_f32, run_plain_product, 2.0 * MATRIX, "FLOP",
         FALSE},
     {"attend_f32", run_attend_f32, run_plain_attend, 4.0 * DIM *NPU_FEW_KEYS,

@@ -129,6 +129,71 @@ check_f32 (const Level *level, const Case *c)
   }
 }
 
+/* The same bits alone, and whatever columns are beside them. */
+static void
+check_grouped_alone (const Level *level, const Case *c, const gint16 *x,
+    gsize stride, const gint8 *weight, const guint16 *steps, const float *y,
+    gsize c_stride)
+{
+  const gsize last = c->n - 1;
+  g_autofree float *one = g_new (float, c->n);
+
+  for (int i = 0; i < c->rows; i++) {
+    level->few.dot_grouped (
+        one, c->n, x + i * stride, stride, weight, steps, 1, c->n, c->k);
+    g_assert_cmpmem (
+        one, c->n * sizeof (float), y + i * c_stride, c->n * sizeof (float));
+    level->few.dot_grouped (one, 1, x + i * stride, stride,
+        weight + last * c->k, steps + last * (c->k / NPU_FEW_GROUP), 1, 1,
+        c->k);
+    g_assert_cmpmem (
+        one, sizeof (float), y + i * c_stride + last, sizeof (float));
+  }
+}
+
+static void
+check_grouped (const Level *level, const Case *c)
+{
+  const gsize stride = c->k + GAP, c_stride = c->n + GAP;
+  const gsize n_groups = c->k / NPU_FEW_GROUP;
+  g_autoptr (Guarded) a =
+      guarded_new (((c->rows - 1) * stride + c->k) * sizeof (gint16), c->side);
+  g_autoptr (Guarded) w = guarded_new ((gsize) c->n * c->k, c->side);
+  g_autoptr (Guarded) s =
+      guarded_new (c->n * n_groups * sizeof (guint16), c->side);
+  g_autoptr (Guarded) out =
+      guarded_new (((c->rows - 1) * c_stride + c->n) * sizeof (float), c->side);
+  const gint16 *x = guarded_data (a);
+  const gint8 *weight = guarded_data (w);
+  guint16 *steps = guarded_data (s);
+  const float *y = guarded_data (out);
+
+  for (int i = 0; i < c->rows; i++)
+    fill_s16_row ((gint16 *) guarded_data (a) + i * stride, c->k, c->extreme);
+  fill_s8 (guarded_data (w), (gsize) c->n * c->k, c->extreme);
+  for (gsize i = 0; i < c->n * n_groups; i++)
+    steps[i] =
+        c->extreme ? G_MAXUINT16 : g_test_rand_int_range (0, G_MAXUINT16 + 1);
+  level->few.dot_grouped (guarded_data (out), c_stride, x, stride, weight,
+      steps, c->rows, c->n, c->k);
+  guarded_check_gaps (out, c_stride * sizeof (float), c->n * sizeof (float));
+  for (int i = 0; i < c->rows; i++)
+    for (int j = 0; j < c->n; j++) {
+      double sum = 0, size = 0;
+
+      for (int l = 0; l < c->k; l++) {
+        const double t = (double) x[i * stride + l] *
+                         weight[(gsize) j * c->k + l] *
+                         steps[j * n_groups + l / NPU_FEW_GROUP];
+
+        sum += t;
+        size += fabs (t);
+      }
+      g_assert_cmpfloat_with_epsilon (y[i * c_stride + j], sum, 1e-6 * size);
+    }
+  check_grouped_alone (level, c, x, stride, weight, steps, y, c_stride);
+}
+
 static void
 test_dot (gconstpointer data)
 {
@@ -145,7 +210,9 @@ test_dot (gconstpointer data)
         check_f32 (level, &c);
         check_ints (level, &c, FALSE);
         check_ints (level, &c, TRUE);
+        check_grouped (level, &c);
         c.extreme = TRUE;
+        check_grouped (level, &c);
         check_ints (level, &c, FALSE);
         check_ints (level, &c, TRUE);
       }
@@ -385,6 +452,65 @@ test_few_quantize (gconstpointer data)
   g_assert_true (isnan (npu_few_quantize_s8 (y, x, K)));
 }
 
+/* Each number by its group's step, the numbers of Q8_0 exactly. */
+static void
+test_few_quantize_grouped (gconstpointer data)
+{
+  enum { K = 192, N_GROUPS = K / NPU_FEW_GROUP };
+  float x[K], exact[K];
+  gint8 y[K];
+  guint16 steps[N_GROUPS];
+
+  for (int exponent = -28; exponent <= 36; exponent++) {
+    float unit;
+
+    fill_normal (x, K, pow (10, exponent - 1));
+    for (int j = 0; j < NPU_FEW_GROUP; j++) {
+      x[j] *= 100;
+      x[NPU_FEW_GROUP + j] *= 1e-7f;
+    }
+    unit = npu_few_quantize_grouped (y, steps, x, K);
+    g_assert_cmpfloat (unit, >, 0);
+    for (int j = 0; j < K; j++) {
+      const double step = (double) steps[j / NPU_FEW_GROUP] * unit;
+
+      g_assert_cmpfloat_with_epsilon (y[j] * step, x[j], 0.501 * step);
+    }
+    g_assert_cmpint (steps[1], ==, 1);
+    for (int j = 0; j < K; j++) {
+      /* 11 bits, as a file's, and the most of each group. */
+      const float step = ldexpf (1024 + j / NPU_FEW_GROUP * 33, exponent - 10);
+
+      exact[j] =
+          (j % NPU_FEW_GROUP ? g_test_rand_int_range (-127, 128) : -127) * step;
+    }
+    unit = npu_few_quantize_grouped (y, steps, exact, K);
+    for (int j = 0; j < K; j++)
+      g_assert_cmpfloat (
+          y[j] * (steps[j / NPU_FEW_GROUP] * unit), ==, exact[j]);
+  }
+}
+
+static void
+test_few_quantize_grouped_none (gconstpointer data)
+{
+  enum { K = 128 };
+  static const float none[] = {INFINITY, -INFINITY, NAN};
+  float x[K] = {0};
+  gint8 y[K];
+  guint16 steps[K / NPU_FEW_GROUP];
+
+  g_assert_cmpfloat (npu_few_quantize_grouped (y, steps, x, K), ==, 0);
+  x[70] = 1e-36f; /* the reciprocal of its step is no float */
+  g_assert_cmpfloat (npu_few_quantize_grouped (y, steps, x, K), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (none); i++) {
+    x[70] = none[i];
+    g_assert_true (isnan (npu_few_quantize_grouped (y, steps, x, K)));
+    for (int j = 0; j < K; j++)
+      g_assert_cmpint (y[j] * steps[j / NPU_FEW_GROUP], ==, 0);
+  }
+}
+
 void
 add_few_tests (const Level *level)
 {
@@ -393,6 +519,10 @@ add_few_tests (const Level *level)
   add_level_test (level, "few/attend-s8", test_attend_s8);
   add_level_test (level, "few/attend-s8-extreme", test_attend_s8_extreme);
   add_level_test (level, "few/join", test_join);
-  if (level->cpu_flags == 0)
-    add_level_test (level, "few/quantize-s8", test_few_quantize);
+  if (level->cpu_flags != 0)
+    return;
+  add_level_test (level, "few/quantize-s8", test_few_quantize);
+  add_level_test (level, "few/quantize-grouped", test_few_quantize_grouped);
+  add_level_test (
+      level, "few/quantize-grouped-none", test_few_quantize_grouped_none);
 }

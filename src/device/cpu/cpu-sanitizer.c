@@ -250,6 +250,17 @@ DOT (dot_s16, int32_t, int16_t, int16_t)
 DOT (dot_f32, float, float, float)
 
 static void
+dot_grouped (float *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
+    const int8_t *weight, const uint16_t *steps, int rows, int n, int k)
+{
+  reads_rows (a, a_stride * S, rows, (size_t) k * S);
+  reads_constant (weight, (size_t) n * k);
+  reads_constant (steps, (size_t) n * (k / NPU_FEW_GROUP) * sizeof *steps);
+  writes_rows (c, c_stride * F, rows, (size_t) n * F);
+  real_few.dot_grouped (c, c_stride, a, a_stride, weight, steps, rows, n, k);
+}
+
+static void
 attend_f32 (NpuAttended *to, const float *q, const float *const *keys,
     ptrdiff_t k_at, ptrdiff_t v_at, int n_keys, float scale)
 {
@@ -320,6 +331,7 @@ cpu_sanitizer_wrap (NpuKernels *kernels, NpuFewKernels *few, unsigned flags)
   kernels->epilogue_s32 = epilogue_s32;
   few->dot_s8 = dot_s8;
   few->dot_s16 = dot_s16;
+  few->dot_grouped = dot_grouped;
   few->dot_f32 = dot_f32;
   few->attend_f32 = attend_f32;
   few->attend_s8 = attend_s8;
