@@ -72,7 +72,8 @@ what_tests_need ()
   build_packages
   run_packages
   printf '%s\n' libjson-glib-dev python3 python3-numpy python3-gi \
-    gir1.2-gst-plugins-base-1.0 shellcheck espeak-ng curl ca-certificates
+    gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 shellcheck \
+    espeak-ng curl ca-certificates
   # GstTensorMeta came with GStreamer 1.26, in Debian 13.
   case $1 in
     '' | 12) ;;

@@ -3,9 +3,11 @@
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
+import contextlib
 import json
 import re
 import shutil
+import subprocess
 
 import tap
 
@@ -35,12 +37,18 @@ def mistakes():
         tap.expect(text, "captions-live.sh: ", answer)
 
 
-def recording():
-    """In real time: the sentences, and cues with their times."""
+def speech():
+    """A model for text, and a recording of speech."""
     model = tap.test_data("models/whisper-tiny.en-f16.safetensors")
     audio = tap.test_data("audio/jfk.wav")
     if not model or not audio:
         raise tap.Skip("there is no model for text, or no speech")
+    return model, audio
+
+
+def recording():
+    """In real time: the sentences, and cues with their times."""
+    model, audio = speech()
     with tap.folder() as name:
         vtt = f"{name}/said.vtt"
         odd = f"{name}/what he said (1)'s.wav"
@@ -63,6 +71,63 @@ def recording():
         end = seconds(*cue[3:6])
 
 
+def overlay():
+    """Words on a picture: it is a sink that shows none, and the element that
+    draws them tells which."""
+    model, audio = speech()
+    for element in ("fakevideosink", "textoverlay", "jpegenc", "matroskamux"):
+        if not tap.has_element(element):
+            raise tap.Skip(f"there is no {element}")
+    with tap.folder() as name:
+        talk = f"{name}/talk.mkv"
+        tap.command(
+            "gst-launch-1.0", "-q", "videotestsrc", "num-buffers=66", "!",
+            "video/x-raw,width=160,height=120,framerate=6/1", "!", "jpegenc",
+            "!", "matroskamux", "name=all", "!", "filesink", f"location={talk}",
+            "filesrc", f"location={audio}", "!", "wavparse", "!", "all.")
+        text = tap.command(
+            SCRIPT, "--model", model, "--language", "en", "--overlay", talk,
+            env={"GST_PLUGIN_FEATURE_RANK": "fakevideosink:512",
+                 "GST_DEBUG": "*textoverlay:6", "GST_DEBUG_NO_COLOR": "1"})
+    drawn = " ".join(re.findall(r"Rendering '(.*?)'", text)).lower()
+    tap.expect(drawn, "fellow", "americans", "country")
+    tap.expect(text.lower(), "my fellow americans", "for your country")
+
+
+@contextlib.contextmanager
+def camera(audio):
+    """The address of a server that plays @audio to whoever asks."""
+    try:
+        tap.command("/usr/bin/python3", "-c", "import gi\n"
+                    "gi.require_version('GstRtspServer', '1.0')")
+    except AssertionError:
+        raise tap.Skip("there is no gir1.2-gst-rtsp-server-1.0")
+    server = subprocess.Popen(
+        ["/usr/bin/python3", tap.ROOT / "tests" / "scripts" / "rtspserver.py",
+         audio], stdout=subprocess.PIPE, text=True)
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def rtsp():
+    """The sound of a camera, from the network."""
+    model, audio = speech()
+    for element in ("rtspsrc", "rtpL16pay"):
+        if not tap.has_element(element):
+            raise tap.Skip(f"there is no {element}")
+    with tap.folder() as name, camera(audio) as address:
+        vtt = f"{name}/said.vtt"
+        text = tap.command(SCRIPT, "--model", model, "--language", "en",
+                           "--vtt", vtt, address).lower()
+        with open(vtt, encoding="utf-8") as file:
+            written = file.read().lower()
+    tap.expect(text, "fellow americans", "for your country")
+    tap.expect(" ".join(written.split("\n")), "fellow americans")
+
+
 def source():
     """A live source that ends; nobody speaks."""
     text = tap.command(
@@ -73,10 +138,7 @@ def source():
 
 def measured():
     """tests/bench/captions.py, of a recording whose words are known."""
-    model = tap.test_data("models/whisper-tiny.en-f16.safetensors")
-    audio = tap.test_data("audio/jfk.wav")
-    if not model or not audio:
-        raise tap.Skip("there is no model for text, or no speech")
+    model, audio = speech()
     try:
         tap.command("/usr/bin/python3", "-c", "import gi")  # Debian's
     except AssertionError:
@@ -103,5 +165,5 @@ def measured():
 
 
 tap.run([("help", help_text), ("mistakes", mistakes),
-         ("recording", recording), ("source", source),
-         ("measured", measured)])
+         ("recording", recording), ("overlay", overlay), ("rtsp", rtsp),
+         ("source", source), ("measured", measured)])
