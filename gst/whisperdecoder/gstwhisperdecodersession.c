@@ -205,6 +205,7 @@ open_live (GstWhisperDecoderSession *session,
       .hot_words = options->hot_words,
       .initial_prompt = options->initial_prompt,
       .margin = settings->margin,
+      .context = settings->context,
   };
 
   session->live =

@@ -47,6 +47,7 @@ static const gsize offsets[GST_WHISPER_DECODER_N_SETTINGS] = {
     [GST_WHISPER_DECODER_BATCH] = OFFSET (batch),
     [GST_WHISPER_DECODER_COMMIT] = OFFSET (commit),
     [GST_WHISPER_DECODER_MARGIN] = OFFSET (margin),
+    [GST_WHISPER_DECODER_CONTEXT] = OFFSET (context),
     [GST_WHISPER_DECODER_LATENCY] = OFFSET (latency),
     [GST_WHISPER_DECODER_LATENESS] = OFFSET (lateness),
 #undef OFFSET
@@ -369,6 +370,10 @@ install_live (GParamSpec **specs)
       "commit=alignatt: time between the end of a word and the newest "
       "audio for the word to be final, in ns (Since: 1.0)",
       0, 10 * GST_SECOND, 500 * GST_MSECOND, ALWAYS);
+  specs[GST_WHISPER_DECODER_CONTEXT] = gst_npu_range_uint ("context", "Context",
+      "commit=alignatt: tokens of earlier text that a window is told before "
+      "its own; 0 = none (Since: 1.0)",
+      0, 200, 0, READY);
   specs[GST_WHISPER_DECODER_LATENCY] = gst_npu_range_uint ("latency", "Latency",
       "commit=alignatt: longest time from the start of a word to its text, "
       "beyond upstream's latency, in ms (Since: 1.0)",

@@ -73,6 +73,7 @@ enum {
   GST_WHISPER_DECODER_BATCH,
   GST_WHISPER_DECODER_COMMIT,
   GST_WHISPER_DECODER_MARGIN,
+  GST_WHISPER_DECODER_CONTEXT,
   GST_WHISPER_DECODER_LATENCY,
   GST_WHISPER_DECODER_LATENESS,
   GST_WHISPER_DECODER_N_SETTINGS, /* the first id that is free */
@@ -118,6 +119,7 @@ typedef struct {
   guint64 seed;
   guint64 language_interval; /* ns */
   guint64 margin;            /* ns */
+  guint context;             /* tokens */
 } GstWhisperDecoderSettings;
 
 /* Whether times of words are needed. */

@@ -36,6 +36,9 @@
 /* In silence, text may still come for what is as new as this. */
 #define NEWEST_SILENCE (1000 * MS)
 
+/* What was said before so long a silence is about something else. */
+#define LONGEST_SILENCE (5000 * MS)
+
 /* More drafted tokens than this are seldom right. */
 #define LONGEST_DRAFT 32
 
@@ -46,10 +49,12 @@ typedef struct {
 
 struct _NpuCommitment {
   NpuCommitmentOptions options;
-  GArray *prefix; /* of guint32: committed and perhaps still in the window */
-  GArray *words;  /* of CommittedWord: the same, word by word */
-  GArray *draft;  /* of guint32 */
-  GArray *last;   /* of guint32: the last word of the utterance */
+  GArray *prefix;  /* of guint32: committed and perhaps still in the window */
+  GArray *words;   /* of CommittedWord: the same, word by word */
+  GArray *context; /* of guint32: what has left the prefix, no more than asked
+                    * for */
+  GArray *draft;   /* of guint32 */
+  GArray *last;    /* of guint32: the last word of the utterance */
   guint64 until, sentence, decided;
   guint64 anew_until; /* windows that begin before it are heard without a
                        * prefix; 0: none */
@@ -64,6 +69,7 @@ npu_commitment_new (const NpuCommitmentOptions *options)
   commitment->options = *options;
   commitment->prefix = g_array_new (FALSE, FALSE, sizeof (guint32));
   commitment->words = g_array_new (FALSE, FALSE, sizeof (CommittedWord));
+  commitment->context = g_array_new (FALSE, FALSE, sizeof (guint32));
   commitment->draft = g_array_new (FALSE, FALSE, sizeof (guint32));
   commitment->last = g_array_new (FALSE, FALSE, sizeof (guint32));
   return commitment;
@@ -74,17 +80,31 @@ npu_commitment_free (NpuCommitment *commitment)
 {
   g_array_unref (commitment->prefix);
   g_array_unref (commitment->words);
+  g_array_unref (commitment->context);
   g_array_unref (commitment->draft);
   g_array_unref (commitment->last);
   g_free (commitment);
+}
+
+/* Takes the first words, which are of so many tokens, from the prefix. */
+static void
+shift_prefix (NpuCommitment *commitment, guint n_words, guint n_tokens)
+{
+  GArray *context = commitment->context;
+  const guint most = commitment->options.context;
+
+  g_array_append_vals (context, commitment->prefix->data, n_tokens);
+  if (context->len > most)
+    g_array_remove_range (context, 0, context->len - most);
+  g_array_remove_range (commitment->words, 0, n_words);
+  g_array_remove_range (commitment->prefix, 0, n_tokens);
 }
 
 /* What follows is no continuation of what was said. */
 static void
 end_utterance (NpuCommitment *commitment)
 {
-  g_array_set_size (commitment->prefix, 0);
-  g_array_set_size (commitment->words, 0);
+  shift_prefix (commitment, commitment->words->len, commitment->prefix->len);
   g_array_set_size (commitment->draft, 0);
   g_array_set_size (commitment->last, 0);
   /* Its last word may still be in the next window, before what begins there. */
@@ -97,6 +117,7 @@ npu_commitment_reset (NpuCommitment *commitment)
 {
   commitment->until = commitment->sentence = commitment->decided = 0;
   end_utterance (commitment);
+  g_array_set_size (commitment->context, 0);
 }
 
 void
@@ -109,6 +130,7 @@ void
 npu_commitment_hear_anew (NpuCommitment *commitment)
 {
   commitment->anew_until = MAX (commitment->until, 1);
+  g_array_set_size (commitment->context, 0);
 }
 
 /* --- the prefix --------------------------------------------------------- */
@@ -128,8 +150,7 @@ drop_before (NpuCommitment *commitment, guint64 start)
     n_tokens += word->n;
     n_words++;
   }
-  g_array_remove_range (commitment->words, 0, n_words);
-  g_array_remove_range (commitment->prefix, 0, n_tokens);
+  shift_prefix (commitment, n_words, n_tokens);
 }
 
 static gboolean
@@ -146,6 +167,8 @@ npu_commitment_begin (NpuCommitment *commitment, guint64 start, gboolean is_new,
   if (is_new)
     end_utterance (commitment);
   drop_before (commitment, start);
+  if (is_new || start > commitment->until + LONGEST_SILENCE)
+    g_array_set_size (commitment->context, 0);
   if (!is_heard_anew (commitment, start))
     commitment->anew_until = 0;
 
@@ -153,6 +176,13 @@ npu_commitment_begin (NpuCommitment *commitment, guint64 start, gboolean is_new,
   *n_prefix = commitment->anew_until ? 0 : commitment->prefix->len;
   *draft = (const guint32 *) commitment->draft->data;
   *n_draft = commitment->anew_until ? 0 : commitment->draft->len;
+}
+
+const guint32 *
+npu_commitment_get_context (const NpuCommitment *commitment, guint *n)
+{
+  *n = commitment->context->len;
+  return (const guint32 *) commitment->context->data;
 }
 
 /* --- guards ------------------------------------------------------------- */

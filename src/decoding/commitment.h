@@ -24,6 +24,7 @@ typedef struct {
   float logprob_threshold;   /* a hypothesis below it is none */
   float no_speech_threshold; /* nor one above it, as long as nothing is
                               * committed in the utterance */
+  guint context; /* tokens that are kept of what windows no longer hold */
 } NpuCommitmentOptions;
 
 /* A word of a hypothesis: tokens[first] to tokens[first + n - 1]. */
@@ -89,6 +90,19 @@ void npu_commitment_hear_anew (NpuCommitment *commitment);
 void npu_commitment_begin (NpuCommitment *commitment, guint64 start,
     gboolean is_new, const guint32 **prefix, guint *n_prefix,
     const guint32 **draft, guint *n_draft);
+
+/**
+ * npu_commitment_get_context:
+ * @n: (out)
+ *
+ * Of the window that was begun: the newest committed tokens before it, as many
+ * as the options say. None after a hole, a loop, a silence of 5 s, or where
+ * windows are heard anew.
+ *
+ * Returns: (transfer none) (array length=n): valid until something is added
+ */
+const guint32 *npu_commitment_get_context (
+    const NpuCommitment *commitment, guint *n);
 
 /**
  * npu_commitment_add:

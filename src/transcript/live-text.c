@@ -3,6 +3,11 @@
 
 #include "cue-text.h"
 
+/* Slow readers, of languages that are written with upper and lower case, say
+ * words in so much time and so much for each letter. */
+#define LONGEST_START G_GUINT64_CONSTANT (300000000)
+#define LONGEST_LETTER G_GUINT64_CONSTANT (60000000)
+
 void
 npu_live_text_init (NpuLiveText *text)
 {
@@ -45,6 +50,36 @@ is_punctuation (const char *text)
   return TRUE;
 }
 
+/* Not for what is read out letter by letter, or is longer than it is written.
+ */
+static guint64
+find_longest (const char *text)
+{
+  gboolean has_case = FALSE;
+  guint n = 0;
+
+  for (; *text; text = g_utf8_next_char (text)) {
+    const gunichar c = g_utf8_get_char (text);
+
+    if (g_unichar_isdigit (c))
+      return G_MAXUINT64;
+    n += g_unichar_isalpha (c);
+    has_case |= g_unichar_islower (c);
+  }
+  return has_case ? LONGEST_START + n * LONGEST_LETTER : G_MAXUINT64;
+}
+
+/* The pause before a word is heard as part of it. @peak: where it is heard
+ * best */
+static void
+leave_out_pause (NpuLiveWord *word, guint64 peak)
+{
+  const guint64 longest = find_longest (word->text);
+
+  if (word->end - word->start > longest)
+    word->start = CLAMP (peak, word->start, word->end - longest);
+}
+
 /* The text of one run of words, if there is any. */
 static void
 add_run (NpuLiveText *text, NpuTokenizer *tokenizer, const guint32 *tokens,
@@ -61,6 +96,7 @@ add_run (NpuLiveText *text, NpuTokenizer *tokenizer, const guint32 *tokens,
   if (is_punctuation (clean->str))
     return;
   word.text = g_string_chunk_insert (text->chunk, clean->str);
+  leave_out_pause (&word, first->peak);
   g_array_append_val (text->words, word);
   if (text->all->len > 0 && raw[0] == ' ')
     g_string_append_c (text->all, ' ');

@@ -24,7 +24,8 @@ struct _NpuLiveTranscript {
   NpuTokenizer *tokenizer;
   NpuDecodingOptions options;
   guint32 *suppress;
-  GArray *prompt; /* of guint32 */
+  GArray *prompt; /* of guint32: what was given, then n_context of context */
+  guint n_context;
   NpuCommitment *commitment;
 
   int asked_language; /* -1: to be decided */
@@ -49,7 +50,7 @@ npu_live_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   NpuDecodingOptions *decoding = &transcript->options;
   const NpuCommitmentOptions commitment = {options->margin,
       options->decoding.logprob_threshold,
-      options->decoding.no_speech_threshold};
+      options->decoding.no_speech_threshold, options->context};
 
   transcript->source = *source;
   transcript->tokenizer = npu_tokenizer_ref (tokenizer);
@@ -249,21 +250,44 @@ check (const NpuLiveTranscript *transcript, const NpuLiveWindow *window,
   return FALSE;
 }
 
+/* The text before the window, behind the prompt. */
+static void
+take_context (NpuLiveTranscript *transcript)
+{
+  const guint32 *context = npu_commitment_get_context (
+      transcript->commitment, &transcript->n_context);
+
+  g_array_append_vals (transcript->prompt, context, transcript->n_context);
+}
+
+static void
+drop_context (NpuLiveTranscript *transcript)
+{
+  g_array_set_size (
+      transcript->prompt, transcript->prompt->len - transcript->n_context);
+  transcript->n_context = 0;
+}
+
 /* Behind the prefix; all that was said, where that has become too long. */
 static gboolean
 hear (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
     NpuHypothesisTask *task, NpuHeard *heard, GError **error)
 {
+  gboolean is_heard;
+
   if (!find_language (transcript, window, error))
     return FALSE;
+  take_context (transcript);
   task->prompt = (const guint32 *) transcript->prompt->data;
   task->n_prompt = transcript->prompt->len;
   task->max_tokens =
       TOKENS_PER_SECOND * (guint) (window->duration / SECOND) + MORE_TOKENS;
   transcript->options.language = transcript->language;
-  return npu_hypothesis_decode (&transcript->source, transcript->tokenizer,
+  is_heard = npu_hypothesis_decode (&transcript->source, transcript->tokenizer,
       window->window, window->n_positions, &transcript->options, task, heard,
       error);
+  drop_context (transcript);
+  return is_heard;
 }
 
 gboolean

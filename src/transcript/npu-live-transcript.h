@@ -22,6 +22,8 @@ typedef struct {
   NpuDecodingOptions decoding;
   const char *hot_words, *initial_prompt; /* of every window; or NULL */
   guint64 margin; /* ns between a word's end and now, for it to be final */
+  guint context;  /* tokens of earlier text that a window is told, behind the
+                   * prompt */
 } NpuLiveOptions;
 
 /* A window, set in the source. Times are the stream's, in ns. */

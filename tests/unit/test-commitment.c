@@ -12,7 +12,7 @@
 #define MS G_GUINT64_CONSTANT (1000000)
 #define MAX_WORDS 64
 
-static const NpuCommitmentOptions usual = {500 * MS, -1, 0.6f};
+static const NpuCommitmentOptions usual = {500 * MS, -1, 0.6f, 0};
 
 /* A hypothesis in the making: each word is one token, or more. */
 typedef struct {

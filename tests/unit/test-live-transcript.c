@@ -88,7 +88,7 @@ speaker_logits (
                                   : special->eot] = 10;
 }
 
-/* A token looks at the middle of what comes next; the end is in the silence
+/* A token looks at what comes next, most at its end; the end is in the silence
  * behind the audio. */
 static void
 speaker_attention (gpointer data, guint window, const guint32 *tokens, guint n,
@@ -110,7 +110,7 @@ speaker_attention (gpointer data, guint window, const guint32 *tokens, guint n,
           tokens[n - 1] >= special->sot &&
                   tokens[n - 1] != special->no_timestamps
               ? 0
-          : at >= from && at < to ? 5
+          : at >= from && at < to ? 4.5f + (float) ((at - from) / (to - from))
                                   : -5;
     }
 }
@@ -126,11 +126,12 @@ typedef struct {
   guint64 last_end;
 } Rig;
 
+/* @context: tokens of earlier text */
 static Rig *
-rig_new (int language)
+rig_new_with_context (int language, guint context)
 {
   Rig *rig = g_new0 (Rig, 1);
-  NpuLiveOptions options = {.margin = 500 * MS};
+  NpuLiveOptions options = {.margin = 500 * MS, .context = context};
 
   npu_decoding_options_init (&options.decoding);
   options.decoding.language = language;
@@ -143,6 +144,12 @@ rig_new (int language)
       npu_live_transcript_new (&rig->scripted->source, tokenizer, &options);
   rig->text = g_string_new (NULL);
   return rig;
+}
+
+static Rig *
+rig_new (int language)
+{
+  return rig_new_with_context (language, 0);
 }
 
 static void
@@ -311,6 +318,78 @@ test_partial (void)
   g_assert_cmpuint (rig->update.partial_start, >=, 300 * MS);
   g_assert_cmpuint (rig->update.partial_end, <=, 1000 * MS);
   rig_free (rig);
+}
+
+/* The pause before a word is not part of it, whatever its attention is on. */
+static void
+test_pause (void)
+{
+  Rig *rig = rig_new (0);
+  const NpuLiveWord *words;
+
+  say (&rig->speaker, 300, 0, 400);
+  say (&rig->speaker, 301, 1000, 3400); /* of four letters */
+  say (&rig->speaker, 302, 3400, 3800);
+  rig_hear (rig, 0, 5000, TRUE);
+  words = rig->update.words;
+  g_assert_cmpuint (rig->update.n_words, ==, 3);
+  g_assert_cmpuint (words[0].start, <=, 400 * MS);
+  g_assert_cmpfloat (fabs ((double) words[1].end / MS - 3400), <=, 120);
+  g_assert_cmpuint (words[1].start, ==, words[1].end - 540 * MS);
+  rig_free (rig);
+}
+
+/* How many tokens the last window was told before its own: those before word
+ * @next, in order. */
+static guint
+count_context (const Rig *rig, guint32 next)
+{
+  const GArray *tokens = rig->scripted->sequences[0];
+  guint n = 0;
+
+  if (g_array_index (tokens, guint32, 0) == special->sot)
+    return 0;
+  g_assert_cmpuint (
+      g_array_index (tokens, guint32, 0), ==, special->start_of_prev);
+  while (g_array_index (tokens, guint32, 1 + n) != special->sot)
+    n++;
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpuint (g_array_index (tokens, guint32, 1 + i), ==, next - n + i);
+  return n;
+}
+
+/* What windows no longer hold is told them, where that is asked for and what
+ * they hold goes on from it. */
+static void
+test_context (void)
+{
+  for (guint context = 0; context <= 5; context += 5) {
+    Rig *rig = rig_new_with_context (0, context);
+    NpuLiveWindow window;
+
+    for (guint i = 0; i < 9; i++)
+      say (&rig->speaker, 300 + i, 400 * i, 400 * i + 400);
+    say (&rig->speaker, 309, 20000, 20400);
+    say (&rig->speaker, 310, 20400, 20800);
+    rig_hear (rig, 0, 3000, FALSE);
+    g_assert_cmpuint (count_context (rig, 300), ==, 0);
+    rig_hear (rig, 1600, 3500, FALSE); /* four words are gone */
+    g_assert_cmpuint (count_context (rig, 304), ==, MIN (context, 4));
+    rig_hear (rig, 2400, 4000, TRUE);
+    g_assert_cmpuint (count_context (rig, 306), ==, context);
+
+    rig_hear (rig, 4000, 5000, FALSE); /* a new utterance */
+    g_assert_cmpuint (count_context (rig, 309), ==, context);
+    rig_hear (rig, 19800, 21500, FALSE); /* much later */
+    g_assert_cmpuint (count_context (rig, 309), ==, 0);
+    rig_hear (rig, 20400, 22000, FALSE);
+    g_assert_cmpuint (count_context (rig, 310), ==, MIN (context, 1));
+    window = rig_window (rig, 20400, 22000); /* behind a hole */
+    window.is_new = TRUE;
+    rig_add (rig, &window);
+    g_assert_cmpuint (count_context (rig, 310), ==, 0);
+    rig_free (rig);
+  }
 }
 
 /* A mark that comes after its word is final is no word; what it ends is the
@@ -512,6 +591,8 @@ main (int argc, char **argv)
   g_test_add_func ("/live-transcript/speaker", test_speaker);
   g_test_add_func ("/live-transcript/draft", test_draft);
   g_test_add_func ("/live-transcript/partial", test_partial);
+  g_test_add_func ("/live-transcript/pause", test_pause);
+  g_test_add_func ("/live-transcript/context", test_context);
   g_test_add_func ("/live-transcript/late-punctuation", test_late_punctuation);
   g_test_add_func ("/live-transcript/without-spaces", test_without_spaces);
   g_test_add_func ("/live-transcript/language", test_language);
