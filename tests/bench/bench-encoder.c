@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench-estimate.h"
 #include "bench-load.h"
 #include "bench.h"
 #include "npu-clock.h"
@@ -36,6 +35,7 @@ typedef struct {
   GArray *times; /* of guint64[N_STAGES] */
   double load_ms;
   gboolean verbose;
+  guint64 n_on_device; /* stages that were not the host's, of all windows */
 } Observed;
 
 typedef guint64 StageTimes[N_STAGES];
@@ -60,8 +60,12 @@ observe (const NpuStage *stage, NpuExecutorEvent event,
 {
   Observed *seen = user_data;
   const guint index = stage_index (stage->name);
+  NpuDevice *device = stage->launch.kernel->device;
 
-  if (event != NPU_EVENT_STAGE_DONE || index == N_STAGES)
+  if (event != NPU_EVENT_STAGE_DONE)
+    return;
+  seen->n_on_device += npu_device_get_host (device) != device;
+  if (index == N_STAGES)
     return;
   if (seen->times->len > 0)
     g_array_index (seen->times, StageTimes, seen->times->len - 1)[index] +=
@@ -81,6 +85,21 @@ run_config (BenchConfig *config, NpuStats *stats, GError **error)
   g_array_append_val (seen->times, none);
   return npu_encoder_encode (config->object, seen->window->mel, N_FRAMES,
       seen->window->states, stats, error);
+}
+
+/* For the estimate: a window at a configuration. */
+static gboolean
+run_window (gpointer user_data, guint64 *n_stages, GError **error)
+{
+  BenchConfig *config = user_data;
+  Observed *seen = config->user_data;
+  NpuStats stats;
+
+  seen->n_on_device = 0;
+  if (!config->run (config, &stats, error))
+    return FALSE;
+  *n_stages = seen->n_on_device;
+  return TRUE;
 }
 
 /* --- the operations ---------------------------------------------------- */
@@ -318,9 +337,9 @@ measure (Bench *bench, BenchConfig *configs, guint n_configs, GError **error)
   mel_ms = bench_mel_ms (seen->window->n_mels, bench->options.repeat);
   for (guint i = 0; done && i < n_configs; i += n_depths)
     done = add_results (bench, configs + i, n_depths, reference, mel_ms, error);
-  if (done)
-    done = bench_estimate (
-        &configs[n_depths - 1], npu_gflop (seen->window), error);
+  if (done && npu_device_get_host (bench->device) != bench->device)
+    done = bench_estimate (&bench->estimate, npu_gflop (seen->window),
+        run_window, &configs[n_depths - 1], error);
   for (guint i = 0; done && bench->options.verbose && i < n_configs; i++) {
     g_print ("depth %u, batch %u:\n", configs[i].depth, configs[i].batch);
     ((Observed *) configs[i].user_data)->verbose = TRUE;

@@ -2,86 +2,193 @@
 #include "bench-estimate.h"
 
 #include <dlfcn.h>
+#include <string.h>
 
 #include "npusim.h"
 
-/* Of Phoenix, with their sources; docs/npu.md does the sum for each size. */
+enum { LAUNCH, SWITCH, PRODUCT, WAKE };
 
-/* A launch of a chain or runlist, and one queued behind another: AMD's own
- * measurements with XRT. */
-#define LAUNCH_US_LEAST 28.0
-#define LAUNCH_US_MOST 43.0
-/* From one hardware context to another: 2.8 ms a pair. */
-#define SWITCH_MS 1.4
-/* mlir-aie's GEMM over the whole array, bf16. */
-#define TFLOPS_LEAST 1.4
-#define TFLOPS_MOST 1.76
-/* The first launch after the driver has let the NPU sleep, which it does after
- * 5 s (amdxdna_pm.c: AMDXDNA_AUTOSUSPEND_DELAY). */
-#define WAKE_MS_LEAST 120.0
-#define WAKE_MS_MOST 136.0
+static const BenchConstant constants[] = {
+    [LAUNCH] = {"launch", "a launch, chained, or queued behind another", "us",
+        "AMD's measurements with XRT on Phoenix", 28, 43},
+    [SWITCH] = {"switch", "from one hardware context to another", "ms",
+        "published measurements of two overlays in turns, Phoenix: 2.8 ms a "
+        "pair",
+        1.4, 1.4},
+    [PRODUCT] = {"product", "a matrix product over the whole array, bf16",
+        "TFLOP/s", "published results of mlir-aie's GEMM, Phoenix", 1.4, 1.76},
+    [WAKE] = {"wake", "until the NPU is awake after 5 s of idleness", "ms",
+        "published measurements; the 5 s are AMDXDNA_AUTOSUSPEND_DELAY in the "
+        "kernel's driver",
+        120, 136},
+};
+
+const BenchConstant *
+bench_estimate_constants (guint *n)
+{
+  *n = G_N_ELEMENTS (constants);
+  return constants;
+}
+
+/* --- the sum ----------------------------------------------------------- */
+
+/* @n of what takes that long; @unit: of the constant, in ms. */
+static BenchRange
+time_of (double n, guint constant, double unit)
+{
+  return (BenchRange){n * constants[constant].least * unit,
+      n * constants[constant].most * unit};
+}
+
+/* The fewer TFLOP/s, the longer. */
+static BenchRange
+time_of_products (double gflop)
+{
+  return (BenchRange){
+      gflop / constants[PRODUCT].most, gflop / constants[PRODUCT].least};
+}
+
+static void
+add (BenchRange *sum, BenchRange part)
+{
+  sum->least_ms += part.least_ms;
+  sum->most_ms += part.most_ms;
+}
+
+static void
+set_time (BenchEstimateWindow *window, double gflop)
+{
+  window->time = time_of_products (gflop);
+  add (&window->time, time_of ((double) window->launches, LAUNCH, 1e-3));
+  add (&window->time, time_of ((double) window->switches, SWITCH, 1));
+  add (&window->time, time_of ((double) window->wakes, WAKE, 1));
+}
+
+static void
+set_levers (BenchEstimate *estimate)
+{
+  const BenchEstimateWindow *last = &estimate->windows[estimate->n_windows - 1];
+  const guint64 spared = last->launches > estimate->n_stages
+                             ? last->launches - estimate->n_stages
+                             : 0;
+  const BenchLever levers[BENCH_N_LEVERS] = {
+      {"one-context", "one hardware context for all programs",
+          time_of ((double) last->switches, SWITCH, 1), 2},
+      {"keep-awake", "kept awake over a pause",
+          time_of ((double) estimate->windows[0].wakes, WAKE, 1), 1},
+      {"one-launch-a-stage", "one launch a stage",
+          time_of ((double) spared, LAUNCH, 1e-3), 2},
+  };
+
+  memcpy (estimate->levers, levers, sizeof levers);
+}
+
+/* --- windows ----------------------------------------------------------- */
 
 typedef void (*GetCounters) (NpusimCounters *counters);
 
-static void
-print_sum (const char *what, double launches, double switches, double gflop)
-{
-  const double least = launches * LAUNCH_US_LEAST / 1e3 + switches * SWITCH_MS +
-                       gflop / TFLOPS_MOST;
-  const double most = launches * LAUNCH_US_MOST / 1e3 + switches * SWITCH_MS +
-                      gflop / TFLOPS_LEAST;
-
-  g_print ("  %-44s %6.0f to %.0f ms\n", what, least, most);
-}
-
-static void
-print_part (const char *what, double least, double most)
-{
-  g_print ("  %-44s %6.1f to %.1f ms\n", what, least, most);
-}
-
-static void
-print_estimate (
-    const NpusimCounters *before, const NpusimCounters *after, double gflop)
-{
-  const double launches = (double) (after->commands - before->commands);
-  const double switches = (double) (after->switches - before->switches);
-  const double megabytes =
-      (double) (after->synced_bytes - before->synced_bytes) / 1e6;
-  g_autofree char *of_launches =
-      g_strdup_printf ("%.0f launches of 28 to 43 us", launches);
-  g_autofree char *of_switches =
-      g_strdup_printf ("%.0f switches of context of 1.4 ms", switches);
-  g_autofree char *of_gflop =
-      g_strdup_printf ("%.1f GFLOP at 1.4 to 1.76 TFLOP/s", gflop);
-
-  g_print ("\nA window on Phoenix, by published figures (docs/npu.md), without "
-           "the host's part:\n");
-  print_part (of_launches, launches * LAUNCH_US_LEAST / 1e3,
-      launches * LAUNCH_US_MOST / 1e3);
-  print_part (of_switches, switches * SWITCH_MS, switches * SWITCH_MS);
-  print_part (of_gflop, gflop / TFLOPS_MOST, gflop / TFLOPS_LEAST);
-  print_sum ("together", launches, switches, gflop);
-  print_sum ("with one context for all programs", launches, 0, gflop);
-  g_print ("  %-44s %6.0f to %.0f ms more\n", "the first after a pause of 5 s",
-      WAKE_MS_LEAST, WAKE_MS_MOST);
-  g_print ("  %.1f MB are synced between host and NPU\n", megabytes);
-}
-
 gboolean
-bench_estimate (BenchConfig *config, double gflop, GError **error)
+bench_estimate (BenchEstimate *estimate, double gflop, BenchWindowFunc run,
+    gpointer user_data, GError **error)
 {
   NpusimCounters before = {.size = sizeof before}, after = before;
   GetCounters get;
-  NpuStats stats;
 
   *(void **) &get = dlsym (RTLD_DEFAULT, "npusim_get_counters");
+  *estimate = (BenchEstimate){.gflop = gflop};
   if (!get)
     return TRUE;
-  get (&before);
-  if (!config->run (config, &stats, error))
-    return FALSE;
-  get (&after);
-  print_estimate (&before, &after, gflop);
+  for (guint i = 0; i < BENCH_ESTIMATE_WINDOWS; i++) {
+    BenchEstimateWindow *window = &estimate->windows[i];
+
+    get (&before);
+    estimate->n_stages = 0;
+    if (!run (user_data, &estimate->n_stages, error))
+      return FALSE;
+    get (&after);
+    window->launches = after.commands - before.commands;
+    window->submissions = after.submissions - before.submissions;
+    window->switches = after.switches - before.switches;
+    window->synced_size = after.synced_bytes - before.synced_bytes;
+    window->wakes = i == 0;
+    set_time (window, gflop);
+  }
+  estimate->n_windows = BENCH_ESTIMATE_WINDOWS;
+  set_levers (estimate);
   return TRUE;
+}
+
+/* --- what is printed --------------------------------------------------- */
+
+static void
+print_constant (const BenchConstant *constant)
+{
+  if (constant->least < constant->most)
+    g_print ("  %s: %g to %g %s (%s)\n", constant->what, constant->least,
+        constant->most, constant->unit, constant->source);
+  else
+    g_print ("  %s: %g %s (%s)\n", constant->what, constant->least,
+        constant->unit, constant->source);
+}
+
+static void
+print_part (guint64 n, const char *what, BenchRange time)
+{
+  g_print ("  %7" G_GUINT64_FORMAT " %-40s %7.1f to %.1f ms\n", n, what,
+      time.least_ms, time.most_ms);
+}
+
+static void
+print_parts (const BenchEstimate *estimate)
+{
+  const BenchEstimateWindow *last = &estimate->windows[estimate->n_windows - 1];
+
+  g_print ("window %u in parts\n", estimate->n_windows);
+  print_part (last->launches, "launches",
+      time_of ((double) last->launches, LAUNCH, 1e-3));
+  print_part (last->switches, "switches of context",
+      time_of ((double) last->switches, SWITCH, 1));
+  g_print ("  %7.1f %-40s %7.1f to %.1f ms\n", estimate->gflop,
+      "GFLOP of products", time_of_products (estimate->gflop).least_ms,
+      time_of_products (estimate->gflop).most_ms);
+}
+
+static void
+print_levers (const BenchEstimate *estimate)
+{
+  g_print ("what would save how much\n");
+  for (guint i = 0; i < BENCH_N_LEVERS; i++) {
+    const BenchLever *lever = &estimate->levers[i];
+
+    g_print ("  %-48s %7.1f to %.1f ms, window %u%s\n", lever->what,
+        lever->saves.least_ms, lever->saves.most_ms, lever->window,
+        lever->window > 1 ? " and each after it" : "");
+  }
+  g_print ("  (%" G_GUINT64_FORMAT " stages of a window are on the NPU)\n",
+      estimate->n_stages);
+}
+
+void
+bench_estimate_print (const BenchEstimate *estimate)
+{
+  if (estimate->n_windows == 0)
+    return;
+  g_print ("\nWindows on Phoenix, by published figures, without the host's "
+           "part; none of it was measured here\n");
+  for (guint i = 0; i < G_N_ELEMENTS (constants); i++)
+    print_constant (&constants[i]);
+  g_print ("window  launches  submissions  switches  wakes  MB synced         "
+           "  ms\n");
+  for (guint i = 0; i < estimate->n_windows; i++) {
+    const BenchEstimateWindow *window = &estimate->windows[i];
+
+    g_print ("%6u %9" G_GUINT64_FORMAT " %12" G_GUINT64_FORMAT
+             " %9" G_GUINT64_FORMAT " %6" G_GUINT64_FORMAT
+             " %10.1f %7.1f to %.1f\n",
+        i + 1, window->launches, window->submissions, window->switches,
+        window->wakes, (double) window->synced_size / 1e6,
+        window->time.least_ms, window->time.most_ms);
+  }
+  print_parts (estimate);
+  print_levers (estimate);
 }

@@ -195,6 +195,86 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   g_string_append_c (out, '}');
 }
 
+/* --- windows on an NPU -------------------------------------------------- */
+
+static void
+add_constants (GString *out)
+{
+  guint n;
+  const BenchConstant *constants = bench_estimate_constants (&n);
+
+  add_key (out, "constants");
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < n; i++) {
+    add_key (out, NULL);
+    g_string_append_c (out, '{');
+    add_text (out, "name", constants[i].name);
+    add_text (out, "what", constants[i].what);
+    add_text (out, "unit", constants[i].unit);
+    add_number (out, "least", constants[i].least);
+    add_number (out, "most", constants[i].most);
+    add_text (out, "source", constants[i].source);
+    g_string_append_c (out, '}');
+  }
+  g_string_append_c (out, ']');
+}
+
+static void
+add_windows (GString *out, const BenchEstimate *estimate)
+{
+  add_key (out, "windows");
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < estimate->n_windows; i++) {
+    const BenchEstimateWindow *window = &estimate->windows[i];
+
+    add_key (out, NULL);
+    g_string_append_c (out, '{');
+    add_count (out, "launches", window->launches);
+    add_count (out, "submissions", window->submissions);
+    add_count (out, "switches", window->switches);
+    add_count (out, "wakes", window->wakes);
+    add_count (out, "synced_bytes", window->synced_size);
+    add_number (out, "least_ms", window->time.least_ms);
+    add_number (out, "most_ms", window->time.most_ms);
+    g_string_append_c (out, '}');
+  }
+  g_string_append_c (out, ']');
+}
+
+static void
+add_levers (GString *out, const BenchEstimate *estimate)
+{
+  add_key (out, "levers");
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < BENCH_N_LEVERS; i++) {
+    const BenchLever *lever = &estimate->levers[i];
+
+    add_key (out, NULL);
+    g_string_append_c (out, '{');
+    add_text (out, "name", lever->name);
+    add_count (out, "window", lever->window);
+    add_number (out, "saves_least_ms", lever->saves.least_ms);
+    add_number (out, "saves_most_ms", lever->saves.most_ms);
+    g_string_append_c (out, '}');
+  }
+  g_string_append_c (out, ']');
+}
+
+static void
+add_estimate (GString *out, const BenchEstimate *estimate)
+{
+  if (estimate->n_windows == 0)
+    return;
+  add_key (out, "npu_estimate");
+  g_string_append_c (out, '{');
+  add_number (out, "gflop", estimate->gflop);
+  add_count (out, "stages", estimate->n_stages);
+  add_constants (out);
+  add_windows (out, estimate);
+  add_levers (out, estimate);
+  g_string_append_c (out, '}');
+}
+
 gboolean
 bench_write_json (const Bench *bench, GError **error)
 {
@@ -206,7 +286,9 @@ bench_write_json (const Bench *bench, GError **error)
   g_string_append_c (out, '[');
   for (guint i = 0; i < bench->results->len; i++)
     add_result (out, bench, &g_array_index (bench->results, BenchResult, i));
-  g_string_append (out, "\n]}\n");
+  g_string_append (out, "\n]");
+  add_estimate (out, &bench->estimate);
+  g_string_append (out, "}\n");
   return npu_output_file_write_all (
       bench->options.json, out->str, out->len, error);
 }

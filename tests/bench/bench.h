@@ -8,6 +8,7 @@
 
 #include <npuenc.h>
 
+#include "bench-estimate.h"
 #include "bench-peak.h"
 
 G_BEGIN_DECLS
@@ -77,6 +78,7 @@ typedef struct {
   double executor_us, host_us, empty_launch_us;
   double others_percent; /* of the processors, used by other programs; or NAN */
   gsize peak_memory;     /* bytes, of this process; 0: not measured */
+  BenchEstimate estimate; /* of windows on an NPU */
 } Bench;
 
 /* One configuration: an object and how it runs once. */

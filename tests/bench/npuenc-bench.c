@@ -88,6 +88,7 @@ run_encoder (Bench *bench, GError **error)
   bench_print_results (bench, title, first);
   bench_print_best (bench, "windows", first);
   bench_print_around (bench, first);
+  bench_estimate_print (&bench->estimate);
   return TRUE;
 }
 
