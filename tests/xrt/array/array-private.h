@@ -97,10 +97,17 @@ struct Tile {
   uint32_t mux, demux;         /* of a shim */
   Channel channels[2][MAX_CHANNELS];
 
+  uint32_t program; /* the first word of its program memory */
   bool enabled;
   ArrayCore *core;
   unsigned mark;
 };
+
+/* What cores run, with the parameters of its line. */
+typedef struct {
+  const ArrayProgram *program;
+  int parameters[ARRAY_MAX_PARAMETERS];
+} CoreProgram;
 
 typedef struct {
   uint8_t *data;
@@ -112,8 +119,8 @@ struct Array {
   uint64_t random;
   Tile *tiles; /* [columns][ROWS] */
   Argument arguments[ARRAY_MAX_ARGUMENTS];
-  const ArrayProgram *program;
-  int parameters[ARRAY_MAX_PARAMETERS];
+  CoreProgram programs[ARRAY_MAX_PROGRAMS];
+  unsigned n_programs;
   void *object; /* of dlopen() */
   bool routed;  /* the channels' receivers are what the switches say */
   bool changed; /* something has happened in this round */
@@ -161,12 +168,16 @@ bool array_route (Array *array);
 
 bool channel_push (Channel *channel, uint32_t value);
 bool channel_step (Channel *channel);
+/* Forgets its tasks; false where words are on their way. */
+bool channel_reset (Channel *channel);
 
 /* --- core.c */
 
 bool core_enable (Tile *tile);
 bool core_step (Tile *tile);
 void core_free (ArrayCore *core);
+/* The core begins anew once it is enabled, over memory that nobody wrote. */
+void core_reset (Tile *tile);
 /* The lock that it waits for; false where it does not wait. */
 bool core_waits (const ArrayCore *core, int *lock);
 /* Whether it releases this lock of its tile. */

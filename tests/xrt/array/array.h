@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #define ARRAY_MAX_ARGUMENTS 8
+#define ARRAY_MAX_PROGRAMS 8
 #define ARRAY_MESSAGE 1024
 
 typedef struct Array Array;
@@ -42,11 +43,13 @@ typedef struct Array Array;
 Array *array_new (unsigned columns, uint64_t seed);
 void array_free (Array *array);
 
-/* What the cores run: a line of words,
+/* What cores run: a line of words,
  *   NAME [KEY=NUMBER...]
  * where NAME is one of programs.c's or of the shared object @object (or
- * NULL), see array-core.h. Before the configuration. */
-bool array_set_program (Array *array, const char *line, const char *object);
+ * NULL), see array-core.h. Before the configuration. Of several, a core runs
+ * the one whose number, from 0, is in the first word of its program memory,
+ * where a compiled program would be. */
+bool array_add_program (Array *array, const char *line, const char *object);
 
 /* Executes the CDOs in @data: of a file, of several, or of a whole PDI. */
 bool array_configure (Array *array, const void *data, size_t size);

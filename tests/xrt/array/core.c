@@ -24,6 +24,7 @@ typedef struct {
 
 struct ArrayCore {
   Tile *tile;
+  const CoreProgram *runs;
   Fifo fifos[ARRAY_MAX_FIFOS];
   int step;
   int waits_for; /* a lock; -1: none */
@@ -202,16 +203,18 @@ array_core_memory (ArrayCore *core, size_t address, size_t size)
 bool
 core_enable (Tile *tile)
 {
-  if (!tile->array->program)
+  if (tile->program >= tile->array->n_programs)
     return array_fail (tile->array,
-        "core (%d,%d) is enabled, but it is not told what it runs",
-        tile->column, tile->row);
+        "core (%d,%d) is enabled, but it is not told what it runs: its program "
+        "is number %u of %u",
+        tile->column, tile->row, tile->program, tile->array->n_programs);
   if (tile->core)
     return true;
   tile->core = calloc (1, sizeof *tile->core);
   if (!tile->core)
     abort ();
   tile->core->tile = tile;
+  tile->core->runs = &tile->array->programs[tile->program];
   tile->core->waits_for = -1;
   return true;
 }
@@ -226,9 +229,9 @@ core_step (Tile *tile)
   if (!core || !tile->enabled)
     return true;
   if (!core->fifos[0].is_open &&
-      !array->program->begin (core, array->parameters))
+      !core->runs->program->begin (core, core->runs->parameters))
     return false;
-  array->program->run (core, array->parameters, &core->step);
+  core->runs->program->run (core, core->runs->parameters, &core->step);
   return !array->failed;
 }
 
@@ -236,6 +239,15 @@ void
 core_free (ArrayCore *core)
 {
   free (core);
+}
+
+void
+core_reset (Tile *tile)
+{
+  core_free (tile->core);
+  tile->core = NULL;
+  tile->enabled = false;
+  memset (tile->states, UNWRITTEN, tile->size / 4);
 }
 
 bool
@@ -264,12 +276,14 @@ find_program (Array *array, const char *name, const char *object)
   extern const ArrayProgram array_programs[];
   const ArrayProgram *(*find) (const char *);
 
-  if (object && *object) {
+  if (object && *object && !array->object) {
     array->object = dlopen (object, RTLD_NOW | RTLD_LOCAL);
     if (!array->object) {
       array_fail (array, "%s cannot be loaded: %s", object, dlerror ());
       return NULL;
     }
+  }
+  if (array->object) {
     *(void **) &find = dlsym (array->object, "array_program");
     if (find && find (name))
       return find (name);
@@ -282,33 +296,38 @@ find_program (Array *array, const char *name, const char *object)
 }
 
 static bool
-set_parameter (Array *array, const char *name, const char *value)
+set_parameter (
+    Array *array, CoreProgram *core, const char *name, const char *value)
 {
+  const ArrayProgram *program = core->program;
   char *end;
 
   for (int i = 0; i < ARRAY_MAX_PARAMETERS; i++)
-    if (array->program->parameters[i] &&
-        !strcmp (array->program->parameters[i], name)) {
-      array->parameters[i] = (int) strtol (value, &end, 0);
-      return (*value && !*end && array->parameters[i] > 0) ||
+    if (program->parameters[i] && !strcmp (program->parameters[i], name)) {
+      core->parameters[i] = (int) strtol (value, &end, 0);
+      return (*value && !*end && core->parameters[i] > 0) ||
              array_fail (array, "program '%s': '%s' cannot be '%s'",
-                 array->program->name, name, value);
+                 program->name, name, value);
     }
   return array_fail (
-      array, "program '%s' has no parameter '%s'", array->program->name, name);
+      array, "program '%s' has no parameter '%s'", program->name, name);
 }
 
 bool
-array_set_program (Array *array, const char *line, const char *object)
+array_add_program (Array *array, const char *line, const char *object)
 {
   char text[256], *rest = NULL, *word;
+  CoreProgram *core = &array->programs[array->n_programs];
 
+  if (array->n_programs == ARRAY_MAX_PROGRAMS)
+    return array_fail (
+        array, "more than %d programs for cores", ARRAY_MAX_PROGRAMS);
   snprintf (text, sizeof text, "%s", line);
   word = strtok_r (text, " ", &rest);
   if (!word)
     return array_fail (array, "no program is named");
-  array->program = find_program (array, word, object);
-  if (!array->program)
+  core->program = find_program (array, word, object);
+  if (!core->program)
     return false;
   while ((word = strtok_r (NULL, " ", &rest))) {
     char *value = strchr (word, '=');
@@ -316,12 +335,13 @@ array_set_program (Array *array, const char *line, const char *object)
     if (!value)
       return array_fail (array, "'%s' is no NAME=NUMBER", word);
     *value++ = 0;
-    if (!set_parameter (array, word, value))
+    if (!set_parameter (array, core, word, value))
       return false;
   }
   for (int i = 0; i < ARRAY_MAX_PARAMETERS; i++)
-    if (array->program->parameters[i] && !array->parameters[i])
+    if (core->program->parameters[i] && !core->parameters[i])
       return array_fail (array, "program '%s' lacks its parameter '%s'",
-          array->program->name, array->program->parameters[i]);
+          core->program->name, core->program->parameters[i]);
+  array->n_programs++;
   return true;
 }

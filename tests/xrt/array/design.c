@@ -191,8 +191,8 @@ design_fill (Design *design, guint32 seed)
 
 /* --- running */
 
-static char *
-program_line (const Design *design)
+char *
+design_program (const Design *design)
 {
   const guint n = design->kind->n;
 
@@ -241,11 +241,11 @@ Array *
 design_open (
     const Design *design, guint64 seed, const DesignChange *change, char **why)
 {
-  g_autofree char *line = program_line (design);
+  g_autofree char *line = design_program (design);
   g_autoptr (GBytes) init = change_init (design, change);
   Array *array = array_new (COLUMNS, seed);
 
-  if (array_set_program (array, line, NULL) &&
+  if (array_add_program (array, line, NULL) &&
       array_configure (
           array, g_bytes_get_data (init, NULL), g_bytes_get_size (init)) &&
       array_configure (array, g_bytes_get_data (design->enable, NULL),

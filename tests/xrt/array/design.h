@@ -43,6 +43,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Design, design_free)
 /* New arguments of a launch, random; the result is filled with 0xff. */
 void design_fill (Design *design, guint32 seed);
 
+/* What its cores run: a line for array_add_program(), (transfer full). */
+char *design_program (const Design *design);
+
 /* An array of this configuration, but for @change where that is not NULL; NULL
  * with @why if that fails. */
 Array *design_open (

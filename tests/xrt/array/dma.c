@@ -37,6 +37,21 @@ channel_push (Channel *channel, uint32_t value)
   return true;
 }
 
+bool
+channel_reset (Channel *channel)
+{
+  char name[NAME_SIZE];
+
+  if (channel->n_words || channel->tokens)
+    return array_fail (channel->tile->array,
+        "%s is reset with %u words and %u tokens left",
+        channel_name (channel, name), channel->n_words, channel->tokens);
+  channel->busy = channel->started = channel->waits_for_lock = false;
+  channel->n_queued = 0;
+  /* Iterations of its descriptors begin anew when those are written. */
+  return channel->tile->array->changed = true;
+}
+
 /* --- from task to task, from descriptor to descriptor */
 
 static bool

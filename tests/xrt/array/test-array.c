@@ -4,9 +4,11 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "design.h"
+#include "test-data.h"
 
 /* Orders of tiles that a test tries. */
 static guint
@@ -284,7 +286,7 @@ test_configuration (void)
     Array *array = array_new (4, 0);
     g_autofree guint8 *cut = g_memdup2 (init, n);
 
-    g_assert_true (array_set_program (array, "gelu", NULL));
+    g_assert_true (array_add_program (array, "gelu", NULL));
     g_assert_false (array_configure (array, cut, n));
     g_assert_cmpstr (array_error (array), !=, "");
     array_free (array);
@@ -345,10 +347,153 @@ test_program (void)
   for (guint i = 0; i < G_N_ELEMENTS (lines); i++) {
     Array *array = array_new (1, 0);
 
-    g_assert_false (array_set_program (array, lines[i][0], NULL));
+    g_assert_false (array_add_program (array, lines[i][0], NULL));
     check_said (array_error (array), &lines[i][1], 1);
     array_free (array);
   }
+}
+
+/* --- several designs in one configuration of the array */
+
+/* gelu, layernorm, attention: of tiny. */
+static const guint tiny[] = {0, 3, 6};
+#define N_TINY G_N_ELEMENTS (tiny)
+
+/* The streams that bring their configuration, in a folder. */
+static char *
+make_streams (void)
+{
+  g_autoptr (GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *said = NULL;
+  char *folder = g_dir_make_tmp ("npuenc-array-XXXXXX", &error);
+  int status;
+
+  g_assert_no_error (error);
+  g_ptr_array_add (argv, g_strdup (g_getenv ("NPUENC_COMBINE")));
+  g_ptr_array_add (argv, g_strdup ("--numbers"));
+  g_ptr_array_add (argv, g_strdup ("--out"));
+  g_ptr_array_add (argv, g_strdup (folder));
+  for (guint i = 0; i < N_TINY; i++) {
+    g_autofree char *name = g_strdup_printf (
+        "npu-designs/%s/instructions.bin", design_kinds[tiny[i]].name);
+    g_autofree char *path = test_data_path (name);
+
+    g_ptr_array_add (argv, g_path_get_dirname (path));
+  }
+  g_ptr_array_add (argv, NULL);
+  g_spawn_sync (NULL, (char **) argv->pdata, NULL, 0, NULL, NULL, &said, NULL,
+      &status, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (status, ==, 0);
+  g_test_message ("%s", said);
+  return folder;
+}
+
+static void
+remove_streams (char *folder)
+{
+  for (guint i = 0; i < N_TINY; i++) {
+    g_autofree char *path =
+        g_strdup_printf ("%s/%s.bin", folder, design_kinds[tiny[i]].name);
+
+    g_remove (path);
+  }
+  g_rmdir (folder);
+  g_free (folder);
+}
+
+/* Its stream is that of the folder. */
+static Design *
+with_stream (guint which, const char *folder)
+{
+  Design *design = design_new (&design_kinds[tiny[which]]);
+  g_autofree char *path =
+      g_strdup_printf ("%s/%s.bin", folder, design->kind->name);
+  g_autoptr (GError) error = NULL;
+  char *content;
+  gsize size;
+
+  g_file_get_contents (path, &content, &size, &error);
+  g_assert_no_error (error);
+  g_free (design->words);
+  design->words = (guint32 *) (gpointer) content;
+  design->n_words = size / 4;
+  return design;
+}
+
+/* The array with the first design's configuration and the programs of all. */
+static Array *
+open_combined (Design *const *designs, guint64 seed)
+{
+  Array *array = array_new (4, seed);
+
+  for (guint i = 0; i < N_TINY; i++) {
+    g_autofree char *line = design_program (designs[i]);
+
+    g_assert_true (array_add_program (array, line, NULL));
+  }
+  g_assert_true (
+      array_configure (array, g_bytes_get_data (designs[0]->init, NULL),
+          g_bytes_get_size (designs[0]->init)));
+  g_assert_true (
+      array_configure (array, g_bytes_get_data (designs[0]->enable, NULL),
+          g_bytes_get_size (designs[0]->enable)));
+  return array;
+}
+
+/* One configuration, a stream for each program, in any order: each launch gives
+ * what its operation is, and leaves nothing behind for another. */
+static void
+test_combined (void)
+{
+  static const guint order[] = {1, 0, 0, 2, 1, 2, 0};
+  g_autoptr (Design) have = design_new (&design_kinds[0]);
+  Design *designs[N_TINY];
+  char *folder;
+
+  if (!have)
+    return;
+  folder = make_streams ();
+  for (guint i = 0; i < N_TINY; i++)
+    designs[i] = with_stream (i, folder);
+  for (guint seed = 0; seed < n_seeds (2); seed++) {
+    Array *array = open_combined (designs, seed);
+
+    for (guint i = 0; i < G_N_ELEMENTS (order); i++) {
+      Design *design = designs[order[i]];
+
+      if (order[i] == 2 && (!g_test_slow () || seed))
+        continue; /* attention takes a while */
+      design_fill (design, i);
+      if (!design_run (design, array))
+        g_error (
+            "%s, launch %u: %s", design->kind->name, i, array_error (array));
+      g_assert_cmpfloat (design_error (design), <, 1);
+    }
+    array_free (array);
+  }
+  for (guint i = 0; i < N_TINY; i++)
+    design_free (designs[i]);
+  remove_streams (folder);
+}
+
+/* Without its configuration, a stream on another design's is caught. */
+static void
+test_not_combined (void)
+{
+  g_autoptr (Design) gelu = design_new (&design_kinds[0]);
+  g_autoptr (Design) norm = design_new (&design_kinds[3]);
+  g_autofree char *why = NULL;
+  Array *array;
+
+  if (!gelu)
+    return;
+  array = design_open (gelu, 0, NULL, &why);
+  design_fill (norm, 1);
+  g_assert_false (design_run (norm, array));
+  g_test_message ("%s", array_error (array));
+  array_free (array);
 }
 
 int
@@ -376,5 +521,7 @@ main (int argc, char **argv)
   g_test_add_func ("/array/configuration", test_configuration);
   g_test_add_func ("/array/hostile", test_hostile);
   g_test_add_func ("/array/program", test_program);
+  g_test_add_func ("/array/combined", test_combined);
+  g_test_add_func ("/array/not-combined", test_not_combined);
   return g_test_run ();
 }

@@ -15,6 +15,7 @@
 #define BD_STRIDE 0x20
 #define CHANNEL_STRIDE 8
 #define QUEUE_REGISTER 4 /* of a channel: the other controls it */
+#define RESET 2u         /* in a channel's and in a core's control */
 
 #define PROGRAM_START 0x20000u
 #define PROGRAM_END 0x24000u
@@ -93,13 +94,14 @@ write_bd (Tile *tile, uint32_t offset, uint32_t value, uint32_t mask)
 static bool
 write_channel (Tile *tile, uint32_t offset, uint32_t value)
 {
-  const unsigned channel = offset / CHANNEL_STRIDE;
-  const unsigned direction = channel / tile->n_channels;
+  const unsigned number = offset / CHANNEL_STRIDE;
+  Channel *channel =
+      &tile->channels[number / tile->n_channels][number % tile->n_channels];
 
-  if (offset % CHANNEL_STRIDE != QUEUE_REGISTER)
-    return true;
-  return channel_push (
-      &tile->channels[direction][channel % tile->n_channels], value);
+  if (offset % CHANNEL_STRIDE == QUEUE_REGISTER)
+    return channel_push (channel, value);
+  /* A shim's channels have no such bit. */
+  return tile->kind == SHIM || !(value & RESET) || channel_reset (channel);
 }
 
 static bool
@@ -118,6 +120,8 @@ write_core (Tile *tile, uint32_t value)
 {
   const bool enabled = value & 1;
 
+  if (value & RESET)
+    core_reset (tile);
   if (enabled && !tile->enabled && !core_enable (tile))
     return false;
   tile->enabled = enabled;
@@ -176,8 +180,11 @@ array_write (Array *array, uint64_t address, uint32_t value, uint32_t mask)
         (unsigned long long) address, tile_kind_name (tile), column, row);
   if (offset < tile->size)
     return write_memory (tile, offset, value, mask);
-  if (tile->kind == CORE && offset >= PROGRAM_START && offset < PROGRAM_END)
+  if (tile->kind == CORE && offset >= PROGRAM_START && offset < PROGRAM_END) {
+    if (offset == PROGRAM_START)
+      tile->program = value;
     return true;
+  }
   if (tile->kind == CORE && offset == CORE_CONTROL)
     return write_core (tile, value & mask);
   if (tile->kind == SHIM && (offset == SHIM_MUX || offset == SHIM_DEMUX)) {

@@ -38,7 +38,7 @@ sim_design_load (const SimProgram *program, const void *pdi, size_t size,
     array_free (array);
     return NULL;
   }
-  if (!array_set_program (array, program->cores, sim.settings.programs) ||
+  if (!array_add_program (array, program->cores, sim.settings.programs) ||
       !array_configure (array, (const uint8_t *) pdi + text, size - text)) {
     keep_error (array, why, why_size);
     return NULL;
