@@ -11,9 +11,14 @@ and what the blocks above have written. They must succeed. What differs from a
 reader's machine is replaced: model=FILE by a model that is there, autoaudiosrc
 by a live test source that ends. Pages with a test of their own are left out.
 
+Of our own programs in `console` blocks, which are too long or want what is not
+here, every option must be one that the program's --help names.
+
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
+import functools
+import os
 import pathlib
 import re
 import shutil
@@ -42,6 +47,44 @@ def blocks(page):
             yield line, run_sh, code
         elif language == "sh" and re.match(SCRIPT, code):
             yield line, run_script, code
+
+
+# In a line of a `console` block: a program of ours and its arguments.
+PROGRAM = re.compile(r"(?<!\w)((?:tests/bench|pipelines|kernels/aie2)/[\w/.-]+"
+                     r"|tests/run\.sh|npuenc-(?:bench|transcribe)\b)((?:[^\n|;&]|\\\n)*)")
+
+
+def console_lines(page):
+    """(line, program, its options) of each of our programs."""
+    text = page.read_text()
+    for match in FENCE.finditer(text):
+        if match.group(1) != "console":
+            continue
+        code = match.group(2).replace("\\\n", "  ")
+        for each in PROGRAM.finditer(re.sub(r"[ \t]#.*", "", code)):
+            options = re.findall(r"(?<=\s)--(?!help)[a-z][a-z0-9-]*",
+                                 each.group(2))
+            if options:
+                yield (text.count("\n", 0, match.start()) + 1, each.group(1),
+                       options)
+
+
+@functools.lru_cache
+def help_of(program):
+    build = pathlib.Path(os.environ["GST_PLUGIN_PATH_1_0"]).parent
+    built = {"npuenc-bench": build / "tests/bench/npuenc-bench",
+             "npuenc-transcribe": build / "pipelines/transcribe/npuenc-transcribe"}
+    path = built.get(program, tap.ROOT / program)
+    if not path.exists():
+        raise tap.Skip(f"there is no {path}")
+    by = ["/usr/bin/python3"] if path.suffix == ".py" else []
+    return tap.command(*by, path, "--help")
+
+
+def run_console(program, options):
+    text = help_of(program)
+    for option in options:
+        assert re.search(rf"{option}\b(?!-)", text), f"{program} {option}"
 
 
 def text_model():
@@ -108,6 +151,11 @@ def main():
                 tests.append((f"{name}:{line} runs as shown",
                               lambda run=run, folder=folder, code=code:
                               run(folder, code)))
+            for line, program, options in console_lines(page) \
+                    if page.suffix == ".md" else ():
+                tests.append((f"{name}:{line} {program} has its options",
+                              lambda program=program, options=options:
+                              run_console(program, options)))
         tap.run(tests)
 
 

@@ -38,6 +38,13 @@ class WhisperModel:
         assert beam_size == 5 and language in ("en", None), language
         return iter([Segment(" and so my fellow americans"),
                      Segment(" ask not")]), None
+class BatchedInferencePipeline:
+    def __init__(self, model):
+        assert isinstance(model, WhisperModel)
+    def transcribe(self, path, beam_size, batch_size, without_timestamps,
+                   language):
+        assert beam_size == 5 and batch_size == 8 and not without_timestamps
+        return iter([Segment(" and so my fellow")]), None
 """
 
 
@@ -173,7 +180,9 @@ def peers(folder):
     (modules / "faster_whisper.py").write_text(FAKE)
     more = {"env": {"PYTHONPATH": str(modules)}}
     text = wer("--limit", "1", "--beam", "5", "--faster-whisper", "a-folder",
-               top, **more)
+               "--batched", top, **more)
+    cells = line(text, "faster-whisper (8 at once)")
+    assert cells[2] == str(N_WORDS - 4), text
     cells = line(text, "faster-whisper (int8)")
     deleted = N_WORDS - 7
     assert cells[:4] == [f"{100 * deleted / N_WORDS:.2f}", "0", str(deleted),
@@ -191,6 +200,20 @@ def peers(folder):
         "a-folder", top, **more)
     wer("--limit", "1", "--beam", "5", "--faster-whisper", "another", top,
         status=1, **more)
+
+
+def decoding(folder):
+    """tests/bench/decoding.py prints a line for each way of decoding."""
+    if not (MODEL and JFK):
+        raise tap.Skip("there is no whole model or no speech")
+    script = FOLDER.parent / "decoding.py"
+    text = tap.command("/usr/bin/python3", script, "--rounds", "1", "--model",
+                       MODEL, JFK)
+    assert line(text, "greedy")[1] == "1.00", text
+    for name in ("beam-size=5", "timestamps=words", "batch=8"):
+        assert len(line(text, name)) == 2, text
+    tap.expect(tap.command("/usr/bin/python3", script, "--model", MODEL,
+                           folder / "none.wav", status=1), "none.wav")
 
 
 def mistakes(folder):
@@ -216,5 +239,6 @@ tap.run([
      in_folder(layouts)),
     ("it counts what the plugin writes", in_folder(ours)),
     ("it counts what others write", in_folder(peers)),
+    ("decoding.py prints what decoding costs", in_folder(decoding)),
     ("it says what is wrong", in_folder(mistakes)),
 ])

@@ -174,6 +174,19 @@ def _faster_whisper(model, threads, beam):
     return transcribe
 
 
+def _faster_whisper_batched(model, threads, beam):
+    from faster_whisper import BatchedInferencePipeline, WhisperModel
+    whisper = BatchedInferencePipeline(WhisperModel(
+        model, device="cpu", compute_type="int8", cpu_threads=threads))
+
+    def transcribe(path, language):
+        segments, _ = whisper.transcribe(
+            path, beam_size=beam, batch_size=8, without_timestamps=False,
+            language=None if language == "auto" else language)
+        return "".join(segment.text for segment in segments)
+    return transcribe
+
+
 def _openvino(model, threads, beam):
     import wave
 
@@ -197,6 +210,7 @@ def _openvino(model, threads, beam):
 
 LIBRARIES = {"whisper.cpp (pywhispercpp)": _pywhispercpp,
              "faster-whisper (int8)": _faster_whisper,
+             "faster-whisper (8 at once)": _faster_whisper_batched,
              "OpenVINO (openvino_genai)": _openvino}
 
 

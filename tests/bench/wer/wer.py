@@ -56,6 +56,8 @@ def parse_options():
                         help="by whisper-cli or pywhispercpp")
     parser.add_argument("--faster-whisper", metavar="FOLDER",
                         help="of a CTranslate2 model")
+    parser.add_argument("--batched", action="store_true",
+                        help="faster-whisper also with 8 windows at once")
     parser.add_argument("--openvino", metavar="FOLDER",
                         help="of a Whisper model of OpenVINO GenAI")
     parser.add_argument("--beam", type=int, default=1, help="of the others")
@@ -110,6 +112,9 @@ def find_engines(options):
     if options.faster_whisper:
         found += find_library("faster_whisper", "faster-whisper (int8)",
                               options.faster_whisper, options)
+        if options.batched:
+            found += find_library("faster_whisper", "faster-whisper (8 at once)",
+                                  options.faster_whisper, options)
     if options.openvino:
         found += find_library("openvino_genai", "OpenVINO (openvino_genai)",
                               options.openvino, options)
