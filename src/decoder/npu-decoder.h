@@ -16,8 +16,8 @@
 #include <glib.h>
 
 #include "device/npu-device.h"
-#include "encoder/npu-encoder.h"
 #include "model/npu-model.h"
+#include "plan/npu-precision.h"
 
 G_BEGIN_DECLS
 

@@ -15,10 +15,10 @@ static gboolean
 run_part (const EncoderPlan *plan, NpuExecutor *executor, guint n_frames,
     GError **error)
 {
-  g_autofree NpuStage *stages = g_new0 (NpuStage, plan->stages->len);
+  g_autofree NpuStage *stages = g_new0 (NpuStage, plan->plan->stages->len);
 
   encoder_plan_fill (plan, n_frames, 0, stages);
-  return npu_executor_run (executor, stages, plan->stages->len, error);
+  return npu_executor_run (executor, stages, plan->plan->stages->len, error);
 }
 
 gboolean
@@ -35,7 +35,7 @@ encoder_exact_encode (const NpuModel *model, NpuDevice *device,
 
   /* Between two parts @states has the residual stream. */
   while (options.first_block < model->n_layers) {
-    PlanBuffer out = PLAN_X;
+    EncoderBuffer out = PLAN_X;
 
     options.n_blocks = blocks_of_part (model, options.first_block, weights);
     g_clear_pointer (plan, encoder_plan_free);
@@ -47,14 +47,14 @@ encoder_exact_encode (const NpuModel *model, NpuDevice *device,
         return FALSE;
       encoder_plan_write_frames (*plan, mel, n_frames, 0, n_frames);
     } else {
-      memcpy ((*plan)->buffers[PLAN_X]->data, states, size);
+      memcpy (npu_plan_get_buffer ((*plan)->plan, PLAN_X)->data, states, size);
     }
     if (!run_part (*plan, executor, n_frames, error))
       return FALSE;
     options.first_block += options.n_blocks;
     if (options.first_block == model->n_layers)
       out = PLAN_STATES;
-    memcpy (states, (*plan)->buffers[out]->data, size);
+    memcpy (states, npu_plan_get_buffer ((*plan)->plan, out)->data, size);
   }
   return TRUE;
 }

@@ -4,10 +4,9 @@
  */
 #pragma once
 
-#include "device/npu-device.h"
-#include "executor/npu-executor.h"
 #include "model/npu-model.h"
-#include "npu-encoder.h"
+#include "plan/npu-plan.h"
+#include "plan/npu-precision.h"
 
 G_BEGIN_DECLS
 
@@ -28,33 +27,30 @@ typedef enum {
   PLAN_MLP,       /* [positions][4 d], f32, bf16 or q8 tiles */
   PLAN_STATES,    /* [positions][d] */
   PLAN_N_BUFFERS,
-} PlanBuffer;
+} EncoderBuffer;
 
-#define PLAN_NO_BUFFER PLAN_N_BUFFERS
+/* Kinds of its stages; a block has one of each from the attention's norm on. */
+typedef enum {
+  ENCODER_CONV1,
+  ENCODER_CONV2,
+  ENCODER_ATTENTION_NORM,
+  ENCODER_QKV,
+  ENCODER_ATTENTION,
+  ENCODER_OUT,
+  ENCODER_MLP_NORM,
+  ENCODER_FC1,
+  ENCODER_GELU, /* where it is a stage of its own */
+  ENCODER_FC2,
+  ENCODER_FINAL_NORM,
+  ENCODER_N_KINDS,
+} EncoderStageKind;
+
+/* Rows of its stages, NpuPlanRows. */
+enum { ENCODER_FRAMES, ENCODER_POSITIONS };
 
 typedef struct {
-  char *name;
-  NpuKernel *kernel;
-  PlanBuffer args[NPU_MAX_ARGS];
-  gsize offset[NPU_MAX_ARGS]; /* bytes */
-  guint memory[NPU_MAX_ARGS]; /* of the plan's, for the args that are used */
-  guint reads, writes;        /* NPU_ARG_BITs */
-  guint sync_args;            /* NpuLaunch's */
-  gboolean over_frames;       /* rows are frames, else positions */
-  guint groups;               /* heads, or 1 */
-  guint batch;                /* its device's choice for the operation */
-  NpuNeeds needs;
-} PlanStage;
-
-typedef struct {
-  NpuDevice *device; /* has the buffers */
-  NpuDevice *host;   /* the CPU beside it, or itself */
-  guint n_mels, d, n_heads, n_layers;
-  GArray *stages;    /* of PlanStage */
-  GPtrArray *memory; /* of NpuBuffer: each has several activations in turn */
-  /* Where what the host writes and reads is; NULL where no stage uses it. Rows
-   * that a stage did not write hold anything. */
-  NpuBuffer *buffers[PLAN_N_BUFFERS];
+  NpuPlan *plan; /* its buffers are EncoderBuffers, in their order */
+  guint n_mels, d;
 } EncoderPlan;
 
 typedef struct {
@@ -91,19 +87,11 @@ void encoder_plan_write_frames (EncoderPlan *plan, const float *mel,
 gboolean encoder_plan_write_edges (
     EncoderPlan *plan, guint n_frames, GError **error);
 
-/* Makes the first @size bytes, which the host wrote, visible to the stages that
- * read the buffer on the device's side. */
-gboolean encoder_plan_sync_written (
-    EncoderPlan *plan, PlanBuffer which, gsize size, GError **error);
+/* "qkv" */
+const char *encoder_stage_kind_name (EncoderStageKind kind);
 
-/* The stage named @name, or NULL. */
-const PlanStage *encoder_plan_find (const EncoderPlan *plan, const char *name);
-
-/* Which stages run where, for people: "cpu", or "conv1, conv2, attention: cpu;
- * 24 stages: xrt:0". (transfer full) */
-char *encoder_plan_describe (const EncoderPlan *plan);
-
-/* Fills @stages[plan->stages->len] for a window of @n_frames frames; at most
+/* Fills @stages[plan->plan->stages->len] for a window of @n_frames frames; at
+ * most
  * @batch tiles a launch where the kernel leaves the choice, 0 for the device's
  * own. Names belong to the plan. */
 void encoder_plan_fill (

@@ -24,8 +24,9 @@ encoder_weights_qkv (const NpuModelBlock *block)
   };
 }
 
-char *
-encoder_weights_key (const EncoderWeights *weights, const char *identity)
+/* Names their numbers for sharing. */
+static char *
+key_of (const EncoderWeights *weights, const char *identity)
 {
   GString *key;
 
@@ -53,17 +54,9 @@ reserve (float **floats, gsize *n_floats, gsize n)
   return *floats;
 }
 
-void
-encoder_floats_clear (EncoderFloats *floats)
-{
-  g_free (floats->weight);
-  g_free (floats->bias);
-  g_free (floats->row);
-}
-
 static gboolean
 read_conv (
-    const NpuTensor *tensor, float *y, EncoderFloats *floats, GError **error)
+    const NpuTensor *tensor, float *y, NpuPlanFloats *floats, GError **error)
 {
   const gsize n_out = tensor->shape[0], n_in = tensor->shape[1];
   float *row = reserve (&floats->row, &floats->n_row, 3 * n_in);
@@ -78,10 +71,10 @@ read_conv (
   return TRUE;
 }
 
-gboolean
-encoder_weights_read (
-    const EncoderWeights *weights, EncoderFloats *floats, GError **error)
+static gboolean
+read_weights (gconstpointer data, NpuPlanFloats *floats, GError **error)
 {
+  const EncoderWeights *weights = data;
   const guint n_tensors = G_N_ELEMENTS (weights->weight);
   gsize n = 0, n_bias = 0;
   float *weight, *bias;
@@ -109,4 +102,14 @@ encoder_weights_read (
     bias += n_out;
   }
   return TRUE;
+}
+
+NpuPlanWeights
+encoder_weights_source (const EncoderWeights *weights, const char *identity)
+{
+  return (NpuPlanWeights){
+      .data = g_memdup2 (weights, sizeof *weights),
+      .key = key_of (weights, identity),
+      .read = read_weights,
+  };
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "model/npu-model.h"
+#include "plan/npu-plan.h"
 
 G_BEGIN_DECLS
 
@@ -17,13 +18,6 @@ typedef struct {
   gboolean is_conv;
 } EncoderWeights;
 
-/* Memory for the weights of one operation after another. */
-typedef struct {
-  float *weight, *bias;
-  float *row; /* of a convolution */
-  gsize n_weight, n_bias, n_row;
-} EncoderFloats;
-
 /* One tensor and its bias, as they are. */
 EncoderWeights encoder_weights_plain (
     const NpuTensor *weight, const NpuTensor *bias);
@@ -33,15 +27,9 @@ EncoderWeights encoder_weights_conv (
  * zeros for the key, which has none. */
 EncoderWeights encoder_weights_qkv (const NpuModelBlock *block);
 
-/* Names their numbers for sharing: of the model's identity, which may be NULL,
- * and then there is no name. (transfer full) */
-char *encoder_weights_key (const EncoderWeights *weights, const char *identity);
-
-/* Reads them into @floats->weight and @floats->bias; FALSE with @error set
- * where a tensor holds a NaN or an infinity. */
-gboolean encoder_weights_read (
-    const EncoderWeights *weights, EncoderFloats *floats, GError **error);
-void encoder_floats_clear (EncoderFloats *floats);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (EncoderFloats, encoder_floats_clear)
+/* For a plan: reading fails where a tensor holds a NaN or an infinity. Shared
+ * by the model's identity, which may be NULL. (transfer full) */
+NpuPlanWeights encoder_weights_source (
+    const EncoderWeights *weights, const char *identity);
 
 G_END_DECLS

@@ -7,6 +7,7 @@
 
 #include "base/npu-cache.h"
 #include "encoder-exact.h"
+#include "encoder-numerics.h"
 #include "encoder-plan.h"
 #include "encoder-probe.h"
 #include "npu-kernels.h"
@@ -16,7 +17,7 @@ struct _NpuEncoder {
   NpuCacheEntry *verdict; /* see open_probed_plan(); or NULL */
   EncoderPlan *plan;
   NpuExecutor *executor;
-  NpuStage *stages; /* [plan->stages->len], filled for each window */
+  NpuStage *stages; /* [plan->plan->stages->len], filled for each window */
   guint depth, batch_size;
   NpuPrecision precision; /* not AUTO */
   char *placement;
@@ -27,34 +28,6 @@ struct _NpuEncoder {
   guint n_frames;
   float *states; /* [n_frames / 2][d] */
 };
-
-/* --- precisions -------------------------------------------------------- */
-
-static const char *const precisions[] = {
-    [NPU_PRECISION_AUTO] = "auto",
-    [NPU_PRECISION_INT8] = "int8",
-    [NPU_PRECISION_F32] = "f32",
-    [NPU_PRECISION_BF16] = "bf16",
-    [NPU_PRECISION_INT16] = "int16",
-};
-
-const char *
-npu_precision_to_string (NpuPrecision precision)
-{
-  g_return_val_if_fail ((guint) precision < G_N_ELEMENTS (precisions), NULL);
-  return precisions[precision];
-}
-
-gboolean
-npu_precision_from_string (const char *name, NpuPrecision *precision)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (precisions); i++)
-    if (strcmp (precisions[i], name) == 0) {
-      *precision = (NpuPrecision) i;
-      return TRUE;
-    }
-  return FALSE;
-}
 
 /* --- making ------------------------------------------------------------ */
 
@@ -67,7 +40,7 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
         options->batch_size, NPU_EXECUTOR_MAX_BATCH);
     return FALSE;
   }
-  if ((guint) options->precision >= G_N_ELEMENTS (precisions)) {
+  if ((guint) options->precision > NPU_PRECISION_INT16) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
         "precision is %d; it must be auto, int8, int16, bf16 or f32",
         options->precision);
@@ -95,25 +68,7 @@ open_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   if (!encoder->plan)
     return FALSE;
   g_free (encoder->stages);
-  encoder->stages = g_new0 (NpuStage, encoder->plan->stages->len);
-  return TRUE;
-}
-
-/* Opens the bf16 plan on a device that is more than a CPU. TRUE with no plan
- * where that has no such products. */
-static gboolean
-open_npu_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
-    GError **error)
-{
-  const PlanStage *qkv;
-
-  if (device == npu_device_get_host (device))
-    return TRUE;
-  if (!open_plan (encoder, model, device, NPU_PRECISION_BF16, error))
-    return FALSE;
-  qkv = encoder_plan_find (encoder->plan, "block 0 qkv");
-  if (!qkv || qkv->kernel->device != device)
-    g_clear_pointer (&encoder->plan, encoder_plan_free);
+  encoder->stages = g_new0 (NpuStage, encoder->plan->plan->stages->len);
   return TRUE;
 }
 
@@ -203,8 +158,9 @@ static gboolean
 open_best_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
     GError **error)
 {
-  return open_npu_plan (encoder, model, device, error) &&
-         (encoder->plan || open_probed_plan (encoder, model, device, error));
+  if (encoder_numerics_suits_npu (model, device))
+    return open_plan (encoder, model, device, NPU_PRECISION_BF16, error);
+  return open_probed_plan (encoder, model, device, error);
 }
 
 NpuEncoder *
@@ -235,7 +191,7 @@ npu_encoder_new (const NpuModel *model, NpuDevice *device,
     opened = open_plan (encoder, model, device, options->precision, error);
   if (!opened)
     return NULL;
-  encoder->placement = encoder_plan_describe (encoder->plan);
+  encoder->placement = npu_plan_describe_placement (encoder->plan->plan);
   if (device != npu_device_get_host (device))
     g_info ("%s: %s", model->name, encoder->placement);
   return g_steal_pointer (&encoder);
@@ -278,23 +234,29 @@ npu_encoder_get_depth (NpuEncoder *encoder)
 guint
 npu_encoder_get_batch_size (NpuEncoder *encoder)
 {
-  const GArray *stages = encoder->plan->stages;
+  const GArray *stages = encoder->plan->plan->stages;
 
   if (encoder->batch_size)
     return encoder->batch_size;
   for (guint i = 0; i < stages->len; i++) {
-    const PlanStage *stage = &g_array_index (stages, PlanStage, i);
+    const NpuPlanStage *stage = &g_array_index (stages, NpuPlanStage, i);
 
-    if (stage->kernel->device == encoder->plan->device)
+    if (stage->kernel->device == encoder->plan->plan->device)
       return stage->batch;
   }
-  return g_array_index (stages, PlanStage, 0).batch;
+  return g_array_index (stages, NpuPlanStage, 0).batch;
 }
 
 const char *
 npu_encoder_get_precision (NpuEncoder *encoder)
 {
-  return precisions[encoder->precision];
+  return npu_precision_to_string (encoder->precision);
+}
+
+char *
+npu_encoder_describe (NpuEncoder *encoder)
+{
+  return npu_plan_describe (encoder->plan->plan);
 }
 
 const char *
@@ -306,25 +268,35 @@ npu_encoder_get_placement (NpuEncoder *encoder)
 guint
 npu_encoder_get_n_stages (NpuEncoder *encoder)
 {
-  return encoder->plan->stages->len;
+  return encoder->plan->plan->stages->len;
 }
 
 const char *
 npu_encoder_get_stage (NpuEncoder *encoder, guint stage, const char **device)
 {
-  const PlanStage *from;
+  const NpuPlanStage *from;
 
-  g_return_val_if_fail (stage < encoder->plan->stages->len, NULL);
-  from = &g_array_index (encoder->plan->stages, PlanStage, stage);
+  g_return_val_if_fail (stage < encoder->plan->plan->stages->len, NULL);
+  from = &g_array_index (encoder->plan->plan->stages, NpuPlanStage, stage);
   if (device)
     *device = npu_device_get_name (from->kernel->device);
   return from->name;
 }
 
+const char *
+npu_encoder_get_stage_kind (NpuEncoder *encoder, guint stage)
+{
+  const GArray *stages = encoder->plan->plan->stages;
+
+  g_return_val_if_fail (stage < stages->len, NULL);
+  return encoder_stage_kind_name (
+      g_array_index (stages, NpuPlanStage, stage).id.kind);
+}
+
 NpuDevice *
 npu_encoder_get_device (NpuEncoder *encoder)
 {
-  return encoder->plan->device;
+  return encoder->plan->plan->device;
 }
 
 NpuExecutor *
@@ -365,7 +337,7 @@ read_states (const NpuStage *stage, guint slot, NpuLaunch *launch,
     gpointer user_data, GError **error)
 {
   NpuEncoder *encoder = user_data;
-  NpuBuffer *buffer = encoder->plan->buffers[PLAN_STATES];
+  NpuBuffer *buffer = npu_plan_get_buffer (encoder->plan->plan, PLAN_STATES);
   const gsize row_size = encoder->d * sizeof (float);
   const guint first = launch->first_tile * NPU_TILE_ROWS;
   const guint end = MIN (first + launch->n_tiles * NPU_TILE_ROWS, launch->rows);
@@ -394,7 +366,7 @@ static gboolean
 encode (NpuEncoder *encoder, const float *mel, guint n_frames, float *states,
     NpuStats *stats, GError **error)
 {
-  const guint n_stages = encoder->plan->stages->len;
+  const guint n_stages = encoder->plan->plan->stages->len;
   NpuStage *stages = encoder->stages;
   gboolean done;
 
@@ -474,7 +446,7 @@ check_states (NpuEncoder *encoder, const float *mel, guint n_frames,
       "device %s computed states with a NaN or an infinity, first at position "
       "%" G_GSIZE_FORMAT ", column %" G_GSIZE_FORMAT
       "; the largest magnitude of the mel is %g, where Whisper's is below 3",
-      npu_device_get_name (encoder->plan->device), bad / encoder->d,
+      npu_device_get_name (encoder->plan->plan->device), bad / encoder->d,
       bad % encoder->d,
       (double) largest_magnitude (mel, (gsize) encoder->n_mels * n_frames));
   return FALSE;

@@ -9,29 +9,13 @@
 
 #include "executor/npu-executor.h"
 #include "model/npu-model.h"
+#include "plan/npu-precision.h"
 
 G_BEGIN_DECLS
 
 #define NPU_MAX_FRAMES 3000 /* 30 s of mel */
 
 typedef struct _NpuEncoder NpuEncoder;
-
-typedef enum {
-  NPU_PRECISION_AUTO, /* on an NPU that has its products bf16; else int8 where
-                       * its quality holds, else f32 */
-  NPU_PRECISION_INT8,
-  NPU_PRECISION_F32,
-  NPU_PRECISION_BF16,  /* products, attention tiles and what is between stages
-                        * in bfloat16; sums and the residual in float */
-  NPU_PRECISION_INT16, /* linear maps of 16-bit integers, the rest in float;
-                        * on CPUs where those are faster than float's */
-} NpuPrecision;
-
-/* "auto", "int8", "f32", "bf16", "int16". */
-NPU_API const char *npu_precision_to_string (NpuPrecision precision);
-/* The one of that name in @precision; %FALSE where there is none. */
-NPU_API gboolean npu_precision_from_string (
-    const char *name, NpuPrecision *precision);
 
 typedef struct {
   guint depth;      /* slots, 1 to 16 */
@@ -71,10 +55,16 @@ NPU_API const char *npu_encoder_get_precision (NpuEncoder *encoder);
 /* Which stages run where, for people: "cpu", or "conv1, conv2, attention: cpu;
  * 24 stages: xrt:0". */
 NPU_API const char *npu_encoder_get_placement (NpuEncoder *encoder);
+/* What each stage reads, multiplies and writes, in what type and where: a table
+ * for people. (transfer full) */
+NPU_API char *npu_encoder_describe (NpuEncoder *encoder);
 /* The same by stage, from 0: its name, and that of its device in @device. */
 NPU_API guint npu_encoder_get_n_stages (NpuEncoder *encoder);
 NPU_API const char *npu_encoder_get_stage (
     NpuEncoder *encoder, guint stage, const char **device);
+/* What stages of that kind are called whatever their block: "qkv". */
+NPU_API const char *npu_encoder_get_stage_kind (
+    NpuEncoder *encoder, guint stage);
 
 NPU_API NpuExecutor *npu_encoder_get_executor (NpuEncoder *encoder);
 /* The device that it was made for. */

@@ -32,6 +32,7 @@ typedef struct {
  * window. */
 typedef struct {
   Window *window;
+  NpuEncoder *encoder;
   GArray *times; /* of guint64[N_STAGES] */
   double load_ms;
   gboolean verbose;
@@ -41,15 +42,10 @@ typedef struct {
 typedef guint64 StageTimes[N_STAGES];
 
 static guint
-stage_index (const char *name)
+stage_index (const char *kind)
 {
-  guint layer;
-  int length = 0;
-
-  if (sscanf (name, "block %u %n", &layer, &length) == 1)
-    name += length;
   for (guint i = 0; i < N_STAGES; i++)
-    if (strcmp (name, stage_names[i]) == 0)
+    if (strcmp (kind, stage_names[i]) == 0)
       return i;
   return N_STAGES;
 }
@@ -59,7 +55,8 @@ observe (const NpuStage *stage, NpuExecutorEvent event,
     const NpuExecutorEventInfo *info, gpointer user_data)
 {
   Observed *seen = user_data;
-  const guint index = stage_index (stage->name);
+  const guint index =
+      stage_index (npu_encoder_get_stage_kind (seen->encoder, info->stage));
   NpuDevice *device = stage->launch.kernel->device;
 
   if (event != NPU_EVENT_STAGE_DONE)
@@ -408,6 +405,7 @@ bench_run_encoder (Bench *bench, GError **error)
         (double) (model_time + npu_clock_ns () - start) / 1e6;
     config->batch = npu_encoder_get_batch_size (config->object);
     seen[n_open].window = window;
+    seen[n_open].encoder = config->object;
     seen[n_open].times = g_array_new (FALSE, FALSE, sizeof (StageTimes));
     config->user_data = &seen[n_open];
     npu_executor_set_observer (

@@ -42,10 +42,10 @@ open_plan (const NpuModel *model, NpuDevice *device, NpuPrecision precision)
   return plan;
 }
 
-static const PlanStage *
+static const NpuPlanStage *
 stage_at (const EncoderPlan *plan, guint i)
 {
-  return &g_array_index (plan->stages, PlanStage, i);
+  return &g_array_index (plan->plan->stages, NpuPlanStage, i);
 }
 
 /* --- how much ------------------------------------------------------------ */
@@ -56,13 +56,13 @@ size_without_sharing (const EncoderPlan *plan)
 {
   gsize sizes[PLAN_N_BUFFERS] = {0}, sum = 0;
 
-  for (guint i = 0; i < plan->stages->len; i++)
+  for (guint i = 0; i < plan->plan->stages->len; i++)
     for (guint arg = 0; arg < NPU_MAX_ARGS; arg++) {
-      const PlanStage *stage = stage_at (plan, i);
-      const PlanBuffer buffer = stage->args[arg];
+      const NpuPlanStage *stage = stage_at (plan, i);
+      const guint buffer = stage->args[arg];
       const gsize size = stage->kernel->arg_size[arg] + stage->offset[arg];
 
-      if (buffer != PLAN_NO_BUFFER)
+      if (buffer != NPU_NO_BUFFER)
         sizes[buffer] = MAX (sizes[buffer], size);
     }
   for (guint i = 0; i < PLAN_N_BUFFERS; i++)
@@ -108,18 +108,17 @@ overlap (const EncoderPlan *plan, guint i, guint j)
 static void
 check_writes (const EncoderPlan *plan, guint i)
 {
-  const PlanStage *stage = stage_at (plan, i);
+  const NpuPlanStage *stage = stage_at (plan, i);
 
-  for (guint j = 0; j < plan->stages->len; j++) {
-    const PlanStage *other = stage_at (plan, j);
+  for (guint j = 0; j < plan->plan->stages->len; j++) {
+    const NpuPlanStage *other = stage_at (plan, j);
 
     if (!overlap (plan, i, j))
       continue;
     for (guint a = 0; a < NPU_MAX_ARGS; a++)
       for (guint b = 0; b < NPU_MAX_ARGS; b++)
         if ((stage->writes & NPU_ARG_BIT (a)) &&
-            other->args[b] != PLAN_NO_BUFFER &&
-            other->args[b] != stage->args[a])
+            other->args[b] != NPU_NO_BUFFER && other->args[b] != stage->args[a])
           g_assert_cmpuint (stage->memory[a], !=, other->memory[b]);
   }
 }
@@ -129,22 +128,22 @@ check_writes (const EncoderPlan *plan, guint i)
 static void
 check_content (const EncoderPlan *plan)
 {
-  g_autofree guint *content = g_new (guint, plan->memory->len);
+  g_autofree guint *content = g_new (guint, plan->plan->memory->len);
 
-  for (guint i = 0; i < plan->memory->len; i++)
-    content[i] = PLAN_NO_BUFFER;
+  for (guint i = 0; i < plan->plan->memory->len; i++)
+    content[i] = NPU_NO_BUFFER;
   /* What the host writes. */
-  for (guint i = 0; i < plan->stages->len; i++)
+  for (guint i = 0; i < plan->plan->stages->len; i++)
     for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
       if (stage_at (plan, i)->args[arg] == PLAN_MEL ||
           stage_at (plan, i)->args[arg] == PLAN_POSITIONAL) {
         g_assert_cmpuint (
-            content[stage_at (plan, i)->memory[arg]], ==, PLAN_NO_BUFFER);
+            content[stage_at (plan, i)->memory[arg]], ==, NPU_NO_BUFFER);
         content[stage_at (plan, i)->memory[arg]] =
             stage_at (plan, i)->args[arg];
       }
-  for (guint i = 0; i < plan->stages->len; i++) {
-    const PlanStage *stage = stage_at (plan, i);
+  for (guint i = 0; i < plan->plan->stages->len; i++) {
+    const NpuPlanStage *stage = stage_at (plan, i);
 
     for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
       if (stage->reads & NPU_ARG_BIT (arg))
@@ -153,11 +152,13 @@ check_content (const EncoderPlan *plan)
       if (stage->writes & NPU_ARG_BIT (arg))
         content[stage->memory[arg]] = stage->args[arg];
   }
-  for (guint i = 0; i < plan->memory->len; i++) {
-    g_assert_cmpuint (content[i], !=, PLAN_NO_BUFFER);
-    if (g_ptr_array_index (plan->memory, i) == plan->buffers[PLAN_STATES])
+  for (guint i = 0; i < plan->plan->memory->len; i++) {
+    g_assert_cmpuint (content[i], !=, NPU_NO_BUFFER);
+    if (g_ptr_array_index (plan->plan->memory, i) ==
+        npu_plan_get_buffer (plan->plan, PLAN_STATES))
       g_assert_cmpuint (content[i], ==, PLAN_STATES);
-    if (g_ptr_array_index (plan->memory, i) == plan->buffers[PLAN_POSITIONAL])
+    if (g_ptr_array_index (plan->plan->memory, i) ==
+        npu_plan_get_buffer (plan->plan, PLAN_POSITIONAL))
       g_assert_cmpuint (content[i], ==, PLAN_POSITIONAL);
   }
 }
@@ -167,27 +168,27 @@ check_content (const EncoderPlan *plan)
 static void
 check_sides (const EncoderPlan *plan)
 {
-  g_autofree guint *sides = g_new0 (guint, plan->memory->len);
-  g_autofree guint *syncs = g_new0 (guint, plan->memory->len);
+  g_autofree guint *sides = g_new0 (guint, plan->plan->memory->len);
+  g_autofree guint *syncs = g_new0 (guint, plan->plan->memory->len);
 
-  for (guint i = 0; i < plan->stages->len; i++) {
-    const PlanStage *stage = stage_at (plan, i);
+  for (guint i = 0; i < plan->plan->stages->len; i++) {
+    const NpuPlanStage *stage = stage_at (plan, i);
 
     for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
-      if (stage->args[arg] != PLAN_NO_BUFFER) {
+      if (stage->args[arg] != NPU_NO_BUFFER) {
         sides[stage->memory[arg]] |=
             stage->kernel->host_args & NPU_ARG_BIT (arg) ? 1 : 2;
         syncs[stage->memory[arg]] |= stage->sync_args & NPU_ARG_BIT (arg);
       }
   }
-  for (guint i = 0; i < plan->memory->len; i++)
+  for (guint i = 0; i < plan->plan->memory->len; i++)
     g_assert_true (sides[i] != 3 || syncs[i]);
 }
 
 static void
 check_plan (const EncoderPlan *plan)
 {
-  for (guint i = 0; i < plan->stages->len; i++)
+  for (guint i = 0; i < plan->plan->stages->len; i++)
     check_writes (plan, i);
   check_content (plan);
   check_sides (plan);
@@ -223,16 +224,16 @@ static float *
 encode (
     EncoderPlan *plan, NpuExecutor *executor, const float *mel, guint n_frames)
 {
-  g_autofree NpuStage *stages = g_new0 (NpuStage, plan->stages->len);
+  g_autofree NpuStage *stages = g_new0 (NpuStage, plan->plan->stages->len);
   g_autoptr (GError) error = NULL;
 
   encoder_plan_write_edges (plan, n_frames, &error);
   g_assert_no_error (error);
   encoder_plan_write_frames (plan, mel, n_frames, 0, n_frames);
   encoder_plan_fill (plan, n_frames, 0, stages);
-  npu_executor_run (executor, stages, plan->stages->len, &error);
+  npu_executor_run (executor, stages, plan->plan->stages->len, &error);
   g_assert_no_error (error);
-  return g_memdup2 (plan->buffers[PLAN_STATES]->data,
+  return g_memdup2 (npu_plan_get_buffer (plan->plan, PLAN_STATES)->data,
       (gsize) n_frames / 2 * D * sizeof (float));
 }
 
@@ -255,10 +256,10 @@ test_leftovers (void)
       g_autofree float *expected = encode (plan, executor, mel, n);
       g_autofree float *states = NULL;
 
-      for (guint k = 0; k < plan->memory->len; k++) {
-        NpuBuffer *memory = g_ptr_array_index (plan->memory, k);
+      for (guint k = 0; k < plan->plan->memory->len; k++) {
+        NpuBuffer *memory = g_ptr_array_index (plan->plan->memory, k);
 
-        if (memory != plan->buffers[PLAN_POSITIONAL])
+        if (memory != npu_plan_get_buffer (plan->plan, PLAN_POSITIONAL))
           memset (memory->data, 0xff, memory->size);
       }
       states = encode (plan, executor, mel, n);
@@ -271,6 +272,87 @@ test_leftovers (void)
   small_model_free (model);
 }
 
+/* --- the table ------------------------------------------------------------ */
+
+static char *
+describe (const char *device_name, NpuPrecision precision)
+{
+  NpuModel *model = small_model_new (N_MELS, D, N_LAYERS, 0);
+  NpuDevice *device = open_device (device_name);
+  EncoderPlan *plan = open_plan (model, device, precision);
+  char *text = plan ? npu_plan_describe (plan->plan) : NULL;
+
+  encoder_plan_free (plan);
+  npu_device_unref (device);
+  small_model_free (model);
+  return text;
+}
+
+/* The line of these stages, without the blanks that align it. */
+static char *
+line_of (const char *table, const char *stages)
+{
+  g_auto (GStrv) lines = g_strsplit (table, "\n", -1);
+
+  for (guint i = 0; lines[i]; i++) {
+    const char *rest = lines[i] + strlen (stages);
+    g_auto (GStrv) words = NULL;
+
+    /* Two blanks end a name, which may have one. */
+    if (!g_str_has_prefix (lines[i], stages) || !g_str_has_prefix (rest, "  "))
+      continue;
+    words = g_regex_split_simple (" +", g_strchug ((char *) rest), 0, 0);
+    return g_strjoinv (" ", words);
+  }
+  g_error ("no line of '%s' in\n%s", stages, table);
+}
+
+static void
+check_line (const char *table, const char *stages, const char *expected)
+{
+  g_autofree char *line = line_of (table, stages);
+
+  g_assert_cmpstr (line, ==, expected);
+}
+
+/* On a CPU that has float's products only, and beside an NPU that has int8's:
+ * device, what is read, the weights, what is multiplied, what is written. */
+static void
+test_table (void)
+{
+  const FakeNpuOptions npu = {
+      .ops = FAKE_NPU_LINEAR_Q8 | FAKE_NPU_LINEAR_BF16, .threads = 1};
+  g_autofree char *level = g_strdup (g_getenv ("NPUENC_CPU"));
+  g_autofree char *f32 = NULL, *int8 = NULL, *bf16 = NULL, *on_npu = NULL;
+
+  g_setenv ("NPUENC_CPU", "c", TRUE);
+  f32 = describe ("cpu", NPU_PRECISION_F32);
+  check_line (f32, "conv1", "cpu f32 f32 f32 f32");
+  check_line (f32, "blocks 0-2 qkv", "cpu f32 f32 f32 f32");
+  check_line (f32, "blocks 0-2 attention", "cpu f32 - - f32");
+  g_assert_null (describe ("cpu", NPU_PRECISION_INT16));
+  int8 = describe ("cpu", NPU_PRECISION_INT8);
+  check_line (int8, "conv2", "cpu f32 int16 f32 f32");
+  check_line (int8, "blocks 0-2 qkv", "cpu f32 int16 f32 int8");
+  check_line (int8, "blocks 0-2 attention", "cpu int8 - - f32");
+  bf16 = describe ("cpu", NPU_PRECISION_BF16);
+  check_line (bf16, "blocks 0-2 fc1", "cpu bf16 bf16 f32 bf16");
+  check_line (bf16, "final norm", "cpu f32 - - f32");
+
+  fake_npu_install (&npu);
+  on_npu = describe ("xrt", NPU_PRECISION_INT8);
+  check_line (on_npu, "block 0 qkv", "xrt:0 f32 bf16 bf16 int8");
+  check_line (on_npu, "blocks 1-2 qkv", "xrt:0 int8 int8 int8 int8");
+  check_line (on_npu, "block 0 fc1", "xrt:0 f32 bf16 bf16 f32");
+  check_line (on_npu, "blocks 1-2 fc1", "xrt:0 int8 int8 int8 int8");
+  check_line (on_npu, "blocks 0-2 attention", "cpu int8 - - f32");
+  fake_npu_install (NULL);
+  if (level)
+    g_setenv ("NPUENC_CPU", level, TRUE);
+  else
+    g_unsetenv ("NPUENC_CPU");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -278,5 +360,6 @@ main (int argc, char **argv)
   g_test_add_func ("/encoder/plan/size", test_size);
   g_test_add_func ("/encoder/plan/sharing", test_sharing);
   g_test_add_func ("/encoder/plan/leftovers", test_leftovers);
+  g_test_add_func ("/encoder/plan/table", test_table);
   return g_test_run ();
 }

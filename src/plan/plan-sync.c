@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "plan-builder.h"
+#include "plan-private.h"
 
 /* Who sees what is in a buffer. */
 enum {
@@ -13,12 +13,12 @@ enum {
 
 typedef struct {
   guint seen_by;
-  PlanStage *writer; /* NULL: the host itself */
+  NpuPlanStage *writer; /* NULL: the host itself */
   guint writer_arg;
 } BufferState;
 
 static guint
-side_of (const PlanStage *stage, guint arg)
+side_of (const NpuPlanStage *stage, guint arg)
 {
   return stage->kernel->host_args & NPU_ARG_BIT (arg) ? SEEN_BY_HOST
                                                       : SEEN_BY_DEVICE;
@@ -27,7 +27,7 @@ side_of (const PlanStage *stage, guint arg)
 /* Inputs are synced by the launches that read them, outputs by those that
  * wrote them: once, however many read them afterwards. */
 static void
-read_buffer (BufferState *state, guint side, PlanStage *reader, guint arg)
+read_buffer (BufferState *state, guint side, NpuPlanStage *reader, guint arg)
 {
   if (state->seen_by & side)
     return;
@@ -38,19 +38,26 @@ read_buffer (BufferState *state, guint side, PlanStage *reader, guint arg)
   state->seen_by |= side;
 }
 
-void
-plan_set_syncs (EncoderPlan *plan)
+/* Constants were synced once, when they were written. */
+static guint
+seen_at_first (NpuBufferRole role)
 {
-  BufferState states[PLAN_N_BUFFERS] = {
-      [PLAN_MEL] = {.seen_by = SEEN_BY_HOST},
-      /* Where the part has no stem. */
-      [PLAN_X] = {.seen_by = SEEN_BY_HOST},
-      /* Synced once, when it was written. */
-      [PLAN_POSITIONAL] = {.seen_by = SEEN_BY_HOST | SEEN_BY_DEVICE},
-  };
+  if (role & NPU_BUFFER_CONSTANT)
+    return SEEN_BY_HOST | SEEN_BY_DEVICE;
+  return role & NPU_BUFFER_INPUT ? SEEN_BY_HOST : 0;
+}
 
+void
+plan_set_syncs (NpuPlan *plan)
+{
+  const guint n = plan->buffers->len;
+  g_autofree BufferState *states = g_new (BufferState, n);
+
+  for (guint i = 0; i < n; i++)
+    states[i] =
+        (BufferState){.seen_by = seen_at_first (plan_buffer (plan, i)->role)};
   for (guint i = 0; i < plan->stages->len; i++) {
-    PlanStage *stage = &g_array_index (plan->stages, PlanStage, i);
+    NpuPlanStage *stage = plan_stage (plan, i);
 
     stage->sync_args = 0;
     for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
@@ -62,6 +69,7 @@ plan_set_syncs (EncoderPlan *plan)
         states[stage->args[arg]] =
             (BufferState){side_of (stage, arg), stage, arg};
   }
-  read_buffer (&states[states[PLAN_STATES].writer ? PLAN_STATES : PLAN_X],
-      SEEN_BY_HOST, NULL, 0);
+  for (guint i = 0; i < n; i++)
+    if ((plan_buffer (plan, i)->role & NPU_BUFFER_OUTPUT) && states[i].writer)
+      read_buffer (&states[i], SEEN_BY_HOST, NULL, 0);
 }

@@ -3,11 +3,11 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "plan-builder.h"
+#include "plan-private.h"
 
 /* What is in a buffer from one writing to the last reading. */
 typedef struct {
-  PlanBuffer buffer;
+  guint buffer;
   guint first, last; /* stages, of which the first writes it; the number of
                       * stages where it is needed after them all */
   gsize size;
@@ -17,16 +17,10 @@ typedef struct {
 } PlanValue;
 
 typedef struct {
-  EncoderPlan *plan;
-  GArray *values;                /* of PlanValue */
-  guint current[PLAN_N_BUFFERS]; /* index of the value, or G_MAXUINT */
+  NpuPlan *plan;
+  GArray *values; /* of PlanValue */
+  guint *current; /* [n_buffers]: index of the value, or G_MAXUINT */
 } Liveness;
-
-static PlanStage *
-stage_at (const EncoderPlan *plan, guint index)
-{
-  return &g_array_index (plan->stages, PlanStage, index);
-}
 
 static PlanValue *
 value_at (const Liveness *self, guint index)
@@ -37,7 +31,7 @@ value_at (const Liveness *self, guint index)
 /* --- values ------------------------------------------------------------ */
 
 static void
-begin_value (Liveness *self, PlanBuffer buffer, guint first)
+begin_value (Liveness *self, guint buffer, guint first)
 {
   const PlanValue value = {
       .buffer = buffer, .first = first, .on_the_host = TRUE};
@@ -49,7 +43,7 @@ begin_value (Liveness *self, PlanBuffer buffer, guint first)
 static void
 use_value (Liveness *self, guint index, guint arg, gboolean is_written)
 {
-  PlanStage *stage = stage_at (self->plan, index);
+  NpuPlanStage *stage = plan_stage (self->plan, index);
   const guint which = self->current[stage->args[arg]];
   PlanValue *value = value_at (self, which);
 
@@ -61,25 +55,32 @@ use_value (Liveness *self, guint index, guint arg, gboolean is_written)
   stage->memory[arg] = which; /* of the value, for now */
 }
 
+static gboolean
+reads_buffer (const NpuPlanStage *stage, guint buffer)
+{
+  for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
+    if ((stage->reads & NPU_ARG_BIT (arg)) && stage->args[arg] == buffer)
+      return TRUE;
+  return FALSE;
+}
+
 /* What is read and was not written comes from the host, which writes it before
  * the first stage or as a part of it. What a stage both reads and writes stays
  * where it is. */
 static void
 find_values_of (Liveness *self, guint index)
 {
-  const PlanStage *stage = stage_at (self->plan, index);
-  guint read_buffers = 0;
+  const NpuPlanStage *stage = plan_stage (self->plan, index);
 
   for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
     if (stage->reads & NPU_ARG_BIT (arg)) {
       if (self->current[stage->args[arg]] == G_MAXUINT)
         begin_value (self, stage->args[arg], 0);
       use_value (self, index, arg, FALSE);
-      read_buffers |= 1u << stage->args[arg];
     }
   for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
     if (stage->writes & NPU_ARG_BIT (arg)) {
-      if (!(read_buffers & 1u << stage->args[arg]))
+      if (!reads_buffer (stage, stage->args[arg]))
         begin_value (self, stage->args[arg], index);
       use_value (self, index, arg, TRUE);
     }
@@ -90,7 +91,7 @@ find_values (Liveness *self)
 {
   const guint n_stages = self->plan->stages->len;
 
-  for (guint i = 0; i < PLAN_N_BUFFERS; i++)
+  for (guint i = 0; i < self->plan->buffers->len; i++)
     self->current[i] = G_MAXUINT;
   for (guint i = 0; i < n_stages; i++)
     find_values_of (self, i);
@@ -98,7 +99,8 @@ find_values (Liveness *self)
   for (guint i = 0; i < self->values->len; i++) {
     PlanValue *value = value_at (self, i);
 
-    if (value->is_unread || value->buffer == PLAN_POSITIONAL)
+    if (value->is_unread ||
+        (plan_buffer (self->plan, value->buffer)->role & NPU_BUFFER_CONSTANT))
       value->last = n_stages;
   }
 }
@@ -108,10 +110,10 @@ find_values (Liveness *self)
 /* Whether every launch of stage @last has completed before one of stage @first
  * is prepared: see the ring's guarantees in npu-executor.h. */
 static gboolean
-is_over (const EncoderPlan *plan, guint last, guint first)
+is_over (const NpuPlan *plan, guint last, guint first)
 {
   return first >= last + 2 ||
-         (first > last && stage_at (plan, first)->needs == NPU_NEEDS_ALL);
+         (first > last && plan_stage (plan, first)->needs == NPU_NEEDS_ALL);
 }
 
 /* What the host writes without a sync may reach memory as late as its caches
@@ -174,14 +176,13 @@ place_values (Liveness *self, GArray *sizes)
 
 /* --- buffers ----------------------------------------------------------- */
 
-/* Of a buffer that has several values the host asks for none. */
 static void
 use_places (const Liveness *self)
 {
-  const EncoderPlan *plan = self->plan;
+  const NpuPlan *plan = self->plan;
 
   for (guint i = 0; i < plan->stages->len; i++) {
-    PlanStage *stage = stage_at (plan, i);
+    NpuPlanStage *stage = plan_stage (plan, i);
 
     for (guint arg = 0; arg < NPU_MAX_ARGS; arg++)
       if ((stage->reads | stage->writes) & NPU_ARG_BIT (arg))
@@ -190,27 +191,26 @@ use_places (const Liveness *self)
 }
 
 void
-plan_add_memory (PlanBuilder *builder)
+plan_add_memory (NpuPlan *plan)
 {
-  EncoderPlan *plan = builder->plan;
+  g_autofree guint *current = g_new (guint, plan->buffers->len);
   g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (PlanValue));
   g_autoptr (GArray) sizes = g_array_new (FALSE, FALSE, sizeof (gsize));
-  Liveness self = {.plan = plan, .values = values};
+  Liveness self = {.plan = plan, .values = values, .current = current};
 
   find_values (&self);
   place_values (&self, sizes);
   use_places (&self);
-  for (guint i = 0; i < sizes->len && !builder->error; i++) {
+  for (guint i = 0; i < sizes->len && !plan->error; i++) {
     NpuBuffer *memory = npu_buffer_new (
-        plan->device, g_array_index (sizes, gsize, i), &builder->error);
+        plan->device, g_array_index (sizes, gsize, i), &plan->error);
 
     if (memory)
       g_ptr_array_add (plan->memory, memory);
   }
-  for (guint i = 0; i < values->len && !builder->error; i++) {
+  for (guint i = 0; i < values->len && !plan->error; i++) {
     const PlanValue *value = value_at (&self, i);
 
-    plan->buffers[value->buffer] =
-        g_ptr_array_index (plan->memory, value->memory);
+    plan_buffer (plan, value->buffer)->memory = value->memory;
   }
 }

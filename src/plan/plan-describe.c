@@ -1,0 +1,140 @@
+/* A plan in words: which stages run where, and in what types.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <string.h>
+
+#include "plan-private.h"
+
+/* --- where ------------------------------------------------------------- */
+
+/* Stages of the kind, in all layers, on @device, or on any where that is
+ * NULL. */
+static guint
+count_kind (const NpuPlan *plan, guint kind, const NpuDevice *device)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < plan->stages->len; i++) {
+    const NpuPlanStage *stage = plan_stage (plan, i);
+
+    n += stage->id.kind == kind && (!device || stage->kernel->device == device);
+  }
+  return n;
+}
+
+static void
+add_name (GString *text, GHashTable *seen, const char *name)
+{
+  if (!g_hash_table_add (seen, (gpointer) name))
+    return;
+  if (text->len > 0)
+    g_string_append (text, ", ");
+  g_string_append (text, name);
+}
+
+char *
+npu_plan_describe_placement (const NpuPlan *plan)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  GString *text = g_string_new (NULL);
+  guint n_on_host = 0;
+
+  for (guint i = 0; i < plan->stages->len; i++) {
+    const NpuPlanStage *stage = plan_stage (plan, i);
+    const guint kind = stage->id.kind;
+
+    if (stage->kernel->device != plan->host)
+      continue;
+    n_on_host++;
+    if (count_kind (plan, kind, plan->host) == count_kind (plan, kind, NULL))
+      add_name (text, seen, plan->options.kinds[kind]);
+    else
+      add_name (text, seen, stage->name);
+  }
+
+  if (n_on_host == plan->stages->len)
+    g_string_assign (text, npu_device_get_name (plan->host));
+  else if (n_on_host == 0)
+    g_string_assign (text, npu_device_get_name (plan->device));
+  else
+    g_string_append_printf (text, ": %s; %u stages: %s",
+        npu_device_get_name (plan->host), plan->stages->len - n_on_host,
+        npu_device_get_name (plan->device));
+  return g_string_free (text, FALSE);
+}
+
+/* --- in what types ----------------------------------------------------- */
+
+static const char *
+type_name (NpuType type)
+{
+  switch (type) {
+    case NPU_TYPE_Q8:
+      return "int8";
+    case NPU_TYPE_BF16:
+      return "bf16";
+    case NPU_TYPE_S16:
+      return "int16";
+    default:
+      return "f32";
+  }
+}
+
+static gboolean
+are_alike (const NpuPlanStage *a, const NpuPlanStage *b)
+{
+  return a->id.kind == b->id.kind && a->kernel->device == b->kernel->device &&
+         a->product == b->product && a->op.a_type == b->op.a_type &&
+         a->op.b_type == b->op.b_type && a->op.c_type == b->op.c_type;
+}
+
+/* The same of a neighbouring layer where it is alike, or NULL. */
+static const NpuPlanStage *
+find_alike (const NpuPlan *plan, const NpuPlanStage *stage, gint step)
+{
+  const NpuStageId id = {stage->id.kind, stage->id.layer + step};
+  const NpuPlanStage *other =
+      stage->id.layer < 0 ? NULL : npu_plan_find (plan, id);
+
+  return other && are_alike (stage, other) ? other : NULL;
+}
+
+/* "blocks 1-5 qkv" for it and those like it that follow. */
+static char *
+name_of_alike (const NpuPlan *plan, const NpuPlanStage *first)
+{
+  const NpuPlanStage *last = first, *next;
+
+  while ((next = find_alike (plan, last, 1)))
+    last = next;
+  if (last == first)
+    return g_strdup (first->name);
+  return g_strdup_printf ("blocks %d-%d %s", first->id.layer, last->id.layer,
+      plan->options.kinds[first->id.kind]);
+}
+
+char *
+npu_plan_describe (const NpuPlan *plan)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "%-26s %-6s %-6s %-8s %-8s %s\n", "stages",
+      "device", "reads", "weights", "product", "writes");
+  for (guint i = 0; i < plan->stages->len; i++) {
+    const NpuPlanStage *stage = plan_stage (plan, i);
+    const gboolean is_linear = stage->op.kind == NPU_OP_LINEAR;
+    g_autofree char *name = NULL;
+
+    if (find_alike (plan, stage, -1))
+      continue;
+    name = name_of_alike (plan, stage);
+    g_string_append_printf (text, "%-26s %-6s %-6s %-8s %-8s %s\n", name,
+        npu_device_get_name (stage->kernel->device),
+        type_name (stage->op.a_type),
+        is_linear ? type_name (stage->op.b_type) : "-",
+        is_linear ? type_name (stage->product) : "-",
+        type_name (stage->op.c_type));
+  }
+  return g_string_free (text, FALSE);
+}
