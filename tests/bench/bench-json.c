@@ -123,6 +123,18 @@ add_machine (GString *out, const Bench *bench)
 }
 
 static void
+add_small (GString *out, const BenchSmall *small)
+{
+  add_key (out, "small");
+  g_string_append_c (out, '{');
+  add_number (out, "list_us_one_thread", small->list_one_us);
+  add_number (out, "list_us", small->list_us);
+  add_number (out, "second_ms_one_thread", small->second_one_ms);
+  add_number (out, "second_ms", small->second_ms);
+  g_string_append_c (out, '}');
+}
+
+static void
 add_stages (GString *out, const BenchResult *result)
 {
   add_key (out, "stages");
@@ -282,6 +294,8 @@ bench_write_json (const Bench *bench, GError **error)
 
   add_count (out, "version", 1);
   add_machine (out, bench);
+  if (bench->has_small)
+    add_small (out, &bench->small);
   add_key (out, "results");
   g_string_append_c (out, '[');
   for (guint i = 0; i < bench->results->len; i++)

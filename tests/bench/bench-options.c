@@ -133,6 +133,10 @@ bench_options_parse (
           "A window's keys and values, a token at 1, 5 and 8 rows a step and "
           "at 8 windows, a prompt",
           NULL},
+      {"small", 0, 0, G_OPTION_ARG_NONE, &options->small,
+          "A list of 50 launches of one row, and a window of a second of a "
+          "model: with one thread and with all",
+          NULL},
       {"roofline", 0, 0, G_OPTION_ARG_NONE, &options->roofline,
           "This machine's peak, and the share that --encoder's operations "
           "have of it",
@@ -199,8 +203,8 @@ bench_options_parse (
   if (options->model == NULL)
     options->model = g_strdup ("synthetic:tiny");
   options->encoder |= options->roofline;
-  options->pipelined |=
-      !options->batch_analysis && !options->encoder && !options->decoder;
+  options->pipelined |= !options->batch_analysis && !options->encoder &&
+                        !options->decoder && !options->small;
   if ((options->precision == NPU_PRECISION_BF16 ||
           options->precision == NPU_PRECISION_INT16) &&
       (options->pipelined || options->batch_analysis)) {

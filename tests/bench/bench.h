@@ -26,7 +26,8 @@ typedef struct {
   GArray *depths; /* of guint, ascending, 1 first: what others compare with */
   guint threads, repeat, latency_us;
   NpuPrecision precision;
-  gboolean batch_analysis, pipelined, encoder, decoder, roofline, verbose;
+  gboolean batch_analysis, pipelined, encoder, decoder, roofline, small;
+  gboolean verbose;
 } BenchOptions;
 
 /* Part of a window's time: one operation, summed over the blocks. */
@@ -65,6 +66,12 @@ typedef struct {
   BenchStage stages[BENCH_MAX_STAGES];
 } BenchResult;
 
+/* Medians: of a list of launches and of a window of a second, with one thread
+ * and with all. */
+typedef struct {
+  double list_one_us, list_us, second_one_ms, second_ms;
+} BenchSmall;
+
 typedef struct {
   BenchOptions options;
   NpuDevice *device;
@@ -73,6 +80,8 @@ typedef struct {
   GArray *results;       /* of BenchResult */
   gboolean has_peaks;
   BenchPeaks peaks;
+  gboolean has_small;
+  BenchSmall small;
   /* Per launch of an empty kernel at depth 3: in the executor, outside of the
    * device's verbs; the host's processor time; the whole, by the clock. */
   double executor_us, host_us, empty_launch_us;
@@ -128,6 +137,8 @@ void bench_print_decoder (const Bench *bench, guint first_result);
 /* bench-mel.c: what whispermel computes for a window of noise; the median. */
 double bench_mel_ms (guint n_mels, guint repeat);
 gboolean bench_run_launch (Bench *bench, GError **error);
+/* bench-small.c: measures and prints. */
+gboolean bench_run_small (Bench *bench, GError **error);
 
 /* --- bench-trace.c */
 /* Runs the deepest configuration of the richest workload once more with a

@@ -196,6 +196,15 @@ def outputs(folder):
     assert found == ["fifo", "link", "out"], found
 
 
+def small(folder):
+    text, found = bench(folder, "--small", "--threads", "2",
+                        "--precision", "f32")
+    tap.expect(text, "a list of 50 launches of one row", "one thread ",
+               "a window of a second of synthetic:tiny in f32")
+    assert found["results"] == [], found["results"]
+    assert min(found["small"].values()) > 0, found["small"]
+
+
 def workers(folder):
     """The workers that the device has, be they one a core or fewer."""
     cpus = os.sched_getaffinity(0)
@@ -233,6 +242,7 @@ tap.run([
     ("verbose: lines for each launch", in_folder(verbose)),
     ("wrong options are refused by name", in_folder(errors)),
     ("outputs are whole or not at all", in_folder(outputs)),
+    ("small work on one thread and on two", in_folder(small)),
     ("threads are the device's workers", in_folder(workers)),
     ("its page names every option", in_folder(documented)),
 ])

@@ -8,6 +8,7 @@
 #include <xmmintrin.h>
 #endif
 
+#include "device/cpu/cpu-gemm.h"
 #include "device/npu-device.h"
 
 #define MAX_ROWS 700
@@ -123,14 +124,14 @@ check_same_bytes (const NpuOp *op)
   Map one;
 
   map_init (&one, 1, *op, 0.1f);
-  for (guint i = 0; i < G_N_ELEMENTS (threads); i++) {
+  for (guint i = 0; i < (g_test_slow () ? G_N_ELEMENTS (threads) : 1); i++) {
     Map many;
 
     map_init (&many, threads[i], *op, 0.1f);
     for (guint j = 0; j < G_N_ELEMENTS (rows_of); j++) {
       g_autofree char *right = digest_of (&one, rows_of[j], 1);
 
-      for (guint round = 0; round < 3; round++) {
+      for (guint round = 0; round < (g_test_slow () ? 3 : 1); round++) {
         g_autofree char *digest = digest_of (&many, rows_of[j], 1);
 
         g_assert_cmpstr (digest, ==, right);
@@ -188,6 +189,67 @@ test_tiles (void)
   check_same_bytes (&op);
   op.b_type = op.c_type = NPU_TYPE_Q8;
   check_same_bytes (&op);
+}
+
+/* --- parts of a product ---------------------------------------------------
+ * Of int8, by oneDNN: the same weights, fewer columns at once. Small values, so
+ * that the sums are exact without VNNI. */
+
+static void
+check_parts (guint n, guint k, guint rows)
+{
+  g_autofree gint8 *weight = g_new (gint8, n * k);
+  guint8 *a = g_aligned_alloc (64 * k, 1, 64);
+  gint32 *c = g_aligned_alloc (64 * n, sizeof *c, 64);
+  CpuGemmThread *thread = cpu_gemm_thread_new ();
+  const int before = cpu_gemm_set_threads (1);
+  guint8 *scratch;
+  guint block, part;
+  CpuGemm *gemm;
+
+  for (guint i = 0; i < n * k; i++)
+    weight[i] = (gint8) (i * 2654435761u >> 13 & 7) - 4;
+  for (guint i = 0; i < 64 * k; i++)
+    a[i] = (guint8) (i * 2246822519u >> 11 & 15);
+  gemm = cpu_gemm_new_s8 (weight, n, k, NULL);
+  g_assert_nonnull (gemm);
+  block = cpu_gemm_block_columns (gemm);
+  part = cpu_gemm_part_columns (gemm);
+  g_assert_cmpuint (block % part, ==, 0);
+  g_test_message (
+      "%u columns from %u: blocks of %u, parts of %u", n, k, block, part);
+  scratch = g_aligned_alloc (cpu_gemm_scratch_size (gemm) + 64, 1, 64);
+  for (guint pass = 0; pass < 2; pass++) {
+    const guint columns = pass ? block : part;
+
+    for (guint first = 0; first < n; first += columns) {
+      cpu_gemm_run (gemm, thread, first, columns, a, k, rows, c, scratch);
+      for (guint i = 0; i < rows; i++)
+        for (guint j = 0; j < columns; j++) {
+          gint32 sum = 0;
+
+          for (guint l = 0; l < k; l++)
+            sum += a[i * k + l] * weight[(first + j) * k + l];
+          g_assert_cmpint (c[i * columns + j], ==, sum);
+        }
+    }
+  }
+  cpu_gemm_set_threads (before);
+  cpu_gemm_thread_free (thread);
+  cpu_gemm_free (gemm);
+  g_aligned_free (a);
+  g_aligned_free (c);
+  g_aligned_free (scratch);
+}
+
+static void
+test_parts (void)
+{
+  check_parts (512, 256, 64);
+  check_parts (512, 256, 1);
+  check_parts (384, 128, 40);
+  check_parts (1152, 64, 32);
+  check_parts (100, 64, 64);
 }
 
 /* A thread that flushes denormals, as those of audio do, computes as others,
@@ -489,6 +551,7 @@ main (int argc, char **argv)
   g_test_add_func ("/device-units/same-bytes/odd", test_odd);
   g_test_add_func ("/device-units/same-bytes/bytes", test_bytes);
   g_test_add_func ("/device-units/same-bytes/tiles", test_tiles);
+  g_test_add_func ("/device-units/parts", test_parts);
   g_test_add_func ("/device-units/float-control", test_float_control);
   for (guint threads = 1; threads <= 4; threads++) {
     g_autofree char *path =

@@ -1,9 +1,7 @@
 /* Matrix products of one 64-row tile with constant weights, by oneDNN or, where
  * they are faster, by kernels of our own.
  *
- * oneDNN's C API for primitives changed between 2.x and 3.x; this is the only
- * file that sees either. It runs without threads of its own: the device's
- * workers are the threads.
+ * oneDNN runs without threads of its own: the device's workers are the threads.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -64,16 +62,20 @@ gboolean cpu_gemm_has_amx (void);
 
 /* C is computed in blocks of columns that stay in a core's cache. */
 guint cpu_gemm_block_columns (const CpuGemm *gemm);
+/* How many columns can be computed at once at least: of those that divide the
+ * block. */
+guint cpu_gemm_part_columns (const CpuGemm *gemm);
 /* Whether rows of A may be any number of elements apart, not just k. */
 gboolean cpu_gemm_takes_any_stride (const CpuGemm *gemm);
 gsize cpu_gemm_scratch_size (const CpuGemm *gemm);
 gsize cpu_gemm_packed_size (const CpuGemm *gemm); /* bytes of weights */
 
-/* Columns [block * block_columns, ...) of C for the tile @a[64][k], whose rows
- * are @a_stride apart, into the dense @c[64][block_columns], of which @rows
- * rows count. All pointers 64-byte aligned, but @a where any stride is
- * taken. */
-void cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint block,
-    const void *a, gsize a_stride, guint rows, void *c, void *scratch);
+/* Columns [first, first + columns) of C, a block or a part of one, for the tile
+ * @a[64][k], whose rows are @a_stride apart, into the dense @c[64][columns], of
+ * which @rows rows count. All pointers 64-byte aligned, but @a where any stride
+ * is taken. */
+void cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint first,
+    guint columns, const void *a, gsize a_stride, guint rows, void *c,
+    void *scratch);
 
 G_END_DECLS

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "cpu-ops.h"
-#include "device/q8-weights.h"
 
 #define PAIR 2
 #define MAX_PAIR_ROW_SIZE 6144 /* bytes */
@@ -290,15 +289,15 @@ quantises_rows (const CpuKernel *kernel)
          kernel->op.c_type == NPU_TYPE_Q8;
 }
 
-/* Columns of block @i of a tile. */
+/* Columns [first, first + block) of a tile: a block of the product's, or a part
+ * of one. */
 static void
-run_block (const CpuKernel *kernel, const NpuLaunch *launch,
-    const LinearTile *tile, guint i, const LinearScratch *scratch,
-    CpuGemmThread *thread)
+run_columns (const CpuKernel *kernel, const NpuLaunch *launch,
+    const LinearTile *tile, guint first, guint block,
+    const LinearScratch *scratch, CpuGemmThread *thread)
 {
   const NpuOp *op = &kernel->op;
-  const guint block = cpu_gemm_block_columns (kernel->gemm);
-  const guint first = i * block, rows = tile->rows;
+  const guint rows = tile->rows;
   const gsize first_row = (gsize) tile->number * NPU_TILE_ROWS;
   const gboolean in_rows = op->c_layout == NPU_LAYOUT_ROWS;
   NpuEpilogue epilogue = {
@@ -321,8 +320,8 @@ run_block (const CpuKernel *kernel, const NpuLaunch *launch,
     epilogue.residual_stride = op->n;
   }
 
-  cpu_gemm_run (kernel->gemm, thread, i, tile->a.rows, tile->a.stride, rows,
-      scratch->acc, scratch->onednn);
+  cpu_gemm_run (kernel->gemm, thread, first, block, tile->a.rows,
+      tile->a.stride, rows, scratch->acc, scratch->onednn);
   if (multiplies_bytes_in_float (kernel))
     sums_to_integers (scratch->acc, (gsize) rows * block);
   if (kernel->weight_scale)
@@ -344,6 +343,7 @@ static void
 run_linear_tiles (const CpuKernel *kernel, const NpuLaunch *launch, guint first,
     const guint n, CpuWorker *worker)
 {
+  const guint block = cpu_gemm_block_columns (kernel->gemm);
   LinearScratch scratch = linear_scratch (kernel, worker->scratch);
   LinearTile tiles[PAIR];
 
@@ -352,9 +352,9 @@ run_linear_tiles (const CpuKernel *kernel, const NpuLaunch *launch, guint first,
     tiles[t].rows = cpu_rows_of_tile (launch, first + t);
     tiles[t].a = linear_a (kernel, launch, first + t, tiles[t].rows, &scratch);
   }
-  for (guint i = 0; i < kernel->n_blocks; i++)
+  for (guint i = 0; i < kernel->op.n; i += block)
     for (guint t = 0; t < n; t++)
-      run_block (kernel, launch, &tiles[t], i, &scratch, worker->gemm);
+      run_columns (kernel, launch, &tiles[t], i, block, &scratch, worker->gemm);
 }
 
 static void
@@ -393,6 +393,7 @@ static void
 run_linear_part (const CpuKernel *kernel, const NpuLaunch *launch,
     const CpuPart *part, CpuWorker *worker)
 {
+  const guint columns = cpu_gemm_part_columns (kernel->gemm);
   LinearScratch scratch = linear_scratch (kernel, worker->scratch);
   LinearTile tile = {
       .number = part->tile, .rows = cpu_rows_of_tile (launch, part->tile)};
@@ -401,8 +402,8 @@ run_linear_part (const CpuKernel *kernel, const NpuLaunch *launch,
     scratch.c = part->rows;
   tile.a = linear_a (kernel, launch, part->tile, tile.rows, &scratch);
   for (guint i = 0; i < part->n_blocks; i++)
-    run_block (
-        kernel, launch, &tile, part->first_block + i, &scratch, worker->gemm);
+    run_columns (kernel, launch, &tile, (part->first_block + i) * columns,
+        columns, &scratch, worker->gemm);
 }
 
 /* Two tiles are as fast as one and one while the weights are quickly there,
@@ -421,122 +422,6 @@ takes_pairs (const CpuKernel *kernel)
 }
 
 /* --- opening ----------------------------------------------------------- */
-
-static const CpuDevice *
-device_of (const CpuKernel *kernel)
-{
-  return (const CpuDevice *) kernel->base.device;
-}
-
-static gboolean
-pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
-{
-  kernel->product = NPU_TYPE_F32;
-  kernel->gemm = cpu_gemm_new_f32 (
-      &kernel->kernels->gemm_f32, weight, kernel->op.n, kernel->op.k, error);
-  return kernel->gemm != NULL;
-}
-
-/* Bytes as what they stand for. */
-static gboolean
-pack_q8_weight_in_float (CpuKernel *kernel, const gint8 *q, GError **error)
-{
-  const gsize size = (gsize) kernel->op.n * kernel->op.k;
-  g_autofree float *weight = g_new (float, size);
-
-  for (gsize i = 0; i < size; i++)
-    weight[i] = q[i];
-  memset (kernel->zero_sum, 0, kernel->op.n * sizeof *kernel->zero_sum);
-  return pack_f32_weight (kernel, weight, error);
-}
-
-/* Rotates and quantises weight[n][k] by output column and packs it. */
-static gboolean
-pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
-{
-  const guint n = kernel->op.n, k = kernel->op.k;
-  g_autofree gint8 *q = g_malloc ((gsize) n * k);
-
-  kernel->signs = cpu_rotation_signs (k);
-  kernel->weight_scale = g_new (float, n);
-  kernel->zero_sum = g_new (gint32, n);
-  q8_weights_quantise (q, kernel->weight_scale, kernel->zero_sum, weight, n, k);
-  if (!device_of (kernel)->int8_products)
-    return pack_q8_weight_in_float (kernel, q, error);
-  for (guint i = 0; i < n; i++)
-    kernel->zero_sum[i] *= NPU_Q8_ZERO;
-  kernel->product = NPU_TYPE_Q8;
-  kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
-  return kernel->gemm != NULL;
-}
-
-gboolean
-cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op)
-{
-  return op->a_type == NPU_TYPE_F32 &&
-         cpu_gemm_takes (&device->host.kernels.gemm_s16, op->n, op->k);
-}
-
-/* Quantises weight[n][k] by output column and packs it, where such products
- * are fast. */
-static gboolean
-pack_s16_weight (CpuKernel *kernel, const float *weight, GError **error)
-{
-  const guint n = kernel->op.n, k = kernel->op.k;
-  g_autofree gint16 *q = NULL;
-
-  if (!cpu_linear_has_s16 (device_of (kernel), &kernel->op))
-    return pack_f32_weight (kernel, weight, error);
-  q = g_new (gint16, (gsize) n * k);
-  kernel->weight_scale = g_new (float, n);
-  kernel->kernels->quantize_s16 (
-      q, kernel->weight_scale, weight, k, (int) n, (int) k);
-  kernel->gemm = cpu_gemm_new_s16 (&kernel->kernels->gemm_s16, q, n, k);
-  if (!kernel->gemm) {
-    g_clear_pointer (&kernel->weight_scale, g_free);
-    return pack_f32_weight (kernel, weight, error);
-  }
-  kernel->product = NPU_TYPE_S16;
-  kernel->zero_sum = g_new0 (gint32, n);
-  return TRUE;
-}
-
-/* For products of bfloat16 where those are fast, else for float products of
- * rounded values. */
-static gboolean
-pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
-{
-  const gsize n = (gsize) kernel->op.n * kernel->op.k;
-  g_autofree guint16 *rounded = g_new (guint16, n);
-  g_autofree float *expanded = NULL;
-
-  kernel->kernels->convert_bf16 (rounded, weight, n);
-  if (device_of (kernel)->fast_bf16)
-    kernel->gemm =
-        cpu_gemm_new_bf16 (rounded, kernel->op.n, kernel->op.k, NULL);
-  if (kernel->gemm) {
-    kernel->product = NPU_TYPE_BF16;
-    return TRUE;
-  }
-  expanded = g_new (float, n);
-  cpu_expand_bf16 (expanded, rounded, n);
-  return pack_f32_weight (kernel, expanded, error);
-}
-
-static gboolean
-pack_weight (CpuKernel *kernel, const float *weight, GError **error)
-{
-  switch (kernel->op.b_type) {
-    case NPU_TYPE_Q8:
-      return pack_q8_weight (kernel, weight, error);
-    case NPU_TYPE_BF16:
-      return pack_bf16_weight (kernel, weight, error);
-    case NPU_TYPE_S16:
-      return pack_s16_weight (kernel, weight, error);
-    default:
-      return pack_f32_weight (kernel, weight, error);
-  }
-}
 
 gboolean
 cpu_linear_is_supported (const NpuOp *op)
@@ -583,7 +468,7 @@ cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error)
   const gsize padded_rows = CPU_N_TILES (op->rows) * (gsize) NPU_TILE_ROWS;
 
   kernel->run_tile = run_linear;
-  if (!pack_weight (kernel, op->weight, error))
+  if (!cpu_linear_pack (kernel, op->weight, error))
     return FALSE;
   kernel->bias = cpu_copy_floats (op->bias, op->n);
   if (op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS)
@@ -592,7 +477,7 @@ cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error)
     kernel->tiles_for = op->tiles_for;
   kernel->run_pair = takes_pairs (kernel) ? run_linear_pair : NULL;
   kernel->run_part = run_linear_part;
-  kernel->n_blocks = op->n / cpu_gemm_block_columns (kernel->gemm);
+  kernel->n_blocks = op->n / cpu_gemm_part_columns (kernel->gemm);
   if (quantises_rows (kernel)) {
     kernel->rows_size = NPU_TILE_ROWS * (gsize) op->n * sizeof (float);
     kernel->store_rows = store_q8;

@@ -46,8 +46,12 @@ gboolean cpu_op_is_supported (const NpuOp *op, GError **error);
 /* cpu-linear.c: whether the device does this linear @op; the rest of opening
  * it. */
 gboolean cpu_linear_is_supported (const NpuOp *op);
-/* Whether it has 16-bit products for it. */
+/* cpu-linear-pack.c: whether it has 16-bit products for it. */
 gboolean cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op);
+/* cpu-linear-pack.c: packs weight[n][k] into the kernel, and says in it what is
+ * multiplied. */
+gboolean cpu_linear_pack (
+    CpuKernel *kernel, const float *weight, GError **error);
 gboolean cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error);
 
 G_END_DECLS

@@ -23,7 +23,7 @@ batch_for (const CpuDevice *device, guint depth)
   return CLAMP (for_workers, 8, 24);
 }
 
-/* What weights of a type are multiplied as; see pack_weight() in cpu-linear.c.
+/* What weights of a type are multiplied as; see cpu_linear_pack().
  */
 static NpuType
 product_of (const CpuDevice *device, const NpuOp *op)

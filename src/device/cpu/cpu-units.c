@@ -8,7 +8,7 @@
 /* A stage of fewer row tiles than this for each worker is cut into about as
  * many units: the last ones to end are a small part of it. Of more, each tile's
  * input is converted once, and its output is one thread's. */
-#define UNITS_PER_WORKER 4
+#define UNITS_PER_WORKER 3
 
 static gpointer
 aligned_new (gsize size)
