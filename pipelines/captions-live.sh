@@ -140,21 +140,19 @@ quiet ()
 }
 
 # Where it comes from. A recording has no clock of its own: it is held to ours.
+pace=''
 case ${1:-} in
   '')
     find_source
-    from=$source
+    # shellcheck disable=SC2086 # a list of words
+    set -- $source
     ;;
-  rtsp://*) from="uridecodebin uri=$1 name=in in." ;;
+  rtsp://*) set -- uridecodebin uri="$(quoted "$1")" name=in in. ;;
   *)
     need_file "$1"
-    ln -s "$(realpath "$1")" "$scratch/recording"
-    from="filesrc location=$scratch/recording ! decodebin name=in in."
+    set -- filesrc location="$(quoted "$1")" ! decodebin name=in in.
+    pace='! identity sync=true'
     ;;
-esac
-case ${1:-} in
-  '' | rtsp://*) pace='' ;;
-  *) pace='! identity sync=true' ;;
 esac
 # The picture waits for its words.
 text='! application/x-json ! fdsink fd=4 sync=false async=false'
@@ -180,8 +178,8 @@ writer=$!
 
 say "Ctrl-C stops, after the last word; a second one at once."
 # shellcheck disable=SC2086 # lists of words
-encode quiet -q -e $from ! queue ! audioconvert ! audioresample $pace ! \
-  nputranscriber name=speech mode=growing latency="$latency" model="$model" \
+encode quiet -q -e "$@" ! queue ! audioconvert ! audioresample $pace ! \
+  nputranscriber name=speech mode=growing latency="$latency" model="$(quoted "$model")" \
   language-code="${language:-auto}" $text \
   speech.unsynced_src ! queue ! fdsink fd=3 sync=false async=false \
   3>"$scratch/now" 4>"$scratch/words"

@@ -253,6 +253,17 @@ find_source ()
 # shellcheck disable=SC2034 # used by those who source this
 to_mel='audioconvert ! audioresample ! whispermel'
 
+# quoted NAME: as gst-launch-1.0 takes the value of a property, whatever
+# characters it has.
+quoted ()
+{
+  case $1 in
+    '' | *[!A-Za-z0-9_.:/-]*)
+      printf '"%s"' "$(printf '%s' "$1" | LC_ALL=C sed 's/[\\"]/\\&/g')" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
 # launch OPTIONS... PIPELINE...: gst-launch-1.0, shown before it runs, with -m
 # among its options. What it says comes out, and is in $scratch/log too. Fails if
 # the pipeline does.

@@ -25,6 +25,6 @@ find_plugin
 find_model
 
 # shellcheck disable=SC2086 # a list of words
-encode show_windows filesrc location="$audio" ! decodebin ! $to_mel ! \
-  npuencoder name=encoder model="$model" "$@" ! filesink location="$states"
+encode show_windows filesrc location="$(quoted "$audio")" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$(quoted "$model")" "$@" ! filesink location="$(quoted "$states")"
 need_window encoder "$audio"

@@ -46,7 +46,7 @@ find_model
 
 find_source
 if [ $# -eq 1 ]; then
-  set -- filesink location="$1"
+  set -- filesink location="$(quoted "$1")"
 else
   set -- fakesink
 fi
@@ -60,4 +60,4 @@ eos_after=$((windows + 1)) # identity ends the stream at that buffer
 # shellcheck disable=SC2086 # lists of words
 encode show_windows -e $source ! queue ! $to_mel window="${window}000000000" ! \
   identity eos-after="$eos_after" ! \
-  npuencoder name=encoder model="$model" ! "$@"
+  npuencoder name=encoder model="$(quoted "$model")" ! "$@"

@@ -26,9 +26,9 @@ find_model
 
 # shellcheck disable=SC2086 # a list of words
 encode show_windows \
-  filesrc location="$1" ! decodebin ! $to_mel ! \
-  npuencoder name=first model="$model" ! filesink location="$2" \
-  filesrc location="$3" ! decodebin ! $to_mel ! \
-  npuencoder name=second model="$model" ! filesink location="$4"
+  filesrc location="$(quoted "$1")" ! decodebin ! $to_mel ! \
+  npuencoder name=first model="$(quoted "$model")" ! filesink location="$(quoted "$2")" \
+  filesrc location="$(quoted "$3")" ! decodebin ! $to_mel ! \
+  npuencoder name=second model="$(quoted "$model")" ! filesink location="$(quoted "$4")"
 need_window first "$1"
 need_window second "$3"

@@ -35,6 +35,6 @@ show_fields ()
 }
 
 # shellcheck disable=SC2086 # a list of words
-encode show_fields filesrc location="$audio" ! decodebin ! $to_mel ! \
-  npuencoder name=encoder model="$model" "$@" ! fakesink
+encode show_fields filesrc location="$(quoted "$audio")" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$(quoted "$model")" "$@" ! fakesink
 need_window encoder "$audio"

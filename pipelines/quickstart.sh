@@ -75,8 +75,8 @@ say "Audio: $audio"
 say "--- Encoding"
 states=$results/states.f32
 # shellcheck disable=SC2086 # a list of words
-encode show_windows -v filesrc location="$audio" ! decodebin ! $to_mel ! \
-  npuencoder name=encoder model="$model" ! filesink location="$states"
+encode show_windows -v filesrc location="$(quoted "$audio")" ! decodebin ! $to_mel ! \
+  npuencoder name=encoder model="$(quoted "$model")" ! filesink location="$(quoted "$states")"
 need_window encoder "$audio"
 
 # "384:1500:1", innermost first, in the caps of the encoder's source pad.

@@ -60,7 +60,7 @@ fi
 # shellcheck disable=SC2086 # lists of words
 encode show_windows -e $source ! audioconvert ! tee name=sound \
   sound. ! queue ! audioconvert ! audio/x-raw,format=S16LE ! wavenc ! \
-  filesink location="$1" async=false \
+  filesink location="$(quoted "$1")" async=false \
   sound. ! queue max-size-time=60000000000 max-size-bytes=0 max-size-buffers=0 ! \
   $to_mel window="${window}000000000" ! \
-  npuencoder name=encoder model="$model" ! filesink location="$2" async=false
+  npuencoder name=encoder model="$(quoted "$model")" ! filesink location="$(quoted "$2")" async=false

@@ -5,6 +5,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -51,10 +52,12 @@ def recording():
     model, audio = speech()
     with tap.folder() as name:
         vtt = f"{name}/said.vtt"
-        odd = f"{name}/what he said (1)'s.wav"
+        odd = f"{name}/what \"he\" said ! (1)'s.wav"
+        scratch = f"{name}/a folder"
+        os.mkdir(scratch)
         shutil.copy(audio, odd)
         text = tap.command(SCRIPT, "--model", model, "--language", "en",
-                           "--vtt", vtt, odd).lower()
+                           "--vtt", vtt, odd, env={"TMPDIR": scratch}).lower()
         tap.expect(text, "my fellow americans", "for your country")
         with open(vtt, encoding="utf-8") as file:
             written = file.read()

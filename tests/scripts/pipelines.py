@@ -111,12 +111,13 @@ def says_why(folder):
 # --- encoding
 
 def encode_file(folder):
-    odd = folder / "my speech (1)'s.wav"
-    shutil.copy(folder / "speech.wav", odd)
-    text = script("encode-file.sh", odd, folder / "my states.f32")
-    tap.expect(text, "$ gst-launch-1.0 ", "window 1: 0.0 s to 3.0 s",
-               "x real time")
-    assert (folder / "my states.f32").stat().st_size == WINDOW
+    for name in ("my speech (1)'s", 'a "b" ! c\\d, $e', "#x;y=z*"):
+        odd, states = folder / f"{name}.wav", folder / f"{name}.f32"
+        shutil.copy(folder / "speech.wav", odd)
+        text = script("encode-file.sh", odd, states)
+        tap.expect(text, "$ gst-launch-1.0 ", "window 1: 0.0 s to 3.0 s",
+                   "x real time")
+        assert states.stat().st_size == WINDOW
 
 
 def properties(folder):
