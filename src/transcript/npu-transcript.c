@@ -155,8 +155,9 @@ build_prompt (const NpuTranscript *transcript)
   GArray *prompt = g_array_new (FALSE, FALSE, sizeof (guint32));
 
   g_array_append_vals (prompt, carried->data, carried->len);
-  g_array_append_vals (
-      prompt, history->data + (history->len - n) * sizeof (guint32), n);
+  if (n > 0) /* an empty array has no memory to point into */
+    g_array_append_vals (
+        prompt, history->data + (history->len - n) * sizeof (guint32), n);
   return prompt;
 }
 
