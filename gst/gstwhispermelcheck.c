@@ -11,6 +11,8 @@
 #define MIN_WINDOW GST_SECOND
 #define MAX_WINDOW GST_WHISPER_MEL_MAX_WINDOW
 #define MAX_HOP ((guint64) G_MAXINT64)
+#define MIN_QUANTUM (100 * GST_MSECOND)
+#define MAX_PADDING (10 * GST_SECOND)
 #define FRAME_TIME (LOG_MEL_HOP * AUDIO_WINDOW_SAMPLE_TIME)
 #define WINDOW_STEP (2 * FRAME_TIME) /* the encoder halves the frames */
 
@@ -97,9 +99,9 @@ check_growing (const GstWhisperMelSettings *settings, GError **error)
 
   if (!check_range (
           "step", settings->step, 100 * GST_MSECOND, 5 * GST_SECOND, error) ||
-      !check_range ("padding", settings->padding, 0, 10 * GST_SECOND, error) ||
+      !check_range ("padding", settings->padding, 0, MAX_PADDING, error) ||
       !check_range (
-          "quantum", settings->quantum, 100 * GST_MSECOND, MAX_WINDOW, error) ||
+          "quantum", settings->quantum, MIN_QUANTUM, MAX_WINDOW, error) ||
       !check_range ("silence", settings->silence, 100 * GST_MSECOND,
           10 * GST_SECOND, error))
     return FALSE;
@@ -146,12 +148,21 @@ gst_whisper_mel_settings_get_growing_window (
                                         : settings->window;
 }
 
+/* Caps are asked for before the settings are checked: till then it is any. */
+static GstClockTime
+get_quantum (const GstWhisperMelSettings *settings)
+{
+  return CLAMP (settings->quantum, MIN_QUANTUM, MAX_WINDOW) / WINDOW_STEP *
+         WINDOW_STEP;
+}
+
 guint
 gst_whisper_mel_settings_get_n_growing_frames (
     const GstWhisperMelSettings *settings, GstClockTime duration)
 {
-  const GstClockTime quantum = settings->quantum;
-  const GstClockTime all = duration + settings->padding;
+  const GstClockTime quantum = get_quantum (settings);
+  const GstClockTime all =
+      MIN (duration, MAX_WINDOW) + MIN (settings->padding, MAX_PADDING);
 
   return MIN ((all + quantum - 1) / quantum * quantum, MAX_WINDOW) / FRAME_TIME;
 }
@@ -181,7 +192,7 @@ gst_whisper_mel_settings_get_caps (const GstWhisperMelSettings *settings)
     last = gst_whisper_mel_settings_get_n_growing_frames (settings,
         gst_whisper_mel_settings_get_growing_window (settings) + GROWING_SLACK);
   return mel_caps_new (
-      settings->n_mels, first, last, settings->quantum / FRAME_TIME);
+      settings->n_mels, first, last, get_quantum (settings) / FRAME_TIME);
 }
 
 gsize

@@ -25,6 +25,31 @@ test_caps_have_all_lengths (void)
   }
 }
 
+/* Whatever is set, before the start says that it does not go. */
+static void
+test_caps_before_the_start (void)
+{
+  static const guint64 values[] = {0, 1, 20 * GST_MSECOND, 110 * GST_MSECOND,
+      30 * GST_SECOND, G_MAXINT64, G_MAXUINT64 - 1, G_MAXUINT64};
+  static const char *const names[] = {
+      "quantum", "padding", "window", "step", "silence", "hop"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (names) * G_N_ELEMENTS (values); i++) {
+    g_autoptr (GstElement) element =
+        gst_object_ref_sink (gst_element_factory_make ("whispermel", NULL));
+    g_autoptr (GstPad) pad = gst_element_get_static_pad (element, "src");
+    g_autoptr (GstQuery) query = gst_query_new_latency ();
+    g_autoptr (GstCaps) caps = NULL;
+
+    gst_util_set_object_arg (G_OBJECT (element), "mode", "growing");
+    g_object_set (element, names[i / G_N_ELEMENTS (values)],
+        values[i % G_N_ELEMENTS (values)], NULL);
+    caps = gst_pad_query_caps (pad, NULL);
+    g_assert_false (gst_caps_is_empty (caps));
+    gst_pad_query (pad, query);
+  }
+}
+
 static void
 test_properties_out_of_range (void)
 {
@@ -111,6 +136,8 @@ main (int argc, char **argv)
 {
   mel_test_init (&argc, &argv);
   g_test_add_func ("/whispermel/growing/caps", test_caps_have_all_lengths);
+  g_test_add_func (
+      "/whispermel/growing/caps-before-the-start", test_caps_before_the_start);
   g_test_add_func (
       "/whispermel/growing/properties", test_properties_out_of_range);
   g_test_add_func ("/whispermel/growing/no-network", test_no_network);
