@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 /* Texts of up to half as many tokens. */
 #define N_TEXT_POSITIONS 32
 
-static char *model_path, *vocabulary_path;
+static char *model_path, *vocabulary_path, *trace_path;
 
 typedef struct {
   Storm *storm;
@@ -71,12 +71,12 @@ link_pad (Storm *storm, GstElement *element, const char *peer_name)
 static void
 add_mel (Storm *storm, Tape *tape)
 {
-  static const char *const modes[] = {"fixed", "follow", "growing"};
+  static const char *const modes[] = {"fixed", "follow", "growing", "pauses"};
 
   storm->mel = add_element (storm, "whispermel");
   g_object_set (storm->mel, "window", GST_SECOND, "padding", (guint64) 0, NULL);
   gst_util_set_object_arg (
-      G_OBJECT (storm->mel), "mode", modes[tape_below (tape, 3)]);
+      G_OBJECT (storm->mel), "mode", TAPE_ONE_OF (tape, modes));
 }
 
 static void
@@ -87,10 +87,13 @@ add_encoder (Storm *storm, Tape *tape)
       1 + tape_below (tape, 2), NULL);
 }
 
+/* Text of windows that grow, of half of the decoders. */
 static void
-add_decoder (Storm *storm)
+add_decoder (Storm *storm, Tape *tape)
 {
   storm->decoder = add_element (storm, "whisperdecoder");
+  gst_util_set_object_arg (G_OBJECT (storm->decoder), "commit",
+      tape_below (tape, 2) ? "alignatt" : "all");
   g_object_set (storm->decoder, "vocabulary", storm->vocabulary, "threads", 1,
       "temperature-increment", 0.0, NULL);
   if (!storm->encoder)
@@ -131,10 +134,22 @@ add_elements (Storm *storm, Tape *tape)
     last = storm->encoder;
   }
   if (chain & DECODER) {
-    add_decoder (storm);
+    add_decoder (storm, tape);
     if (last)
       gst_element_link (last, storm->decoder);
   }
+}
+
+/* What is said now, of half of those that say it. */
+static void
+link_unsynced (Storm *storm, Tape *tape)
+{
+  if (!storm->decoder || tape_below (tape, 2) == 0)
+    return;
+  if (storm->decoder != storm->encoder)
+    gst_object_unref (
+        gst_element_request_pad_simple (storm->decoder, "unsynced_src"));
+  storm->unsynced = link_pad (storm, storm->decoder, "unsynced_src");
 }
 
 static void
@@ -145,6 +160,7 @@ storm_init (Storm *storm, Tape *tape)
   storm->n_frames = 100;
   storm->model = model_path;
   storm->vocabulary = vocabulary_path;
+  storm->trace = trace_path;
   storm->pipeline = gst_pipeline_new (NULL);
   storm->bus = gst_element_get_bus (storm->pipeline);
   add_elements (storm, tape);
@@ -160,6 +176,7 @@ storm_init (Storm *storm, Tape *tape)
       : storm->encoder ? storm->encoder
                        : storm->mel,
       "src");
+  link_unsynced (storm, tape);
 }
 
 static void
@@ -189,6 +206,8 @@ storm_clear (Storm *storm)
   gst_element_set_state (storm->pipeline, GST_STATE_NULL);
   unlink_pad (storm->src);
   unlink_pad (storm->sink);
+  if (storm->unsynced)
+    unlink_pad (storm->unsynced);
   storm_read_messages (storm);
   check_references (storm->mel);
   check_references (storm->encoder);
@@ -225,8 +244,10 @@ remove_files (void)
 {
   g_unlink (model_path);
   g_unlink (vocabulary_path);
+  g_unlink (trace_path);
   g_free (model_path);
   g_free (vocabulary_path);
+  g_free (trace_path);
 }
 
 static void
@@ -252,6 +273,7 @@ start (void)
   gst_init (NULL, NULL);
   g_log_set_default_handler (on_log, NULL);
   write_vocabulary ();
+  trace_path = g_strdup_printf ("%s.trace", vocabulary_path);
   small_model_add_decoder (model, 1, 51865, N_TEXT_POSITIONS);
   g_close (fd, NULL);
   test_model_write (

@@ -34,14 +34,15 @@ size_of_caps (GstCaps *caps, gboolean *is_float32)
   return (gsize) inner * outer * (*is_float32 ? 4 : 2);
 }
 
+/* @is_now: of the pad of what is said now */
 static void
-check_text (GstCaps *caps, GstBuffer *buffer)
+check_text (GstCaps *caps, GstBuffer *buffer, gboolean is_now)
 {
   GstMapInfo info;
   const char *text;
 
-  if (!GST_BUFFER_PTS_IS_VALID (buffer) ||
-      !GST_BUFFER_DURATION_IS_VALID (buffer))
+  if (!is_now && (!GST_BUFFER_PTS_IS_VALID (buffer) ||
+                     !GST_BUFFER_DURATION_IS_VALID (buffer)))
     g_error ("text without a time");
   if (!gst_buffer_map (buffer, &info, GST_MAP_READ))
     return;
@@ -65,7 +66,7 @@ check_output (Storm *storm, GstPad *pad, GstBuffer *buffer)
   if (!caps)
     return; /* deactivated meanwhile, in another thread */
   if (storm->decoder) {
-    check_text (caps, buffer);
+    check_text (caps, buffer, pad == storm->unsynced);
     return;
   }
   if (gst_buffer_get_size (buffer) != size_of_caps (caps, &is_float32))

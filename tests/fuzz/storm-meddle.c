@@ -10,8 +10,14 @@ set_encoder_property (Storm *storm, Tape *tape)
   GstElement *encoder = storm->encoder;
   static const char *const models[] = {
       "/nonexistent", "synthetic:nope", "", NULL};
+  static const char *const traces[] = {"/nonexistent/trace", "/dev/null", NULL};
 
-  switch (tape_below (tape, 9)) {
+  switch (tape_below (tape, 10)) {
+    case 8:
+      g_object_set (encoder, "trace-location",
+          tape_below (tape, 2) ? storm->trace : TAPE_ONE_OF (tape, traces),
+          NULL);
+      break;
     case 0:
       g_object_set (encoder, "verbosity", tape_below (tape, 4), NULL);
       break;
@@ -19,7 +25,8 @@ set_encoder_property (Storm *storm, Tape *tape)
       g_object_set (encoder, "post-messages", tape_below (tape, 2), NULL);
       break;
     case 2:
-      g_object_set (encoder, "depth", 1 + tape_below (tape, 16), NULL);
+      /* One in 18 is out of range, as elsewhere one of several. */
+      g_object_set (encoder, "depth", tape_below (tape, 18), NULL);
       break;
     case 3:
       g_object_set (encoder, "batch-size", tape_below (tape, 25), NULL);
@@ -49,11 +56,22 @@ static void
 set_mel_property (GstElement *mel, Tape *tape)
 {
   static const int n_mels[] = {0, 80, 128};
-  static const int modes[] = {0, 1, 3};
+  static const char *const modes[] = {"fixed", "follow", "growing", "pauses"};
+  static const guint64 times[] = {
+      100 * GST_MSECOND, 500 * GST_MSECOND, GST_SECOND, 10 * GST_SECOND, 1};
   static const guint64 hops[] = {
       0, 10 * GST_MSECOND, 500 * GST_MSECOND, GST_SECOND, 3 * GST_SECOND};
 
-  switch (tape_below (tape, 5)) {
+  switch (tape_below (tape, 7)) {
+    case 5:
+      g_object_set (mel, "step", TAPE_ONE_OF (tape, times), "silence",
+          TAPE_ONE_OF (tape, times), "quantum", TAPE_ONE_OF (tape, times),
+          NULL);
+      break;
+    case 6:
+      g_object_set (mel, "vad", tape_below (tape, 3), "padding",
+          TAPE_ONE_OF (tape, times), NULL);
+      break;
     case 0:
       g_object_set (mel, "n-mels", TAPE_ONE_OF (tape, n_mels), NULL);
       break;
@@ -62,7 +80,8 @@ set_mel_property (GstElement *mel, Tape *tape)
           GST_SECOND + tape_below (tape, 3) * 20 * GST_MSECOND, NULL);
       break;
     case 2:
-      g_object_set (mel, "mode", TAPE_ONE_OF (tape, modes), NULL);
+      gst_util_set_object_arg (
+          G_OBJECT (mel), "mode", TAPE_ONE_OF (tape, modes));
       break;
     case 3:
       g_object_set (mel, "tail", tape_below (tape, 2), NULL);
@@ -117,12 +136,29 @@ set_decoder_property (Storm *storm, Tape *tape)
   static const double temperatures[] = {0.0, 0.2, 1.0};
   GstElement *decoder = storm->decoder;
 
-  switch (tape_below (tape, 10)) {
+  switch (tape_below (tape, 14)) {
+    case 8:
+      gst_util_set_object_arg (G_OBJECT (decoder), "commit",
+          tape_below (tape, 3) ? "alignatt" : "all");
+      break;
+    case 9:
+      g_object_set (decoder, "text", tape_below (tape, 2), "line-length",
+          tape_below (tape, 3) * 21, "lines", tape_below (tape, 3), NULL);
+      break;
+    case 10:
+      g_object_set (decoder, "hallucination-silence-threshold",
+          (guint64) tape_below (tape, 3) * GST_SECOND, "margin",
+          (guint64) tape_below (tape, 4) * 4 * GST_SECOND, NULL);
+      break;
+    case 11:
+      g_object_set (decoder, "latency", tape_below (tape, 70) * 1000,
+          "lateness", tape_below (tape, 2) * 500, NULL);
+      break;
     case 0:
       g_object_set (decoder, "verbosity", tape_below (tape, 4), NULL);
       break;
     case 1:
-      g_object_set (decoder, "beam-size", 1 + tape_below (tape, 4), NULL);
+      g_object_set (decoder, "beam-size", tape_below (tape, 5), NULL);
       break;
     case 2:
       g_object_set (decoder, "best-of", 1 + tape_below (tape, 4), NULL);
@@ -132,7 +168,7 @@ set_decoder_property (Storm *storm, Tape *tape)
           "seed", (guint64) tape_u32 (tape), NULL);
       break;
     case 4:
-      g_object_set (decoder, "timestamps", tape_below (tape, 2), NULL);
+      g_object_set (decoder, "timestamps", tape_below (tape, 3), NULL);
       break;
     case 5:
       g_object_set (decoder, "task", tape_below (tape, 2), NULL);

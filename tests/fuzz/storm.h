@@ -18,11 +18,12 @@ typedef struct {
   /* Those that are not under test are NULL; a transcriber is all three. */
   GstElement *pipeline, *mel, *encoder, *decoder;
   GstPad *src, *sink; /* ours, around them */
+  GstPad *unsynced;   /* likewise, of text that is said now; or NULL */
   GstBus *bus;
   GMutex streaming;   /* what must not pass each other on src */
   int flushing;       /* atomic; one flush at a time */
   gboolean unstarted; /* a flush has taken the segment; under streaming */
-  const char *model, *vocabulary;
+  const char *model, *vocabulary, *trace;
   GstClockTime head; /* of the stream; the streaming thread's */
   guint n_frames;    /* of a window of mel, or of states; likewise */
   gboolean half;     /* so are the states; likewise */

@@ -304,10 +304,10 @@ start_and_wait (gpointer data)
 }
 
 static void
-user_init (User *user, Rig *rig)
+user_init (User *user, Rig *rig, guint64 timeout)
 {
   *user = (User){.rig = rig};
-  xrt_job_init (&user->job, &rig->device, LONG);
+  xrt_job_init (&user->job, &rig->device, timeout);
 }
 
 static void
@@ -364,9 +364,9 @@ test_late_start (Rig *rig, gconstpointer data)
   GThread *late_thread, *third_thread;
   GError *error = NULL;
 
-  user_init (&first, rig);
-  user_init (&late, rig);
-  user_init (&third, rig);
+  user_init (&first, rig, LONG);
+  user_init (&late, rig, MS); /* nobody has to wait for it for long */
+  user_init (&third, rig, LONG);
   set_driver (FALSE, TRUE);
   g_assert_true (start (&first.job, 0, &error));
   set_driver (TRUE, TRUE);
