@@ -129,7 +129,8 @@ push_window (MelGrowing *self, const GrowingOutput *output)
   if (!mel_sender_set_n_frames (sender, n_frames))
     return GST_PAD_IS_FLUSHING (sender->srcpad) ? GST_FLOW_FLUSHING
                                                 : GST_FLOW_NOT_NEGOTIATED;
-  sender->discont |= output->discont;
+  /* Not where upstream says so of a loss that was filled. */
+  sender->discont = output->discont;
   return mel_sender_push_window (sender, &window);
 }
 

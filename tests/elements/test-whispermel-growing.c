@@ -281,6 +281,8 @@ test_a_small_hole (void)
     g_autoptr (GstBuffer) window = pop (rig, 0, 1500 * MS);
 
     g_assert_false (GST_BUFFER_FLAG_IS_SET (window, GST_BUFFER_FLAG_MARKER));
+    /* what was heard before is not forgotten */
+    g_assert_false (GST_BUFFER_FLAG_IS_SET (window, GST_BUFFER_FLAG_DISCONT));
   }
 }
 
