@@ -33,9 +33,6 @@
 /* A word that is heard better moves back by less than this. */
 #define SLACK (200 * MS)
 
-/* In silence, text may still come for what is as new as this. */
-#define NEWEST_SILENCE (1000 * MS)
-
 /* What was said before so long a silence is about something else. */
 #define LONGEST_SILENCE (5000 * MS)
 
@@ -351,8 +348,8 @@ find_decided (const NpuCommitment *commitment, const NpuHypothesis *h,
 
   if (!h->is_last && commit->n_shown > 0)
     next = words[open].start - MIN (words[open].start, SLACK);
-  else if (!h->is_last)
-    next = h->end - MIN (h->end, NEWEST_SILENCE);
+  else if (!h->is_last) /* somebody speaks: all of it may still get text */
+    next = h->start;
   return MAX (decided, next);
 }
 
