@@ -16,6 +16,18 @@ SCRIPT = tap.ROOT / "pipelines" / "captions-live.sh"
 CUE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) --> (\d\d):(\d\d):(\d\d\.\d{3})\n"
                  r"(.+)\n\n")
 
+# Words of the recording, and when a small model hears them.
+JFK = [{"word": word, "start": start, "end": end}
+       for word, start, end in (
+           ("And", 0.3, 0.7), ("so", 0.74, 1.02), ("my", 1.02, 1.38),
+           ("fellow", 1.4, 1.76), ("Americans", 1.76, 2.22),
+           ("ask", 3.3, 3.86), ("not", 4.04, 4.52), ("what", 5.17, 5.71),
+           ("your", 5.71, 5.99), ("country", 6.05, 6.37), ("can", 6.37, 6.77),
+           ("do", 6.77, 7.03), ("for", 7.03, 7.25), ("you", 7.25, 7.75),
+           ("ask", 8.1, 8.67), ("what", 8.67, 8.95), ("you", 8.95, 9.27),
+           ("can", 9.27, 9.47), ("do", 9.47, 9.71), ("for", 9.71, 9.91),
+           ("your", 9.91, 10.19), ("country", 10.19, 10.75))]
+
 
 def seconds(hours, minutes, rest):
     return 3600 * int(hours) + 60 * int(minutes) + float(rest)
@@ -146,16 +158,10 @@ def measured():
         tap.command("/usr/bin/python3", "-c", "import gi")  # Debian's
     except AssertionError:
         raise tap.Skip("there is no python3-gi")
-    words = [{"word": word, "start": start, "end": end}
-             for word, start, end in (
-                 ("fellow", 1.1, 1.5), ("Americans", 1.5, 2.3),
-                 ("your", 4.5, 4.7), ("country", 4.7, 5.1), ("can", 5.3, 5.6),
-                 ("do", 5.6, 5.8), ("for", 5.8, 6.1), ("you", 6.1, 6.5),
-                 ("country", 10.0, 10.6))]
     with tap.folder() as name:
         path = f"{name}/words.json"
         with open(path, "w", encoding="utf-8") as file:
-            json.dump(words, file)
+            json.dump(JFK, file)
         text = tap.command(
             "/usr/bin/python3", tap.ROOT / "tests" / "bench" / "captions.py",
             "--real-time", "--model", model, "--words", path, audio)
@@ -164,9 +170,37 @@ def measured():
     # A word waits for its margin, and the clock is not before the window.
     assert 0.3 < float(rows["final"]) < 2.5, text
     assert float(rows["final, by the clock"]) > float(rows["final"]), text
-    assert " 9 words, " in f" {text}" and "0 lost" in text, text
+    assert " 22 words, " in f" {text}" and "0 lost" in text, text
+
+
+def soak(*cases):
+    """Some cases of tests/bench/captions_soak.py, of a short recording."""
+    model, audio = speech()
+    try:
+        tap.command("/usr/bin/python3", "-c", "import gi")  # Debian's
+    except AssertionError:
+        raise tap.Skip("there is no python3-gi")
+    with tap.folder() as name:
+        path = f"{name}/words.json"
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(JFK, file)
+        text = tap.command(
+            "/usr/bin/python3",
+            tap.ROOT / "tests" / "bench" / "captions_soak.py", "--model", model,
+            "--words", path, "--minutes", "0.25", audio, *cases)
+    for case in cases:
+        assert re.search(rf"^{case} ", text, re.MULTILINE), text
+
+
+def no_voice():
+    soak("silence", "hum", "fan", "music")
+
+
+def disturbed():
+    soak("loss", "dtx", "pause", "flush", "states")
 
 
 tap.run([("help", help_text), ("mistakes", mistakes),
          ("recording", recording), ("overlay", overlay), ("rtsp", rtsp),
-         ("source", source), ("measured", measured)])
+         ("source", source), ("measured", measured),
+         ("no voice", no_voice), ("disturbed", disturbed)])

@@ -1,0 +1,600 @@
+#!/usr/bin/env python3
+"""Live captions of streams that are not as they should be: what is said of
+sounds without a voice, what packet loss, jumps, pauses, flushes and changes of
+state cost, whether memory stays, and whether a machine that was slow recovers.
+
+usage: captions_soak.py --model MODEL --words WORDS.json RECORDING
+                        [--minutes N] [--set PROPERTY=VALUE]... [CASE]...
+
+WORDS.json is as captions.py has it. Cases, all but the last two by default:
+
+  silence hum fan music    N minutes each (10): how many words are told
+  whole     the recording as it is: what the others are held against
+  loss      one packet of 20 ms in twenty is lost
+  dtx       pauses are GAP events
+  jump      time leaps by a minute, and back by half of one
+  pause     the source is paused, and goes on later
+  eos       the stream ends within a word, three times
+  flush     flushes at any time, then the recording
+  states    changes of state at any time, then the recording
+  slow      by the clock: four times as slow for 30 s, see --slow
+  long      N minutes (120) of the recording over and over: memory
+
+Times are compared with WORDS.json. Words of the other cases are compared with
+those of `whole`. Nothing but `slow` is by the clock. Exits with 1 where
+something is not as docs/live.md says. Needs Python's gi.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import argparse
+import array
+import difflib
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import gi
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst  # noqa: E402
+
+RATE = 16000
+PACKET = 320  # samples: 20 ms
+MINUTE = 60 * Gst.SECOND
+CAPS = (f"audio/x-raw,format=F32LE,rate={RATE},channels=1,"
+        "layout=interleaved")
+SAMPLES = 4  # bytes of one
+
+
+def plain(word):
+    return "".join(c for c in word.lower() if c.isalnum())
+
+
+def to_ns(samples):
+    return samples * Gst.SECOND // RATE
+
+
+# --- sound ------------------------------------------------------------------
+
+def read(path):
+    """All of a recording, as bytes of floats."""
+    pipeline = Gst.parse_launch(
+        "filesrc name=source ! decodebin ! audioconvert ! audioresample ! "
+        f"{CAPS} ! appsink name=sink sync=false")
+    pipeline.get_by_name("source").set_property("location", path)
+    sink = pipeline.get_by_name("sink")
+    pipeline.set_state(Gst.State.PLAYING)
+    pieces = []
+    while sample := sink.emit("pull-sample"):
+        buffer = sample.get_buffer()
+        pieces.append(buffer.extract_dup(0, buffer.get_size()))
+    pipeline.set_state(Gst.State.NULL)
+    if not pieces:
+        sys.exit(f"captions_soak.py: there is no sound in {path}")
+    return b"".join(pieces)
+
+
+def floats(values):
+    return array.array("f", values).tobytes()
+
+
+def hum():
+    """Mains of 50 Hz with its harmonics, a second."""
+    parts = ((50, 0.1), (100, 0.05), (150, 0.04), (250, 0.02), (350, 0.01))
+    return floats(
+        sum(a * math.sin(2 * math.pi * f * i / RATE) for f, a in parts)
+        for i in range(RATE))
+
+
+def fan():
+    """Air, lower than white noise, that swells with four blades; 20 s."""
+    noise, low, out = random.Random(1), 0.0, array.array("f")
+    for i in range(20 * RATE):
+        low += 0.05 * (noise.uniform(-1, 1) - low)
+        swell = 1 + 0.3 * math.sin(2 * math.pi * 7 * i / RATE)
+        out.append(0.4 * low * swell +
+                   0.01 * math.sin(2 * math.pi * 112 * i / RATE))
+    return out.tobytes()
+
+
+def music():
+    """Four chords, a tune above and a drum below, 16 s."""
+    chords = ((220, 262, 330), (175, 220, 262), (262, 330, 392),
+              (196, 247, 294))
+    tune = (440, 523, 494, 440, 349, 440, 523, 587)
+    noise, out = random.Random(2), array.array("f")
+    beat = RATE // 2
+    for i in range(32 * beat):
+        at, since = i / RATE, i % beat / RATE
+        value = sum(math.sin(2 * math.pi * f * at) +
+                    0.4 * math.sin(4 * math.pi * f * at)
+                    for f in chords[i // (8 * beat)]) * 0.04
+        value += 0.12 * math.exp(-3 * since) * math.sin(
+            2 * math.pi * tune[i // beat % len(tune)] * at)
+        value += 0.2 * math.exp(-25 * since) * noise.uniform(-1, 1)
+        out.append(value)
+    return out.tobytes()
+
+
+def packets(pcm, start=0):
+    """(time, bytes) of 20 ms each."""
+    size = PACKET * SAMPLES
+    for at in range(0, len(pcm), size):
+        yield start + to_ns(at // SAMPLES), pcm[at:at + size]
+
+
+# --- a run ------------------------------------------------------------------
+
+class Run:
+    """nputranscriber behind an appsrc, and all that comes out."""
+
+    def __init__(self, options, by_clock=False):
+        live = "is-live=true" if by_clock else ""
+        self.pipeline = Gst.parse_launch(
+            f"appsrc name=source {live} format=time block=true "
+            f"max-bytes={RATE * SAMPLES} caps={CAPS} ! "
+            "nputranscriber name=speech mode=growing ! "
+            "fakesink name=words signal-handoffs=true sync=false "
+            "speech.unsynced_src ! fakesink sync=false async=false")
+        self.source = self.pipeline.get_by_name("source")
+        self.speech = self.pipeline.get_by_name("speech")
+        self.speech.set_property("model", options.model)
+        self.speech.set_property("language-code", options.language)
+        self.speech.set_property("post-messages", False)
+        for setting in options.set:
+            name, _, value = setting.partition("=")
+            Gst.util_set_object_arg(self.speech, name, value)
+        self.words = []  # (start, end, text)
+        self.faults = []
+        self.position = 0
+        self.is_new = True
+        self.pipeline.get_by_name("words").connect("handoff", self._on_word)
+        self.speech.get_static_pad("src").add_probe(
+            Gst.PadProbeType.EVENT_DOWNSTREAM, self._on_event)
+
+    def _on_event(self, pad, info):
+        event = info.get_event()
+        if event.type in (Gst.EventType.FLUSH_STOP, Gst.EventType.SEGMENT,
+                          Gst.EventType.STREAM_START):
+            self.position = 0
+        elif event.type == Gst.EventType.GAP:
+            start, duration = event.parse_gap()
+            self._follow("a GAP event", start, start + duration)
+        return Gst.PadProbeReturn.OK
+
+    def _follow(self, what, start, end):
+        if start < self.position:
+            self.faults.append(
+                f"{what} at {start / 1e9:.2f} s, behind what was told up to "
+                f"{self.position / 1e9:.2f} s")
+        self.position = end
+
+    def _on_word(self, sink, buffer, pad):
+        text = buffer.extract_dup(0, buffer.get_size()).decode()
+        end = buffer.pts + buffer.duration
+        self._follow(f"'{text}'", buffer.pts, end)
+        self.words.append((buffer.pts, end, text))
+
+    def play(self):
+        self.pipeline.set_state(Gst.State.PLAYING)
+
+    def push(self, at, data):
+        """Returns whether it went in."""
+        buffer = Gst.Buffer.new_wrapped(data)
+        buffer.pts = at
+        buffer.duration = to_ns(len(data) // SAMPLES)
+        if self.is_new:
+            buffer.set_flags(Gst.BufferFlags.DISCONT)
+        self.is_new = False
+        return self.source.emit("push-buffer", buffer) == Gst.FlowReturn.OK
+
+    def push_all(self, pcm, start=0):
+        for at, data in packets(pcm, start):
+            self.push(at, data)
+
+    def gap(self, at, duration):
+        self.source.send_event(Gst.Event.new_gap(at, duration))
+
+    def finish(self):
+        """To the end of the stream; returns the words."""
+        self.source.emit("end-of-stream")
+        self.wait()
+        return self.close()
+
+    def wait(self):
+        message = self.pipeline.get_bus().timed_pop_filtered(
+            Gst.CLOCK_TIME_NONE,
+            Gst.MessageType.ERROR | Gst.MessageType.EOS)
+        if message.type == Gst.MessageType.ERROR:
+            sys.exit(f"captions_soak.py: {message.parse_error()[0].message}")
+
+    def close(self):
+        self.pipeline.set_state(Gst.State.NULL)
+        return self.words
+
+
+# --- what is found ----------------------------------------------------------
+
+class Report:
+    """Lines of a table, and whether all is as it should be."""
+
+    def __init__(self):
+        self.failed = False
+
+    def row(self, case, text, good, run):
+        good = good and not run.faults
+        self.failed |= not good
+        print(f"{case:8s} {'' if good else 'WRONG: '}{text}", flush=True)
+        for fault in run.faults[:5]:
+            print(f"{case:8s} WRONG: {fault}", flush=True)
+
+
+def blocks(first, second):
+    """Runs of words that two lists have in common: (in first, in second)."""
+    matcher = difflib.SequenceMatcher(
+        None, [plain(word) for word in first],
+        [plain(word) for word in second], autojunk=False)
+    return [(match.a + i, match.b + i)
+            for match in matcher.get_matching_blocks()
+            for i in range(match.size)]
+
+
+def errors(known, words, to_reference=lambda time: time):
+    """Seconds from a word's start in WORDS.json to its own, without sign;
+    @to_reference takes the stream's time to the recording's."""
+    return sorted(abs(to_reference(words[there][0]) / 1e9 -
+                      known[here]["start"])
+                  for here, there in blocks([w["word"] for w in known],
+                                            [w[2] for w in words]))
+
+
+def judge_times(report, case, known, run, **options):
+    words = run.words
+    found = errors(known, words, **options)
+    if not found:
+        report.row(case, "no word of the recording was heard", False, run)
+        return
+    late = found[min(len(found) - 1, int(0.95 * len(found)))]
+    doubled = sum(plain(a[2]) == plain(b[2]) and len(plain(a[2])) > 0
+                  for a, b in zip(words, words[1:]))
+    said = sum(plain(a["word"]) == plain(b["word"])
+               for a, b in zip(known, known[1:]))
+    median = statistics.median(found)
+    report.row(
+        case, f"{len(words)} words, {len(found)} of {len(known)} as they are "
+        f"known, {doubled - said} doubled; their times are off by "
+        f"{median:.2f} s in the median, {late:.2f} s for 95 %, "
+        f"{found[-1]:.2f} s at most",
+        median <= 0.1 and late <= 0.3 and doubled <= said, run)
+
+
+def judge_same(report, case, whole, run):
+    """Text must be what the recording's was."""
+    here = [word[2] for word in whole]
+    there = [word[2] for word in run.words]
+    lost = len(here) - len(blocks(here, there))
+    more = len(there) - len(blocks(here, there))
+    report.row(case, f"{len(there)} words, {lost} lost and {more} more than "
+               "without", lost == 0 and more == 0, run)
+
+
+# --- cases ------------------------------------------------------------------
+
+class Cases:
+    def __init__(self, options):
+        self.options = options
+        self.report = Report()
+        with open(options.words, encoding="utf-8") as file:
+            self.known = json.load(file)
+        self.pcm = read(options.recording)
+        self._whole = None
+
+    def run(self, **more):
+        run = Run(self.options, **more)
+        run.play()
+        return run
+
+    def get_whole(self):
+        if self._whole is None:
+            self._whole = self.run()
+            self._whole.push_all(self.pcm)
+            self._whole.finish()
+        return self._whole
+
+    def pauses(self, least):
+        """(start, end) in samples where nobody speaks, a little inside."""
+        for a, b in zip(self.known, self.known[1:]):
+            if b["start"] - a["end"] >= least:
+                yield (int((a["end"] + 0.1) * RATE) // PACKET * PACKET,
+                       int((b["start"] - 0.1) * RATE) // PACKET * PACKET)
+
+    def no_voice(self, case, piece):
+        run = self.run()
+        minutes = self.options.minutes or 10
+        end, at = int(minutes * 60 * RATE), 0
+        while at < end:
+            run.push_all(piece, to_ns(at))
+            at += len(piece) // SAMPLES
+        words = run.finish()
+        heard = " ".join(word[2] for word in words)[:60]
+        self.report.row(case, f"{len(words)} words in {minutes:g} minutes"
+                        f"{': ' + heard if heard else ''}",
+                        not words, run)
+
+    def silence(self):
+        self.no_voice("silence", bytes(RATE * SAMPLES))
+
+    def hum(self):
+        self.no_voice("hum", hum())
+
+    def fan(self):
+        self.no_voice("fan", fan())
+
+    def music(self):
+        self.no_voice("music", music())
+
+    def whole(self):
+        judge_times(self.report, "whole", self.known, self.get_whole())
+
+    def loss(self):
+        run, lost = self.run(), random.Random(3)
+        for at, data in packets(self.pcm):
+            if lost.random() < 0.05:
+                run.is_new = True
+            else:
+                run.push(at, data)
+        run.finish()
+        judge_times(self.report, "loss", self.known, run)
+
+    def dtx(self):
+        run, done = self.run(), 0
+        for start, end in self.pauses(0.35):
+            run.push_all(self.pcm[done * SAMPLES:start * SAMPLES],
+                         to_ns(done))
+            run.gap(to_ns(start), to_ns(end) - to_ns(start))
+            done = end
+        run.push_all(self.pcm[done * SAMPLES:], to_ns(done))
+        run.finish()
+        judge_times(self.report, "dtx", self.known, run)
+
+    def jump(self):
+        """In the pauses that are nearest to a third and two thirds."""
+        pauses = [sum(pause) // 2 // PACKET * PACKET
+                  for pause in self.pauses(0.3)]
+        total = len(self.pcm) // SAMPLES
+        cuts = [min(pauses, key=lambda at: abs(at - total * i // 3))
+                for i in (1, 2)]
+        offsets = (0, MINUTE, MINUTE // 2)
+        parts = list(zip([0, *cuts], [*cuts, total], offsets))
+        run = self.run()
+        for start, end, offset in parts:
+            run.is_new = True
+            run.push_all(self.pcm[start * SAMPLES:end * SAMPLES],
+                         to_ns(start) + offset)
+        run.finish()
+
+        # Which part a word is of, by the order of words: time leaps at cuts.
+        part, last, words = 0, 0, []
+        for start, end, text in run.words:
+            while part + 1 < len(parts) and (
+                    start < last or
+                    start - parts[part][2] > to_ns(parts[part][1])):
+                part += 1
+            last = start
+            words.append((start - parts[part][2], end, text))
+        run.words = words
+        judge_times(self.report, "jump", self.known, run)
+
+    def pause(self):
+        run = self.run()
+        for number, (at, data) in enumerate(packets(self.pcm)):
+            if number % 900 == 600:
+                run.pipeline.set_state(Gst.State.PAUSED)
+                time.sleep(0.5)
+                run.play()
+            run.push(at, data)
+        run.finish()
+        judge_same(self.report, "pause", self.get_whole().words, run)
+
+    def eos(self):
+        """Words that ended before the end are all there that were there."""
+        for share in (0.25, 0.5, 0.75):
+            word = self.known[int(share * len(self.known))]
+            end = int((word["start"] + word["end"]) / 2 * RATE)
+            run = self.run()
+            run.push_all(self.pcm[:end * SAMPLES])
+            words = run.finish()
+            before = [w[2] for w in self.get_whole().words
+                      if w[1] <= to_ns(end) - Gst.SECOND // 10]
+            there = [w[2] for w in words]
+            # The newest words are heard without what follows them.
+            other = len(before) - len(blocks(before, there))
+            more = len(there) - len(before)
+            self.report.row(
+                "eos", f"within '{word['word']}': {len(words)} words, "
+                f"{other} of the {len(before)} before it otherwise",
+                other <= 2 and -1 <= more <= 2, run)
+
+    def storm(self, case, disturb):
+        """Packets go in while @disturb(run, number) comes between them."""
+        run = self.run()
+        stop = threading.Event()
+
+        def feed():
+            position = 0
+            while not stop.is_set():
+                for _ in range(50):
+                    size = PACKET * SAMPLES
+                    at = position % len(self.pcm) // size * size
+                    if not run.push(to_ns(position // SAMPLES),
+                                    self.pcm[at:at + size]):
+                        time.sleep(0.001)
+                        break
+                    position += size
+
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        luck = random.Random(4)
+        for number in range(60):
+            time.sleep(luck.choice((0, 0.01, 0.1, 0.4)))
+            disturb(run, luck)
+        stop.set()
+        return run, feeder
+
+    def flush(self):
+        def disturb(run, luck):
+            run.source.send_event(Gst.Event.new_flush_start())
+            run.source.send_event(Gst.Event.new_flush_stop(True))
+
+        run, feeder = self.storm("flush", disturb)
+        run.source.send_event(Gst.Event.new_flush_start())
+        feeder.join()
+        run.source.send_event(Gst.Event.new_flush_stop(True))
+        run.words, run.is_new = [], True
+        run.push_all(self.pcm)
+        run.finish()
+        judge_same(self.report, "flush", self.get_whole().words, run)
+
+    def states(self):
+        def disturb(run, luck):
+            run.pipeline.set_state(luck.choice((
+                Gst.State.NULL, Gst.State.READY, Gst.State.PAUSED,
+                Gst.State.PLAYING, Gst.State.PLAYING)))
+
+        run, feeder = self.storm("states", disturb)
+        run.pipeline.set_state(Gst.State.NULL)
+        feeder.join()
+        run.words, run.is_new = [], True
+        run.play()
+        run.push_all(self.pcm)
+        run.finish()
+        judge_same(self.report, "states", self.get_whole().words, run)
+
+    def slow(self):
+        """The process gets a share of its time; the source goes on."""
+        run = self.run(by_clock=True)
+        clock = run.pipeline.get_clock()
+        begin = clock.get_time() - run.pipeline.get_base_time()
+        brake, said = None, []
+
+        bus = run.pipeline.get_bus()
+        seconds = self.options.slow_seconds
+        for at, data in packets(self.pcm):
+            if not brake and at >= 15 * Gst.SECOND:
+                brake = subprocess.Popen(
+                    [sys.executable, "-c", BRAKE, str(os.getpid()),
+                     str(self.options.slow), str(seconds)])
+            due = begin + at + to_ns(PACKET)
+            now = clock.get_time() - run.pipeline.get_base_time()
+            if due > now:
+                time.sleep((due - now) / 1e9)
+            run.push(begin + at, data)
+            while message := bus.pop_filtered(Gst.MessageType.ELEMENT):
+                structure = message.get_structure()
+                if structure.get_name() == "nputranscriber-overload":
+                    said.append([at / 1e9] + [structure.get_value(name)
+                                              for name in OVERLOAD])
+        run.source.emit("end-of-stream")
+        run.wait()
+        delay = run.speech.get_property("max-observed-delay") / 1000
+        run.close()
+        if brake:
+            brake.wait()
+        for when, over, load, lag, dropped in said:
+            print(f"slow     at {when:.1f} s: "
+                  f"{'overloaded' if over else 'well again'}, load {load:.2f},"
+                  f" {lag / 1e9:.1f} s late, {dropped} samples dropped")
+        run.words = [(start - begin, end - begin, text)
+                     for start, end, text in run.words]
+        found = errors(self.known, run.words)
+        dropped = said[-1][4] if said else 0
+        self.report.row(
+            "slow", f"{len(run.words)} words, {len(found)} of "
+            f"{len(self.known)} as they are known, the latest "
+            f"{delay:.1f} s after its start; {dropped} samples dropped",
+            len(found) >= 0.9 * len(self.known) and dropped == 0 and
+            bool(said) and not said[-1][1], run)
+
+    def long(self):
+        """Memory, and what a minute costs."""
+        run, rows = self.run(), []
+        minutes = int(self.options.minutes or 120)
+        source = packets(self.pcm)
+        for number in range(minutes * 60 * RATE // PACKET):
+            at, data = next(source, (None, None))
+            if at is None or len(data) < PACKET * SAMPLES:
+                source = packets(self.pcm)
+                at, data = next(source)
+            run.push(to_ns(number * PACKET), data)
+            if (number + 1) * PACKET % (60 * RATE) == 0:
+                rows.append((resident(), time.process_time(),
+                             len(run.words)))
+                if len(rows) % 10 == 0 or len(rows) == minutes:
+                    print(f"long     {len(rows)} minutes: "
+                          f"{rows[-1][0] / 1e6:.0f} MB, {rows[-1][1]:.0f} s "
+                          f"of the processor, {rows[-1][2]} words",
+                          flush=True)
+        run.finish()
+        half = max(1, minutes // 2)
+        before = max(row[0] for row in rows[:half])
+        after = max(row[0] for row in rows[half:] or rows)
+        self.report.row(
+            "long", f"{minutes} minutes: at most {before / 1e6:.1f} MB in the "
+            f"first half, {after / 1e6:.1f} MB in the second",
+            after <= 1.05 * before, run)
+
+
+def resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+OVERLOAD = ("overloaded", "load", "lag", "dropped")
+
+# Stops a process for its share of every 100 ms.
+BRAKE = """
+import os, signal, sys, time
+pid, factor, seconds = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+end = time.monotonic() + seconds
+try:
+    while time.monotonic() < end:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.1 * (1 - 1 / factor))
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.1 / factor)
+finally:
+    os.kill(pid, signal.SIGCONT)
+"""
+
+USUAL = ("silence", "hum", "fan", "music", "whole", "loss", "dtx", "jump",
+         "pause", "eos", "flush", "states")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--words", required=True)
+    parser.add_argument("--language", default="en")
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--slow", type=float, default=4)
+    parser.add_argument("--slow-seconds", type=float, default=30)
+    parser.add_argument("recording")
+    parser.add_argument("case", nargs="*", choices=[*USUAL, "slow", "long", []])
+    options = parser.parse_args()
+    Gst.init(None)
+    cases = Cases(options)
+    for case in options.case or USUAL:
+        getattr(cases, case)()
+    sys.exit(cases.report.failed)
+
+
+main()
