@@ -12,6 +12,7 @@ import itertools
 import pathlib
 import re
 import shutil
+import struct
 import sys
 
 import aie2stream
@@ -279,7 +280,92 @@ def check_stream(design, data):
     assert actual == sorted(words_of(design)), "other transfers"
 
 
+# --- designs that follow one another in one context -----------------------
+
+WRITE, BLOCK, MASK_WRITE = 0x108, 0x105, 0x107
+CORE, MEMORY_TILE = 2 << 20, 1 << 20
+
+
+def cdo(*commands):
+    body = [word for command, *words in commands
+            for word in (len(words) << 16 | command, *words)]
+    words = [4, 0x4f4443, 0x200, len(body), 0, *body]
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+def write_design(folder, init):
+    folder.mkdir()
+    (folder / "main_aie_cdo_elfs.bin").write_bytes(cdo())
+    (folder / "main_aie_cdo_init.bin").write_bytes(init)
+    (folder / "main_aie_cdo_enable.bin").write_bytes(
+        cdo((MASK_WRITE, 0, CORE | 0x32000, 1, 1)))
+    (folder / "instructions.bin").write_bytes(
+        struct.pack("<10I", 0x6030100, 0x104, 1, 40, 0, 0, 0x1d204, 0, 7, 24))
+    return folder
+
+
+def operations(data):
+    """(address, word, mask) of a stream's writes; only those."""
+    words = struct.unpack(f"<{len(data) // 4}I", data)
+    assert words[3] == len(data), "the header has another length"
+    at = 4
+    for _ in range(words[2]):
+        kind, address = words[at] & 0xff, words[at + 2]
+        if kind == 1:
+            size = words[at + 3] // 4
+            yield from ((address + 4 * i, word, None)
+                        for i, word in enumerate(words[at + 4:at + size]))
+        else:
+            size = {0: 6, 3: 7}[kind]
+            yield address, words[at + 4], words[at + 5] if kind == 3 else None
+        at += size
+    assert at == len(words), "the header has another number of operations"
+
+
+def combined():
+    """Each stream takes back what any design sets, configures its own, brings
+    its number, and ends as the design's own does."""
+    one = cdo((WRITE, 0, CORE | 0x3f004, 0x80000006),
+              (BLOCK, 0, CORE | 0x1d000, 5, 6),
+              (MASK_WRITE, 0, CORE | 0x1d008, 0xf0, 0x30))
+    two = cdo((WRITE, 0, MEMORY_TILE | 0xb0008, 0x80000001))
+    with tap.folder() as folder:
+        folder = pathlib.Path(folder)
+        designs = [write_design(folder / "one", one),
+                   write_design(folder / "two", two)]
+        script("combine.py", "--numbers", "--out", folder / "out", *designs)
+        found = [list(operations((folder / "out" / f"{name}.bin").read_bytes()))
+                 for name in ("one", "two")]
+    for number, writes in enumerate(found):
+        assert writes[0] == (CORE | 0x32000, 2, None), "cores are not stopped"
+        for place in (CORE | 0x3f004, MEMORY_TILE | 0xb0008):
+            assert (place, 0, None) in writes, f"0x{place:x} is left"
+        for place in (CORE | 0x1de00, MEMORY_TILE | 0xa0658):
+            assert writes.index((place, 2, None)) < writes.index(
+                (place, 0, None)), "a channel is not reset"
+        assert (CORE | 0x20000, number, None) in writes
+        assert writes[-2:] == [(CORE | 0x32000, 1, 1), (0x1d204, 7, None)]
+    own = [(CORE | 0x3f004, 0x80000006, None), (CORE | 0x1d000, 5, None),
+           (CORE | 0x1d004, 6, None), (CORE | 0x1d008, 0x30, 0xf0)]
+    assert found[0][-6:-2] == own and own[0] not in found[1]
+
+
+def combined_refused():
+    with tap.folder() as folder:
+        folder = pathlib.Path(folder)
+        for name, init, said in (
+                ("cut", cdo((WRITE, 0, CORE, 1))[:-4], "is cut off"),
+                ("other", cdo((0x123, 0, 0, 0)), "command 0x123"),
+                ("odd", cdo() + b"x", "no whole words")):
+            design = write_design(folder / name, init)
+            text = script("combine.py", "--out", folder / "out", design,
+                          status=None)
+            tap.expect(text, "combine.py: ", name, said)
+
+
 tap.run([
+    ("several designs in one context", combined),
+    ("configurations that are none", combined_refused),
     ("attention sends each core its tiles", attention),
     ("attention with one tile of keys", attention_one_tile),
     ("layernorm sends each core its rows", layernorm),

@@ -23,11 +23,11 @@ DESIGNS = "npu-designs"
 WIDTHS = {"tiny": 384, "base": 512, "small": 768}
 
 
-def make_overlays(folder, size, designs):
+def make_overlays(folder, size, designs, *options):
     subprocess.run([sys.executable, HERE / "make-overlays.py", "--size", size,
                     "--types", "bf16", "--ops",
                     "linear,attention,layernorm,gelu", "--designs", designs,
-                    folder], check=True, stdout=subprocess.DEVNULL)
+                    *options, folder], check=True, stdout=subprocess.DEVNULL)
     return folder
 
 
@@ -39,7 +39,8 @@ def designs():
 
 
 def encode(scratch, wav, model, name, overlays, seed):
-    """States of the clip on the simulated NPU; all stages run there."""
+    """States of the clip on the simulated NPU, where all stages run; and the
+    simulator's report."""
     out = scratch / name
     text, report = rig.launch(
         scratch, f"{rig.source(wav)} ! " + rig.encoder(
@@ -48,7 +49,7 @@ def encode(scratch, wav, model, name, overlays, seed):
     tap.say(f"{name}: {report['commands']} commands, {report['array_bds']} "
             f"descriptors and {report['array_words']} words in the array")
     assert int(report["array_bds"]) > 0, "the array was not used"
-    return out.read_bytes()
+    return out.read_bytes(), report
 
 
 def check_size(size, model, seeds):
@@ -58,8 +59,8 @@ def check_size(size, model, seeds):
     with tap.folder() as scratch:
         scratch = pathlib.Path(scratch)
         overlays = make_overlays(scratch / "overlays", size, designs())
-        states = [encode(scratch, wav, model, f"{size}-{seed}", overlays, seed)
-                  for seed in seeds]
+        states = [encode(scratch, wav, model, f"{size}-{seed}", overlays,
+                         seed)[0] for seed in seeds]
         assert all(other == states[0] for other in states), \
             "the states depend on the order of tiles"
         expected = rig.on_cpu(scratch, wav, model, 0, "bf16")
@@ -69,7 +70,24 @@ def check_size(size, model, seeds):
 
 
 def test_tiny():
-    check_size("tiny", rig.speech()[1], (1, 2))
+    """Another order of tiles, and one context for all programs, whose streams
+    bring their designs: the same bytes."""
+    wav, model = rig.speech()
+    with tap.folder() as scratch:
+        scratch = pathlib.Path(scratch)
+        several = make_overlays(scratch / "in-several", "tiny", designs())
+        one = make_overlays(scratch / "in-one", "tiny", designs(),
+                            "--one-context")
+        expected, report = encode(scratch, wav, model, "several", several, 1)
+        states, report_of_one = encode(scratch, wav, model, "one", one, 2)
+        rig.compare("tiny.en, the array, bf16 on the CPU",
+                    rig.read(scratch / "several"),
+                    rig.on_cpu(scratch, wav, model, 0, "bf16"), 0.9999, 0.999)
+    assert states == expected, "one context gives other states than several"
+    assert report_of_one["commands"] == report["commands"]
+    assert int(report["most_contexts"]) > 1 and int(report["switches"]) > 10
+    assert report_of_one["most_contexts"] == "1"
+    assert report_of_one["switches"] == "0"
 
 
 def spoil(design, address, value):

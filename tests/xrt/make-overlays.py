@@ -9,7 +9,6 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import argparse
-import collections
 import concurrent.futures
 import json
 import pathlib
@@ -31,6 +30,8 @@ KERNEL = "MLIR_AIE"
 KERNEL_ID = "0x901"
 GENERATIONS = {"npu1": 3, "npu2": 4}  # and the devgen of instruction streams
 FIRST_BUFFER = 0x14  # offset in the register map
+PROGRAM_MEMORY = 2 << 20 | 0x20000  # of core (0,2)
+COMBINE = pathlib.Path(__file__).resolve().parents[2] / "kernels/aie2/combine.py"
 
 PACKED = {
     "attention_64x64": {"op": "attention", "rows": 64, "kv-tiles": 1},
@@ -41,6 +42,7 @@ PACKED = {
 # The configuration of a design, in the order of a device's boot.
 CONFIGURATION = ("main_aie_cdo_elfs.bin", "main_aie_cdo_init.bin",
                  "main_aie_cdo_enable.bin")
+ONE = "programs"  # the file of --one-context
 ALL_OPS = ("linear", "attention", "layernorm", "gelu", "packed")
 
 
@@ -110,10 +112,10 @@ def text_of(keys):
         for key, value in keys.items())
 
 
-def instructions(generation):
-    """A stream with the header that mlir-aie's tools write and one operation,
-    a register write of nothing."""
-    operation = struct.pack("<6I", 0, 0, 0, 0, 0, 24)
+def instructions(generation, number=0):
+    """A stream with the header that mlir-aie's tools write and one operation:
+    in the place of a core's code the number of the program."""
+    operation = struct.pack("<6I", 0, 0, PROGRAM_MEMORY, 0, number, 24)
     size = 16 + len(operation)
     header = struct.pack(
         "<4B3I", 0, 1, GENERATIONS[generation], 6, 4 | 1 << 8, 1, size)
@@ -157,22 +159,44 @@ def cores_of(keys, design):
             f"state={state.pop()}")
 
 
-def pdi_of(keys, options):
-    """What the simulator takes for a PDI: text, and behind a zero what a real
-    one has, in words of four bytes."""
-    design = design_of(keys, options)
+def pdi_of(programs, options):
+    """What the simulator takes for a PDI: text, for each program, and behind a
+    zero what a real one has, in words of four bytes: the first's."""
+    text = ""
+    for keys in programs:
+        design = design_of(keys, options)
+        text += "npusim 1\n" + text_of(keys)
+        if design:
+            text += f"cores={cores_of(keys, design)}\n"
+    text, design = text.encode(), design_of(programs[0], options)
     if not design:
-        return ("npusim 1\n" + text_of(keys)).encode()
-    text = ("npusim 1\n" + text_of(keys) +
-            f"cores={cores_of(keys, design)}\n").encode()
+        return text
     return text + bytes(4 - len(text) % 4) + b"".join(
         (design / part).read_bytes() for part in CONFIGURATION)
 
 
-def write_instructions(folder, name, keys, options):
-    design = design_of(keys, options)
-    stream = (design / "instructions.bin").read_bytes() if design else \
-        instructions(options.generation)
+def streams_of(wanted, options):
+    """The instructions of each: its own, or those that bring their design and
+    its number."""
+    found = {name: instructions(options.generation,
+                                number if options.one_context else 0)
+             for number, name in enumerate(wanted)}
+    designs = {name: design for name, keys in wanted.items()
+               if (design := design_of(keys, options))}
+    if not options.one_context:
+        return found | {name: (design / "instructions.bin").read_bytes()
+                        for name, design in designs.items()}
+    if designs:
+        with tempfile.TemporaryDirectory() as scratch:
+            subprocess.run(
+                [sys.executable, COMBINE, "--numbers", "--out", scratch,
+                 *designs.values()], check=True, stdout=subprocess.DEVNULL)
+            found |= {name: (pathlib.Path(scratch) / f"{design.name}.bin")
+                      .read_bytes() for name, design in designs.items()}
+    return found
+
+
+def write_instructions(folder, name, stream, options):
     if not options.text:
         path = folder / f"{name}.bin"
         path.write_bytes(stream)
@@ -227,13 +251,14 @@ def partition(name, pdi, columns):
                 "pre_cdo_groups": ["0xC1"]}]}]}}
 
 
-def write_xclbin(path, keys, options):
+def write_xclbin(path, programs, options):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         pdi = scratch / "program.pdi"
-        pdi.write_bytes(pdi_of(keys, options))
+        pdi.write_bytes(pdi_of(programs, options))
         sections = {"memory": memory_topology(),
-                    "kernel": kernel_of(len(keys["args"])),
+                    "kernel": kernel_of(max(len(keys["args"])
+                                            for keys in programs)),
                     "partition": partition(path.stem, pdi, options.columns)}
         for name, content in sections.items():
             (scratch / f"{name}.json").write_text(json.dumps(content))
@@ -251,10 +276,12 @@ def write_xclbin(path, keys, options):
             raise SystemExit(f"xclbinutil made no {path}:\n{done.stdout}")
 
 
-def make(folder, name, keys, options):
-    write_xclbin(folder / f"{name}.xclbin", keys, options)
-    keys = {**keys, "xclbin": f"{name}.xclbin",
-            "instructions": write_instructions(folder, name, keys, options),
+def make(folder, name, keys, stream, options):
+    xclbin = f"{ONE if options.one_context else name}.xclbin"
+    if not options.one_context:
+        write_xclbin(folder / xclbin, [keys], options)
+    keys = {**keys, "xclbin": xclbin,
+            "instructions": write_instructions(folder, name, stream, options),
             "kernel": KERNEL}
     if options.mark_generation:
         keys["generation"] = options.generation
@@ -303,6 +330,9 @@ def parse_options():
                         help="attention, layernorm and gelu are designs, each "
                         "a folder of that: its configuration (CDO) and "
                         "instructions, executed by the array's model")
+    parser.add_argument("--one-context", action="store_true",
+                        help="all in one xclbin; each program's instructions "
+                        "bring it, by kernels/aie2/combine.py")
     parser.add_argument("--xclbinutil", default="xclbinutil")
     options = parser.parse_args()
     if options.rows % TILE:
@@ -313,10 +343,17 @@ def parse_options():
 def main():
     options = parse_options()
     options.folder.mkdir(parents=True, exist_ok=True)
-    wanted = collections.OrderedDict(overlays(options))
+    wanted = dict(overlays(options))
+    if options.one_context:  # designs have the first numbers
+        wanted = dict(sorted(wanted.items(), key=lambda one: design_of(
+            one[1], options) is None))
+        write_xclbin(options.folder / f"{ONE}.xclbin", list(wanted.values()),
+                     options)
+    streams = streams_of(wanted, options)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         groups = list(pool.map(
-            lambda one: make(options.folder, *one, options), wanted.items()))
+            lambda one: make(options.folder, *one, streams[one[0]], options),
+            wanted.items()))
     (options.folder / "overlays.ini").write_text("\n".join(groups))
     print(f"{len(groups)} overlays in {options.folder}")
 

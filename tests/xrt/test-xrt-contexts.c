@@ -1,7 +1,7 @@
 /* More overlays than hardware contexts, several threads on one device, and the
  * guide's programs through the ring.
  *
- * usage: test-xrt-contexts LARGE PACKED
+ * usage: test-xrt-contexts LARGE PACKED ONE-CONTEXT
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,7 +10,7 @@
 #include "tiles/npu-program.h"
 #include "xrt-rig.h"
 
-static const char *large_overlays, *packed_overlays;
+static const char *large_overlays, *packed_overlays, *one_overlays;
 
 static const struct {
   const char *name;
@@ -66,6 +66,36 @@ test_programs (void)
       }
   }
   npu_device_unref (device);
+  rig_assert_clean ();
+}
+
+/* Overlays of one xclbin: all run in its one context, each by its own
+ * instructions. */
+static void
+test_one_context (void)
+{
+  NpuDevice *several = rig_open (packed_overlays), *one;
+  guint8 *expected[N_PROGRAMS];
+  guint64 before;
+
+  for (guint i = 0; i < N_PROGRAMS; i++)
+    expected[i] = run_program (several, i, 2, 2);
+  npu_device_unref (several);
+  one = rig_open (one_overlays);
+  g_free (run_program (one, 0, 1, 1));
+  before = rig_counters ().switches;
+  for (guint round = 0; round < 2; round++)
+    for (guint i = 0; i < N_PROGRAMS; i++) {
+      const gsize size = N_BLOCKS * programs[i].out_size;
+      g_autofree guint8 *out = run_program (one, i, 3, 2);
+
+      g_assert_cmpmem (out, size, expected[i], size);
+      g_assert_cmpuint (rig_counters ().contexts, ==, 1);
+    }
+  g_assert_cmpuint (rig_counters ().switches, ==, before);
+  for (guint i = 0; i < N_PROGRAMS; i++)
+    g_free (expected[i]);
+  npu_device_unref (one);
   rig_assert_clean ();
 }
 
@@ -342,11 +372,13 @@ main (int argc, char **argv)
 {
   rig_keep_stdout ();
   g_test_init (&argc, &argv, NULL);
-  if (argc != 3)
-    g_error ("usage: %s LARGE PACKED", argv[0]);
+  if (argc != 4)
+    g_error ("usage: %s LARGE PACKED ONE-CONTEXT", argv[0]);
   large_overlays = argv[1];
   packed_overlays = argv[2];
+  one_overlays = argv[3];
   g_test_add_func ("/xrt/contexts/programs", test_programs);
+  g_test_add_func ("/xrt/contexts/one-context", test_one_context);
   g_test_add_func ("/xrt/contexts/awake", test_awake);
   g_test_add_func ("/xrt/contexts/eviction", test_eviction);
   g_test_add_func ("/xrt/contexts/room-again", test_room_again);

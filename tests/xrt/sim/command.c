@@ -140,12 +140,44 @@ find_instructions (SimContext *context, Call *call, uint64_t address)
   return true;
 }
 
+/* Of the unit's programs the one that the stream brings. */
 static bool
-read_map (SimContext *context, const SimJob *job, Call *call,
+choose_program (SimContext *context, int cu, Call *call)
+{
+  const uint64_t left = call->instructions->size - call->instructions_offset;
+  const uint64_t words = left / 4;
+
+  call->program = sim_programs_choose (&context->programs[cu],
+      (const uint32_t *) sim_bo_device (
+          call->instructions, call->instructions_offset),
+      words < call->n_instructions ? words : call->n_instructions);
+  if (!call->program) {
+    sim_violation (SIM_BAD_STREAM,
+        "the instruction stream brings a program that is none of the %d in the "
+        "xclbin",
+        context->programs[cu].n);
+    return false;
+  }
+  call->array = call->program->cores[0] ? context->arrays[cu] : NULL;
+  return true;
+}
+
+static bool
+read_map (SimContext *context, const SimJob *job, int cu, Call *call,
     const uint8_t *map, size_t size)
 {
-  const SimProgram *program = call->program;
+  const SimProgram *program;
 
+  if (size < MAP_BUFFERS) {
+    sim_violation (
+        SIM_BAD_PACKET, "the command has %zu bytes of arguments", size);
+    return false;
+  }
+  memcpy (&call->n_instructions, map + MAP_N_INSTRUCTIONS, 4);
+  if (!find_instructions (context, call, get_u64 (map, MAP_INSTRUCTIONS)) ||
+      !choose_program (context, cu, call))
+    return false;
+  program = call->program;
   if (size < MAP_BUFFERS + program->n_args * sizeof (uint64_t)) {
     sim_violation (SIM_BAD_PACKET,
         "the command has %zu bytes of arguments; the program takes %d buffers",
@@ -157,9 +189,6 @@ read_map (SimContext *context, const SimJob *job, Call *call,
         (unsigned long long) get_u64 (map, MAP_OPCODE), TRANSACTION);
     return false;
   }
-  memcpy (&call->n_instructions, map + MAP_N_INSTRUCTIONS, 4);
-  if (!find_instructions (context, call, get_u64 (map, MAP_INSTRUCTIONS)))
-    return false;
   for (int i = 0; i < program->n_args; i++) {
     Range *range = &call->ranges[call->n_ranges++];
 
@@ -197,9 +226,8 @@ read_packet (SimContext *context, const SimJob *job, SimBo *packet, Call *call)
     sim_violation (SIM_BAD_PROGRAM, "%s", context->why[cu]);
     return false;
   }
-  call->program = &context->programs[cu];
-  call->array = context->arrays[cu];
-  return read_map (context, job, call, (const uint8_t *) (words + 2 + extra),
+  return read_map (context, job, cu, call,
+      (const uint8_t *) (words + 2 + extra),
       (count - 1 - extra) * sizeof *words);
 }
 

@@ -345,9 +345,9 @@ load_program (SimContext *context, int cu, uint32_t handle)
         context->id, cu);
     return;
   }
-  context->runnable[cu] = sim_program_parse (
+  context->runnable[cu] = sim_programs_parse (
       &context->programs[cu], sim_bo_device (pdi, 0), pdi->size, why, why_size);
-  if (context->runnable[cu] && context->programs[cu].cores[0]) {
+  if (context->runnable[cu] && context->programs[cu].list[0].cores[0]) {
     context->arrays[cu] = sim_design_load (&context->programs[cu],
         sim_bo_device (pdi, 0), pdi->size, why, why_size);
     context->runnable[cu] = context->arrays[cu] != NULL;

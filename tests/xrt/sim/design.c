@@ -19,8 +19,19 @@ keep_error (Array *array, char *why, size_t why_size)
   array_free (array);
 }
 
+/* Designs come first: their numbers are those of the array's programs. */
+static bool
+add_programs (Array *array, const SimPrograms *programs)
+{
+  for (int i = 0; i < programs->n && programs->list[i].cores[0]; i++)
+    if (!array_add_program (
+            array, programs->list[i].cores, sim.settings.programs))
+      return false;
+  return true;
+}
+
 Array *
-sim_design_load (const SimProgram *program, const void *pdi, size_t size,
+sim_design_load (const SimPrograms *programs, const void *pdi, size_t size,
     char *why, size_t why_size)
 {
   const size_t text = (strnlen (pdi, size) + 4) / 4 * 4; /* and a zero */
@@ -38,7 +49,7 @@ sim_design_load (const SimProgram *program, const void *pdi, size_t size,
     array_free (array);
     return NULL;
   }
-  if (!array_add_program (array, program->cores, sim.settings.programs) ||
+  if (!add_programs (array, programs) ||
       !array_configure (array, (const uint8_t *) pdi + text, size - text)) {
     keep_error (array, why, why_size);
     return NULL;

@@ -1,6 +1,6 @@
-/* The program in a test xclbin: text where a real one has a PDI. First a line
- * "npusim 1", then the keys of the overlay's group in overlays.ini. With a key
- * `cores`, a design follows behind the text: see design.c.
+/* The programs in a test xclbin: text where a real one has a PDI. For each a
+ * line "npusim 1", then the keys of the overlay's group in overlays.ini. With a
+ * key `cores`, a design follows behind the text: see design.c.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -215,27 +215,20 @@ count_operations (const SimProgram *program)
   }
 }
 
-bool
-sim_program_parse (SimProgram *program, const void *pdi, size_t size, char *why,
-    size_t why_size)
-{
-  char text[4096], *rest = NULL, *line;
-  const size_t length = size < sizeof text - 1 ? size : sizeof text - 1;
+#define FIRST_LINE "npusim 1"
 
-  memcpy (text, pdi, length);
-  text[length] = 0;
-  memset (program, 0, sizeof *program);
-  program->heads = 1;
-  line = strtok_r (text, "\r\n", &rest);
-  if (!line || strcmp (line, "npusim 1")) {
-    snprintf (why, why_size,
-        "the xclbin is not made for the simulator: its PDI does not begin with "
-        "'npusim 1'");
-    return false;
-  }
-  while ((line = strtok_r (NULL, "\r\n", &rest))) {
+/* The lines up to the next program's. */
+static bool
+parse_program (SimProgram *program, char **lines, char *why, size_t why_size)
+{
+  char *line;
+
+  *program = (SimProgram){.heads = 1};
+  while ((line = strtok_r (NULL, "\r\n", lines))) {
     char *value = strchr (line, '=');
 
+    if (!strcmp (line, FIRST_LINE))
+      break;
     if (!value)
       continue;
     *value++ = 0;
@@ -253,6 +246,74 @@ sim_program_parse (SimProgram *program, const void *pdi, size_t size, char *why,
   }
   program->operations = count_operations (program);
   return true;
+}
+
+bool
+sim_programs_parse (SimPrograms *programs, const void *pdi, size_t size,
+    char *why, size_t why_size)
+{
+  char text[16384], *lines = NULL, *line;
+  const size_t length = size < sizeof text - 1 ? size : sizeof text - 1;
+
+  memcpy (text, pdi, length);
+  text[length] = 0;
+  line = strtok_r (text, "\r\n", &lines);
+  if (!line || strcmp (line, FIRST_LINE)) {
+    snprintf (why, why_size,
+        "the xclbin is not made for the simulator: its PDI does not begin with "
+        "'" FIRST_LINE "'");
+    return false;
+  }
+  programs->n = 0;
+  do {
+    if (programs->n == SIM_MAX_PROGRAMS) {
+      snprintf (
+          why, why_size, "the PDI has more than %d programs", SIM_MAX_PROGRAMS);
+      return false;
+    }
+    if (!parse_program (&programs->list[programs->n++], &lines, why, why_size))
+      return false;
+  } while (*lines);
+  return true;
+}
+
+/* --- which of them */
+
+#define STREAM_HEADER 4
+#define STREAM_WRITE 0
+#define STREAM_BLOCK 1
+#define STREAM_MASK_WRITE 3
+#define STREAM_OWN 0x80 /* operations with their size in the second word */
+#define PROGRAM_MEMORY 0x20000u
+#define OFFSET_MASK 0xfffffu
+#define FIRST_CORE_ROW 2
+#define ROW_SHIFT 20
+
+const SimProgram *
+sim_programs_choose (
+    const SimPrograms *programs, const uint32_t *stream, size_t n_words)
+{
+  uint32_t number = 0;
+
+  for (size_t at = STREAM_HEADER; at + 6 <= n_words;) {
+    const uint32_t *words = stream + at;
+    const uint32_t kind = words[0] & 0xff;
+    const uint32_t size = kind == STREAM_WRITE        ? 6
+                          : kind == STREAM_MASK_WRITE ? 7
+                          : kind == STREAM_BLOCK      ? words[3] / 4
+                          : kind & STREAM_OWN         ? words[1] / 4
+                                                      : 0;
+
+    if (kind == STREAM_WRITE && (words[2] & OFFSET_MASK) == PROGRAM_MEMORY &&
+        (words[2] >> ROW_SHIFT & 31) >= FIRST_CORE_ROW) {
+      number = words[4];
+      break;
+    }
+    if (size < 4) /* no stream: that is told elsewhere */
+      break;
+    at += size;
+  }
+  return number < (uint32_t) programs->n ? &programs->list[number] : NULL;
 }
 
 /* Of q and k in the tiles layout: 64 x 64 and one row more. */

@@ -35,6 +35,7 @@
 #define SIM_HEAP_CHUNK (64ull << 20)
 #define SIM_SHARE_ADDRESS 0x200000000000ull
 #define SIM_MAX_CUS 8
+#define SIM_MAX_PROGRAMS 24 /* of one PDI */
 #define SIM_MAX_ARGS 8
 #define SIM_MAX_CHAIN 512
 #define SIM_MAX_DEPTH 16
@@ -231,9 +232,19 @@ typedef struct {
   char cores[128];   /* what they run; "": no design, computed by the above */
 } SimProgram;
 
-/* Reads a PDI; FALSE with a reason in `why` if it is no program. */
-bool sim_program_parse (SimProgram *program, const void *pdi, size_t size,
+/* What is in a PDI: one program or several, which of them a stream says. */
+typedef struct {
+  SimProgram list[SIM_MAX_PROGRAMS];
+  int n;
+} SimPrograms;
+
+/* Reads a PDI; FALSE with a reason in `why` if it has no program. */
+bool sim_programs_parse (SimPrograms *programs, const void *pdi, size_t size,
     char *why, size_t why_size);
+/* The program whose number the stream writes to a core's program memory; the
+ * first where it writes none. NULL: there is no such. */
+const SimProgram *sim_programs_choose (
+    const SimPrograms *programs, const uint32_t *stream, size_t n_words);
 size_t sim_type_size (SimType type);
 /* Bytes that the argument covers from its address. */
 uint64_t sim_program_arg_size (const SimProgram *program, SimArg arg);
@@ -241,8 +252,8 @@ bool sim_arg_is_output (SimArg arg);
 
 /* An array that is configured as the PDI says behind its text; NULL with a
  * reason in `why`. */
-Array *sim_design_load (const SimProgram *program, const void *pdi, size_t size,
-    char *why, size_t why_size);
+Array *sim_design_load (const SimPrograms *programs, const void *pdi,
+    size_t size, char *why, size_t why_size);
 /* A launch; false after a violation. */
 bool sim_design_run (Array *array, const SimProgram *program,
     uint8_t *const *data, const uint32_t *words, size_t n_words);
@@ -289,10 +300,10 @@ struct SimContext {
   SimClient *client;
   uint32_t id;
   unsigned columns;
-  SimProgram programs[SIM_MAX_CUS];
+  SimPrograms programs[SIM_MAX_CUS];
   bool runnable[SIM_MAX_CUS];
   char why[SIM_MAX_CUS][ARRAY_MESSAGE];
-  Array *arrays[SIM_MAX_CUS]; /* NULL: the program is no design */
+  Array *arrays[SIM_MAX_CUS]; /* NULL: no program there is a design */
   int n_cus;
   bool configured;
 
