@@ -15,6 +15,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   kernels->name = "avx2";
   npu_attention_init_f32_avx2 (kernels);
   npu_attention_init_s8_avx2 (kernels);
+  kernels->attention_bf16 = kernels->attention_f32;
   npu_rows_init_avx2 (kernels);
   npu_epilogue_init_avx2 (kernels);
   npu_gemm_init_f32_avx2 (kernels);
@@ -31,6 +32,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   kernels->name = "avx512";
   kernels->gemm_f32 = kernels->gemm_s16 = (NpuGemmKernel){0};
   npu_attention_init_f32_avx512 (kernels);
+  kernels->attention_bf16 = kernels->attention_f32;
   npu_rows_init_avx512 (kernels);
   npu_epilogue_init_avx512 (kernels);
   /* As fast as int8 in AVX2, and exact. */
@@ -47,6 +49,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
     return;
   kernels->name = "avx512bf16";
   npu_attention_init_s8_avx512bf16 (kernels);
+  npu_attention_init_bf16_avx512bf16 (kernels);
 }
 #endif
 

@@ -83,6 +83,9 @@ typedef struct {
 
   NpuAttentionKernel attention_f32;
   NpuAttentionKernel attention_s8;
+  /* Queries, keys, values and weights rounded to bfloat16, sums and softmax in
+   * float; attention_f32 where those products are no faster. */
+  NpuAttentionKernel attention_bf16;
 
   /* Of floats; zeros where a library's product is faster. */
   NpuGemmKernel gemm_f32;

@@ -11,7 +11,8 @@
  * their products as they are and spreads large columns over all, so that the
  * int8 steps are finer. Keys are quantised relative to the mean of their
  * tile, which moves all of the tile's scores of a query by the same amount:
- * that is added back from the exact query.
+ * that is added back from the exact query. The bfloat16 variant has the same
+ * means, no rotation, and steps of 1: its numbers are rounded, not scaled.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -35,17 +36,17 @@
 typedef struct {
   float x[DIM][ROWS]; /* transposed; int8: round (x / scale) */
   float scale[ROWS];
-  float exact[DIM][ROWS]; /* int8 only */
+  float exact[DIM][ROWS]; /* not f32 */
 } QTile;
 
 typedef struct {
   float x[ROWS][DIM]; /* int8: round ((x - mean) / scale) */
   float scale[16];    /* one, padded */
-  float mean[DIM];    /* int8 only */
+  float mean[DIM];    /* not f32 */
 } KTile;
 
 typedef struct {
-  float x[ROWS][DIM]; /* int8: rounded to bfloat16 */
+  float x[ROWS][DIM]; /* but for f32 rounded to bfloat16 */
 } VTile;
 
 typedef struct {
@@ -135,7 +136,7 @@ softmax (Scratch *scratch, const float factor[ROWS], int n_keys, int lanes,
 static inline __attribute__ ((always_inline)) void
 run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
     const void *v_tiles, int q_rows, int kv_rows, float scale, void *scratch_,
-    int int8)
+    int rounded)
 {
   const QTile *q = q_tile;
   const KTile *k = k_tiles;
@@ -157,7 +158,7 @@ run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
     /* Whatever rows past n_keys hold is computed and not looked at. */
     for (int key = 0; key < n_keys; key += 4)
       multiply (&scratch->s[key], 0, k->x[key], DIM, 1, q->x, DIM, lanes);
-    if (int8) {
+    if (rounded) {
       const float c = scale * NPU_LOG2E;
 
       memset (scratch->offset, 0, sizeof scratch->offset);
@@ -169,7 +170,7 @@ run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
         factor[i] = q->scale[i] * k->scale[0] * c;
       }
     }
-    softmax (scratch, factor, n_keys, lanes, int8);
+    softmax (scratch, factor, n_keys, lanes, rounded);
     for (int d = 0; d < DIM; d += 4)
       multiply (&scratch->o[d], 1, &v->x[0][d], 1, DIM,
           (const float (*)[ROWS]) scratch->s, n_keys, lanes);
@@ -188,8 +189,9 @@ NPU_KERNEL (attention_f32_run) (float *o, ptrdiff_t o_stride, const void *q,
   run (o, o_stride, q, k, v, q_rows, kv_rows, scale, scratch, 0);
 }
 
+/* int8 and bfloat16 */
 static void
-NPU_KERNEL (attention_s8_run) (float *o, ptrdiff_t o_stride, const void *q,
+NPU_KERNEL (attention_rounded_run) (float *o, ptrdiff_t o_stride, const void *q,
     const void *k, const void *v, int q_rows, int kv_rows, float scale,
     void *scratch)
 {
@@ -310,7 +312,43 @@ NPU_KERNEL (attention_s8_pack_k) (
 }
 
 static void
-NPU_KERNEL (attention_s8_pack_v) (
+NPU_KERNEL (attention_bf16_pack_q) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  QTile *q = tile;
+  float by_row[ROWS][DIM];
+
+  pack_rows (by_row, x, stride, rows, NPU_QK_LIMIT);
+  transpose (q->exact, (const float (*)[DIM]) by_row);
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < ROWS; i++)
+      q->x[d][i] = npu_round_bf16 (q->exact[d][i]);
+  for (int i = 0; i < ROWS; i++)
+    q->scale[i] = 1.0f;
+}
+
+static void
+NPU_KERNEL (attention_bf16_pack_k) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  KTile *k = tile;
+  float mean[DIM] = {0};
+
+  pack_rows (k->x, x, stride, rows, NPU_QK_LIMIT);
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      mean[d] += k->x[i][d];
+  for (int d = 0; d < DIM; d++)
+    k->mean[d] = mean[d] /= (float) rows;
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d++)
+      k->x[i][d] = npu_round_bf16 (k->x[i][d] - mean[d]);
+  k->scale[0] = 1.0f;
+}
+
+/* int8 and bfloat16 */
+static void
+NPU_KERNEL (attention_rounded_pack_v) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   VTile *v = tile;
@@ -341,7 +379,10 @@ npu_attention_init_c (NpuKernels *kernels)
       .scratch_size = sizeof (Scratch),
       .pack_q = NPU_KERNEL (attention_s8_pack_q),
       .pack_k = NPU_KERNEL (attention_s8_pack_k),
-      .pack_v = NPU_KERNEL (attention_s8_pack_v),
-      .run = NPU_KERNEL (attention_s8_run),
+      .pack_v = NPU_KERNEL (attention_rounded_pack_v),
+      .run = NPU_KERNEL (attention_rounded_run),
   };
+  kernels->attention_bf16 = kernels->attention_s8;
+  kernels->attention_bf16.pack_q = NPU_KERNEL (attention_bf16_pack_q);
+  kernels->attention_bf16.pack_k = NPU_KERNEL (attention_bf16_pack_k);
 }

@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-#define MEANS 4 /* tiles whose mean scores are computed together */
-
 typedef struct {
   uint8_t x[DIM / 4][ROWS][4]; /* round (x / scale) + 128, by four columns */
   float exact[DIM][ROWS];
@@ -208,29 +206,6 @@ NPU_KERNEL (attention_s8_pack_k) (
     k->correction[i] = -_mm512_reduce_add_epi32 (_mm512_dpbusd_epi32 (
         _mm512_setzero_si512 (), _mm512_set1_epi8 (-128), row));
   }
-}
-
-/* mean[i][query] = scale * q k[i].mean for the next n tiles, MEANS at most. */
-NPU_INLINE void
-npu_mean_scores (float (*mean)[ROWS], const QTile *q, const KTile *k, int n,
-    float scale, const int groups)
-{
-  __m512 acc[MEANS][GROUPS];
-
-  for (int i = 0; i < MEANS; i++)
-    for (int g = 0; g < groups; g++)
-      acc[i][g] = _mm512_setzero_ps ();
-  for (int d = 0; d < DIM; d++)
-    for (int i = 0; i < MEANS; i++) {
-      const __m512 y = _mm512_set1_ps (k[npu_min_int (i, n - 1)].mean[d]);
-      for (int g = 0; g < groups; g++)
-        acc[i][g] = _mm512_fmadd_ps (
-            _mm512_load_ps (&q->exact[d][g * LANES]), y, acc[i][g]);
-    }
-  for (int i = 0; i < MEANS; i++)
-    for (int g = 0; g < groups; g++)
-      _mm512_store_ps (&mean[i][g * LANES],
-          _mm512_mul_ps (acc[i][g], _mm512_set1_ps (scale)));
 }
 
 NPU_INLINE NpuInts

@@ -11,6 +11,7 @@
 #define NPU_ISA avx512vnni
 
 #include "x86/attention-s8-avx512_tmpl.h"
+#include "x86/attention-means-avx512.h"
 #include "x86/npu-x86.h"
 
 /* 64 products of a weight and a value stay below 2^30. */

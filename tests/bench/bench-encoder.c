@@ -9,6 +9,7 @@
 
 #include "bench-load.h"
 #include "bench.h"
+#include "npu-kernels.h"
 #include "npu-clock.h"
 
 #define N_FRAMES NPU_MAX_FRAMES
@@ -182,8 +183,12 @@ careful_part (const Window *window, guint stage)
 static BenchType
 main_type (const Bench *bench, const Window *window, guint stage)
 {
-  if (strcmp (bench->precision, "bf16") == 0 && stage != 4)
-    return window->fast_bf16 ? BENCH_BF16 : BENCH_F32;
+  /* Attention has bfloat16 products where those are as fast as FMAs. */
+  if (strcmp (bench->precision, "bf16") == 0)
+    return window->fast_bf16 &&
+                   (stage != 4 || (npu_cpu_flags () & NPU_CPU_FAST_BF16))
+               ? BENCH_BF16
+               : BENCH_F32;
   if (strcmp (bench->precision, "int16") == 0 && stage != 4)
     return BENCH_INT16;
   if (strcmp (bench->precision, "int8") != 0)

@@ -26,7 +26,7 @@ typedef struct {
   float *x, *y, *o, *columns, *products;
   guint8 *bytes;
   gint32 *acc, *sums;
-  guint8 *q[2], *k[2], *v[2], *scratch; /* f32 and int8 tiles */
+  guint8 *q[3], *k[3], *v[3], *scratch; /* f32, int8 and bf16 tiles */
   float *plain_q, *plain_k, *plain_v;
   float *weights; /* WIDTH x WIDTH */
   const float *keys[NPU_FEW_KEYS];
@@ -59,6 +59,12 @@ static void
 run_attention_s8 (Fixture *f)
 {
   run_attention (f, &f->level->kernels.attention_s8, 1);
+}
+
+static void
+run_attention_bf16 (Fixture *f)
+{
+  run_attention (f, &f->level->kernels.attention_bf16, 2);
 }
 
 static void
@@ -327,6 +333,8 @@ static const Kernel kernels[] = {
         "FLOP", FALSE},
     {"attention_s8", run_attention_s8, run_plain_attention, ATTENTION_OPS, "OP",
         TRUE},
+    {"attention_bf16", run_attention_bf16, run_plain_attention, ATTENTION_OPS,
+        "FLOP", FALSE},
     {"pack q, k, v f32", run_pack_f32, run_plain_pack, 3.0 * ROWS *DIM,
         "element", FALSE},
     {"pack q, k, v s8", run_pack_s8, run_plain_pack_s8, 3.0 * ROWS *DIM,
@@ -373,8 +381,8 @@ new_tiles (gsize size)
 static void
 fixture_init (Fixture *f, const Level *level)
 {
-  const NpuAttentionKernel *attention[] = {
-      &level->kernels.attention_f32, &level->kernels.attention_s8};
+  const NpuAttentionKernel *attention[] = {&level->kernels.attention_f32,
+      &level->kernels.attention_s8, &level->kernels.attention_bf16};
 
   f->level = level;
   f->x = (float *) new_tiles (ROWS * HIDDEN * sizeof (float));
@@ -398,8 +406,8 @@ fixture_init (Fixture *f, const Level *level)
   fill_normal (f->weights, MATRIX, 1);
   for (guint i = 0; i < NPU_FEW_KEYS; i++)
     f->keys[i] = f->x + i * 2 * DIM;
-  f->scratch =
-      new_tiles (MAX (attention[0]->scratch_size, attention[1]->scratch_size));
+  f->scratch = new_tiles (MAX (attention[2]->scratch_size,
+      MAX (attention[0]->scratch_size, attention[1]->scratch_size)));
   for (guint i = 0; i < G_N_ELEMENTS (attention); i++) {
     f->q[i] = new_tiles (attention[i]->q_tile_size);
     f->k[i] = new_tiles (KV_TILES * attention[i]->k_tile_size);
@@ -433,7 +441,7 @@ fixture_clear (Fixture *f)
   g_aligned_free (f->plain_v);
   g_aligned_free (f->weights);
   g_aligned_free (f->scratch);
-  for (guint i = 0; i < 2; i++) {
+  for (guint i = 0; i < G_N_ELEMENTS (f->q); i++) {
     g_aligned_free (f->q[i]);
     g_aligned_free (f->k[i]);
     g_aligned_free (f->v[i]);

@@ -14,13 +14,14 @@ typedef void (*Check) (
     const NpuAttentionKernel *kernel, gboolean is_f32, GuardSide side);
 
 static void
-check_both (gconstpointer data, Check check)
+check_all (gconstpointer data, Check check)
 {
   const Level *level = data;
 
   for (guint side = 0; side < N_GUARD_SIDES; side++) {
     check (&level->kernels.attention_f32, TRUE, side);
     check (&level->kernels.attention_s8, FALSE, side);
+    check (&level->kernels.attention_bf16, FALSE, side);
   }
 }
 
@@ -79,7 +80,7 @@ check_dominant_keys (
 static void
 test_dominant_key (gconstpointer data)
 {
-  check_both (data, check_dominant_keys);
+  check_all (data, check_dominant_keys);
 }
 
 /* --- scores that grow or fall from tile to tile -------------------------- */
@@ -116,7 +117,7 @@ check_slope (const NpuAttentionKernel *kernel, gboolean is_f32, GuardSide side)
 static void
 test_slope (gconstpointer data)
 {
-  check_both (data, check_slope);
+  check_all (data, check_slope);
 }
 
 /* --- extreme numbers ---------------------------------------------------- */
@@ -148,7 +149,7 @@ check_denormals (
 static void
 test_denormals (gconstpointer data)
 {
-  check_both (data, check_denormals);
+  check_all (data, check_denormals);
 }
 
 static void
@@ -171,7 +172,7 @@ check_zeros (const NpuAttentionKernel *kernel, gboolean is_f32, GuardSide side)
 static void
 test_zeros (gconstpointer data)
 {
-  check_both (data, check_zeros);
+  check_all (data, check_zeros);
 }
 
 /* No finite input makes anything but finite output, whatever its scale. */
@@ -200,7 +201,7 @@ check_extreme_scales (
 static void
 test_extreme_scales (gconstpointer data)
 {
-  check_both (data, check_extreme_scales);
+  check_all (data, check_extreme_scales);
 }
 
 static void
@@ -224,7 +225,7 @@ check_huge_values (
 static void
 test_huge_values (gconstpointer data)
 {
-  check_both (data, check_huge_values);
+  check_all (data, check_huge_values);
 }
 
 /* Infinities count as very large numbers; a NaN spoils what it touches, and
@@ -254,7 +255,7 @@ check_infinities (
 static void
 test_infinities (gconstpointer data)
 {
-  check_both (data, check_infinities);
+  check_all (data, check_infinities);
 }
 
 /* --- masking ------------------------------------------------------------ */
@@ -298,7 +299,7 @@ check_masked (const NpuAttentionKernel *kernel, gboolean is_f32, GuardSide side)
 static void
 test_masked (gconstpointer data)
 {
-  check_both (data, check_masked);
+  check_all (data, check_masked);
 }
 
 /* f32 tiles may hold anything behind the last key. */

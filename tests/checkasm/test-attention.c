@@ -49,13 +49,11 @@ test_f32 (gconstpointer data)
   check_f32 (kernel, DEVIATION, 1.2e-5);
 }
 
-/* What quantisation costs on data without outliers. */
+/* What rounding costs on data without outliers. */
 static void
-test_s8 (gconstpointer data)
+check_rounded (
+    const NpuAttentionKernel *kernel, const char *what, double worst_row)
 {
-  const NpuAttentionKernel *kernel =
-      &((const Level *) data)->kernels.attention_s8;
-
   for (guint i = 0; i < G_N_ELEMENTS (key_counts); i++)
     for (guint side = 0; side < N_GUARD_SIDES; side++) {
       const int rows = row_counts[(i * 2 + side) % G_N_ELEMENTS (row_counts)];
@@ -69,19 +67,28 @@ test_s8 (gconstpointer data)
           a.k[j * a.stride + d] += 20;
       ref_attention (&a, expected);
       rig_attention (kernel, &a, side, actual);
-      compare_check ("int8", actual, expected, rows, DIM, 0.9997, 0.999, NULL);
+      compare_check (
+          what, actual, expected, rows, DIM, 0.9997, worst_row, NULL);
     }
 }
 
-/* Every int8 kernel is as near to float64 as C's is. */
 static void
-test_s8_as_c (gconstpointer data)
+test_s8 (gconstpointer data)
 {
-  const NpuAttentionKernel *kernel =
-      &((const Level *) data)->kernels.attention_s8;
-  NpuKernels c;
+  check_rounded (&((const Level *) data)->kernels.attention_s8, "int8", 0.999);
+}
 
-  npu_kernels_init (&c, 0);
+static void
+test_bf16 (gconstpointer data)
+{
+  check_rounded (
+      &((const Level *) data)->kernels.attention_bf16, "bf16", 0.9998);
+}
+
+/* The kernel is as near to float64 as C's is. */
+static void
+check_as_c (const NpuAttentionKernel *kernel, const NpuAttentionKernel *c)
+{
   for (guint i = 0; i < G_N_ELEMENTS (key_counts); i++) {
     const int rows = row_counts[i % G_N_ELEMENTS (row_counts)];
     g_auto (Attention) a = {0};
@@ -90,13 +97,32 @@ test_s8_as_c (gconstpointer data)
 
     attention_init (&a, rows, key_counts[i], DEVIATION);
     ref_attention (&a, expected);
-    rig_attention (&c.attention_s8, &a, GUARD_AFTER, actual);
+    rig_attention (c, &a, GUARD_AFTER, actual);
     compare_arrays (actual, expected, rows, DIM, &by_c);
     rig_attention (kernel, &a, GUARD_AFTER, actual);
     compare_arrays (actual, expected, rows, DIM, &by_kernel);
     g_assert_cmpfloat (1 - by_kernel.worst_row_cosine, <=,
         1.3 * (1 - by_c.worst_row_cosine) + 1e-5);
   }
+}
+
+static void
+test_s8_as_c (gconstpointer data)
+{
+  NpuKernels c;
+
+  npu_kernels_init (&c, 0);
+  check_as_c (&((const Level *) data)->kernels.attention_s8, &c.attention_s8);
+}
+
+static void
+test_bf16_as_c (gconstpointer data)
+{
+  NpuKernels c;
+
+  npu_kernels_init (&c, 0);
+  check_as_c (
+      &((const Level *) data)->kernels.attention_bf16, &c.attention_bf16);
 }
 
 /* A query's result does not depend on how many others are in its tile. */
@@ -122,6 +148,7 @@ test_independent_rows (gconstpointer data)
 
   check_independent_rows (&level->kernels.attention_f32);
   check_independent_rows (&level->kernels.attention_s8);
+  check_independent_rows (&level->kernels.attention_bf16);
 }
 
 static void
@@ -143,14 +170,15 @@ test_repeatable (gconstpointer data)
 
   check_repeatable (&level->kernels.attention_f32);
   check_repeatable (&level->kernels.attention_s8);
+  check_repeatable (&level->kernels.attention_bf16);
 }
 
 static void
 test_sizes (gconstpointer data)
 {
   const Level *level = data;
-  const NpuAttentionKernel *kernels[] = {
-      &level->kernels.attention_f32, &level->kernels.attention_s8};
+  const NpuAttentionKernel *kernels[] = {&level->kernels.attention_f32,
+      &level->kernels.attention_s8, &level->kernels.attention_bf16};
 
   for (guint i = 0; i < G_N_ELEMENTS (kernels); i++) {
     g_assert_cmpuint (kernels[i]->q_tile_size % 64, ==, 0);
@@ -167,6 +195,8 @@ add_attention_tests (const Level *level)
   add_level_test (level, "attention/f32-is-float64", test_f32);
   add_level_test (level, "attention/int8-is-near-float64", test_s8);
   add_level_test (level, "attention/int8-is-as-good-as-c", test_s8_as_c);
+  add_level_test (level, "attention/bf16-is-near-float64", test_bf16);
+  add_level_test (level, "attention/bf16-is-as-good-as-c", test_bf16_as_c);
   add_level_test (
       level, "attention/rows-are-independent", test_independent_rows);
   add_level_test (level, "attention/runs-are-the-same", test_repeatable);

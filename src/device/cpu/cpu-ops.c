@@ -248,6 +248,19 @@ packed_size_of (const CpuKernel *kernel)
                       : (kernel->gamma ? 2 * kernel->op.n * sizeof (float) : 0);
 }
 
+static const NpuAttentionKernel *
+attention_of (const NpuKernels *kernels, NpuType tiles)
+{
+  switch (tiles) {
+    case NPU_TYPE_Q8:
+      return &kernels->attention_s8;
+    case NPU_TYPE_BF16:
+      return &kernels->attention_bf16;
+    default:
+      return &kernels->attention_f32;
+  }
+}
+
 NpuKernel *
 cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
 {
@@ -263,9 +276,7 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->base.device = base;
   kernel->base.host_args = NPU_ARG_BIT (NPU_MAX_ARGS) - 1;
   kernel->kernels = &device->host.kernels;
-  kernel->attention = tiles_type == NPU_TYPE_Q8
-                          ? &device->host.kernels.attention_s8
-                          : &device->host.kernels.attention_f32;
+  kernel->attention = attention_of (&device->host.kernels, tiles_type);
   kernel->op = *op;
   kernel->op.weight = kernel->op.bias = NULL;
   kernel->op.program = NULL;

@@ -116,6 +116,7 @@ writes_rows (void *at, ptrdiff_t stride, int rows, size_t size)
 
 ATTENTION (attention_f32)
 ATTENTION (attention_s8)
+ATTENTION (attention_bf16)
 
 #define GEMM(name, size)                                                       \
   static void name##_pack (void *packed, const void *weight, int n, int k)     \
@@ -319,6 +320,7 @@ cpu_sanitizer_wrap (NpuKernels *kernels, NpuFewKernels *few, unsigned flags)
 
   WRAP_ATTENTION (attention_f32);
   WRAP_ATTENTION (attention_s8);
+  WRAP_ATTENTION (attention_bf16);
   WRAP_GEMM (gemm_f32);
   WRAP_GEMM (gemm_s16);
   kernels->layernorm_f32 = layernorm_f32;
