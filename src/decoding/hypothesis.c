@@ -5,7 +5,7 @@
 #include "npu-error.h"
 #include "prompt.h"
 #include "search.h"
-#include "tokenizer/tokenizer-private.h"
+#include "tokenizer/npu-tokenizer.h"
 
 /* Logits of this many drafted tokens are asked for in one step. */
 #define MAX_DRAFT 32

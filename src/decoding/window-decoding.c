@@ -9,7 +9,6 @@
 #include "npu-clock.h"
 #include "prompt.h"
 #include "search.h"
-#include "tokenizer/tokenizer-private.h"
 #include "tokenizer/utf8.h"
 
 /* What the logits of a window's next step are for. */

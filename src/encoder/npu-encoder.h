@@ -1,6 +1,12 @@
 /* The Whisper encoder as stages of 64-row tiles on a device
  * (Radford et al. 2022; openai/whisper, model.py, AudioEncoder).
  *
+ * Threads: an encoder is used by one thread at a time, and another may take it
+ * over. Any thread may at any time cancel its executor (npu_executor_cancel(),
+ * which ends the window in work) and ask that for statistics. Models and
+ * devices are any thread's: several encoders of the same ones run at once, and
+ * share their weights and workers. docs/examples/states.c is a whole program.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once

@@ -55,6 +55,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTokenizer, npu_tokenizer_unref)
 NPU_API const NpuSpecialTokens *npu_tokenizer_get_special (
     NpuTokenizer *tokenizer);
 
+/* The token of a space alone. */
+NPU_API guint32 npu_tokenizer_get_blank (NpuTokenizer *tokenizer);
+
 /* The bytes of a text token, perhaps half a character; NULL and 0 for tokens
  * that are no text. May hold NUL. */
 NPU_API const guint8 *npu_tokenizer_get_bytes (

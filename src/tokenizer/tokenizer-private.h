@@ -16,9 +16,6 @@ NpuTokenizer *npu_tokenizer_new_of_vocabulary (NpuVocabulary *vocabulary);
 NpuTokenizer *npu_tokenizer_new_of_file (
     guint n_vocab, const char *location, GError **error);
 
-/* The token of a space alone. */
-guint32 npu_tokenizer_get_blank (NpuTokenizer *tokenizer);
-
 /* FORMAT names the number. */
 gboolean npu_special_tokens_init_or_fail (
     NpuSpecialTokens *special, guint n_vocab, GError **error);

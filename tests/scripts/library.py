@@ -1,5 +1,5 @@
 """The installed library: its pkg-config file, headers and symbols, and the
-examples of loose tiles, as built and by the line in their header; and the
+examples of its use, as built and by the line in their header; and the
 names of its kernels' functions.
 
 usage: library.py BUILD-FOLDER EXAMPLE...
@@ -17,6 +17,8 @@ import tap
 BUILD = pathlib.Path(sys.argv[1])
 EXAMPLES = [pathlib.Path(arg) for arg in sys.argv[2:]]
 ANSWERS = {
+    "states": ["stages ", "product", "150 positions of 384 floats, the first ",
+               " launches, "],
     "tiles-simple": ["tile 0 begins ", "depth 3, batch ", "  tiles ",
                      "  stalls "],
     "tiles-block": [
