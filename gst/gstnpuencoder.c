@@ -85,11 +85,9 @@ enum {
 static guint signals[N_SIGNALS];
 
 #define MEL_CAPS                                                               \
-  "other/tensors, format = (string) static, num_tensors = (int) 1, "           \
-  "types = (string) float32"
+  "other/tensors, format = (string) static, num_tensors = (int) 1, types = (string) float32"
 #define STATES_CAPS                                                            \
-  "other/tensors, format = (string) static, num_tensors = (int) 1, "           \
-  "types = (string) { float32, float16 }"
+  "other/tensors, format = (string) static, num_tensors = (int) 1, types = (string) { float32, float16 }"
 
 /* The dimensions are any of 1500 strings, in several spellings: they are left
  * open here, and looked at where caps are transformed and arrive. */
@@ -120,8 +118,7 @@ gst_npu_encoder_set_property (
 
   if (refused)
     GST_WARNING_OBJECT (self,
-        "property %s keeps its value: it can be set in states NULL and READY "
-        "only",
+        "property %s keeps its value: it can be set in states NULL and READY only",
         pspec->name);
 }
 
@@ -526,8 +523,7 @@ gst_npu_encoder_class_init (GstNpuEncoderClass *klass)
    */
   g_object_class_install_property (object_class, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "Totals since the start or the last reset-stats; times in ns "
-          "(Since: 1.0)",
+          "Totals since the start or the last reset-stats; times in ns (Since: 1.0)",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 
   /**
@@ -546,8 +542,7 @@ gst_npu_encoder_class_init (GstNpuEncoderClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Whisper NPU encoder",
       "Filter/Converter/Tensor",
-      "Encodes windows of log-mel (dimensions FRAMES:BANDS:1) into the hidden "
-      "states of a Whisper model (D:POSITIONS:1), on an NPU or the CPU",
+      "Encodes windows of log-mel (dimensions FRAMES:BANDS:1) into the hidden states of a Whisper model (D:POSITIONS:1), on an NPU or the CPU",
       "gst-npuencoder maintainers");
 
   base_class->start = gst_npu_encoder_start;

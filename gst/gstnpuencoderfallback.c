@@ -77,8 +77,7 @@ warn (GstNpuEncoderSession *session, GstElement *element, const GError *error)
         device);
   else
     what = g_strdup_printf (
-        "%u windows in a row failed on %s: this one and all that follow are "
-        "encoded on the CPU",
+        "%u windows in a row failed on %s: this one and all that follow are encoded on the CPU",
         session->n_failures, device);
   gst_npu_post_warning (
       element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE, what);

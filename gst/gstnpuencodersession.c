@@ -22,16 +22,14 @@ open_model (GstElement *element, const char *location)
     model = npu_model_open (location, &error);
   else
     g_set_error_literal (&error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-        "no model is set; set it to a Whisper model in safetensors or ggml "
-        "format, or to synthetic:tiny to try without one");
+        "no model is set; set it to a Whisper model in safetensors or ggml format, or to synthetic:tiny to try without one");
 
   if (!model)
     gst_npu_post_error (
         element, error, GST_RESOURCE_ERROR_OPEN_READ, "property model");
   else if (model->synthetic)
     GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
-        ("The weights of %s are random: the states mean nothing. Set property "
-         "model to a file for real ones.",
+        ("The weights of %s are random: the states mean nothing. Set property model to a file for real ones.",
             model->name),
         (NULL));
   return model;

@@ -52,16 +52,14 @@ register_precision (void)
 {
   static const GEnumValue values[] = {
       {NPU_PRECISION_AUTO,
-          "bf16 on an NPU that has it; else int8 where its quality holds, else "
-          "f32",
+          "bf16 on an NPU that has it; else int8 where its quality holds, else f32",
           "auto"},
       {NPU_PRECISION_INT8,
           "integer products of 8 bits, or of 16 on CPUs without VNNI", "int8"},
       {NPU_PRECISION_F32, "32-bit float throughout", "f32"},
       {NPU_PRECISION_BF16, "bfloat16 products, sums in float", "bf16"},
       {NPU_PRECISION_INT16,
-          "integer products of 16 bits, on CPUs that have them faster than "
-          "float's",
+          "integer products of 16 bits, on CPUs that have them faster than float's",
           "int16"},
       {0, NULL, NULL},
   };
@@ -128,11 +126,7 @@ make_device_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_MODEL] = g_param_spec_string ("model", "Model",
-      "A Whisper model: safetensors (Hugging Face or OpenAI tensor names; "
-      "a file, an index of shards or a checkout's folder) or whisper.cpp's "
-      "ggml .bin (f32, f16, all its quantisations); or synthetic:tiny, "
-      ":base, :small, :medium, :large-v3 for random weights of that shape "
-      "(Since: 1.0)",
+      "A Whisper model: safetensors (Hugging Face or OpenAI tensor names; a file, an index of shards or a checkout's folder) or whisper.cpp's ggml .bin (f32, f16, all its quantisations); or synthetic:tiny, :base, :small, :medium, :large-v3 for random weights of that shape (Since: 1.0)",
       DEFAULT_MODEL, READY);
   /**
    * GstNpuEncoder:device:
@@ -142,8 +136,7 @@ make_device_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_DEVICE] = g_param_spec_string ("device", "Device",
-      "Where to compute: auto (xrt if a device and overlays are there, "
-      "else cpu), cpu, xrt or xrt:N for the Nth NPU from 0 (Since: 1.0)",
+      "Where to compute: auto (xrt if a device and overlays are there, else cpu), cpu, xrt or xrt:N for the Nth NPU from 0 (Since: 1.0)",
       DEFAULT_DEVICE, READY);
   /**
    * GstNpuEncoder:overlays:
@@ -153,8 +146,7 @@ make_device_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_OVERLAYS] = g_param_spec_string ("overlays", "Overlays",
-      "Directory of NPU overlays with their overlays.ini, for the device "
-      "xrt (Since: 1.0)",
+      "Directory of NPU overlays with their overlays.ini, for the device xrt (Since: 1.0)",
       DEFAULT_OVERLAYS, READY);
   /**
    * GstNpuEncoder:precision:
@@ -174,8 +166,7 @@ make_device_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_THREADS] = gst_npu_range_uint ("threads", "Threads",
-      "Worker threads of the CPU device, 0 = as many as this process may "
-      "use (Since: 1.0)",
+      "Worker threads of the CPU device, 0 = as many as this process may use (Since: 1.0)",
       0, NPU_MAX_THREADS, DEFAULT_THREADS, READY);
   /**
    * GstNpuEncoder:keep-awake:
@@ -184,12 +175,10 @@ make_device_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_KEEP_AWAKE] =
-      g_param_spec_uint ("keep-awake", "Keep awake",
-          "Milliseconds after a window for which the NPU is kept awake, so "
-          "that the next one of a live stream does not wait for it; 0 = not "
-          "at all (Since: 1.0)",
-          0, G_MAXUINT, DEFAULT_KEEP_AWAKE, READY);
+  specs[GST_NPU_ENCODER_KEEP_AWAKE] = g_param_spec_uint ("keep-awake",
+      "Keep awake",
+      "Milliseconds after a window for which the NPU is kept awake, so that the next one of a live stream does not wait for it; 0 = not at all (Since: 1.0)",
+      0, G_MAXUINT, DEFAULT_KEEP_AWAKE, READY);
 }
 
 /* How windows go through it. */
@@ -204,8 +193,7 @@ make_ring_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_DEPTH] = gst_npu_range_uint ("depth", "Depth",
-      "Launches in flight; 1 runs them one after another. The states do "
-      "not depend on it (Since: 1.0)",
+      "Launches in flight; 1 runs them one after another. The states do not depend on it (Since: 1.0)",
       1, NPU_EXECUTOR_MAX_DEPTH, DEFAULT_DEPTH, READY);
   /**
    * GstNpuEncoder:batch-size:
@@ -214,11 +202,10 @@ make_ring_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_BATCH_SIZE] =
-      gst_npu_range_uint ("batch-size", "Batch size",
-          "64-row tiles per launch, 0 = the device's choice. The states do not "
-          "depend on it (Since: 1.0)",
-          0, NPU_EXECUTOR_MAX_BATCH, DEFAULT_BATCH_SIZE, READY);
+  specs[GST_NPU_ENCODER_BATCH_SIZE] = gst_npu_range_uint ("batch-size",
+      "Batch size",
+      "64-row tiles per launch, 0 = the device's choice. The states do not depend on it (Since: 1.0)",
+      0, NPU_EXECUTOR_MAX_BATCH, DEFAULT_BATCH_SIZE, READY);
   /**
    * GstNpuEncoder:timeout:
    *
@@ -227,8 +214,7 @@ make_ring_specs (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_NPU_ENCODER_TIMEOUT] = gst_npu_range_uint ("timeout", "Timeout",
-      "Milliseconds that one launch may take before it is an error "
-      "(Since: 1.0)",
+      "Milliseconds that one launch may take before it is an error (Since: 1.0)",
       1, G_MAXUINT, DEFAULT_TIMEOUT, READY);
   /**
    * GstNpuEncoder:output-type:
@@ -253,11 +239,10 @@ make_report_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_VERBOSITY] =
-      g_param_spec_enum ("verbosity", "Verbosity",
-          "Detail in the log (GST_DEBUG=npuencoder:4) and in the messages "
-          "(Since: 1.0)",
-          register_verbosity (), DEFAULT_VERBOSITY, ALWAYS);
+  specs[GST_NPU_ENCODER_VERBOSITY] = g_param_spec_enum ("verbosity",
+      "Verbosity",
+      "Detail in the log (GST_DEBUG=npuencoder:4) and in the messages (Since: 1.0)",
+      register_verbosity (), DEFAULT_VERBOSITY, ALWAYS);
   /**
    * GstNpuEncoder:post-messages:
    *
@@ -265,11 +250,10 @@ make_report_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_POST_MESSAGES] =
-      g_param_spec_boolean ("post-messages", "Post messages",
-          "Post an npuencoder-stats element message after every window "
-          "(Since: 1.0)",
-          DEFAULT_POST_MESSAGES, ALWAYS);
+  specs[GST_NPU_ENCODER_POST_MESSAGES] = g_param_spec_boolean ("post-messages",
+      "Post messages",
+      "Post an npuencoder-stats element message after every window (Since: 1.0)",
+      DEFAULT_POST_MESSAGES, ALWAYS);
   /**
    * GstNpuEncoder:trace-location:
    *
@@ -277,12 +261,10 @@ make_report_specs (GParamSpec **specs)
    *
    * Since: 1.0
    */
-  specs[GST_NPU_ENCODER_TRACE_LOCATION] =
-      g_param_spec_string ("trace-location", "Trace location",
-          "File for a timeline of every launch, in the JSON that "
-          "ui.perfetto.dev and chrome://tracing show; replaced if it exists "
-          "(Since: 1.0)",
-          DEFAULT_TRACE_LOCATION, READY);
+  specs[GST_NPU_ENCODER_TRACE_LOCATION] = g_param_spec_string ("trace-location",
+      "Trace location",
+      "File for a timeline of every launch, in the JSON that ui.perfetto.dev and chrome://tracing show; replaced if it exists (Since: 1.0)",
+      DEFAULT_TRACE_LOCATION, READY);
 }
 
 void

@@ -138,8 +138,8 @@ stage_done (
 {
   GST_INFO_OBJECT (report->element,
       "%s: %" G_GUINT64_FORMAT " tiles in %" G_GUINT64_FORMAT
-      " launches, %.3f ms (write %.3f, compute %.3f, read %.3f), "
-      "%" G_GUINT64_FORMAT " stalls",
+      " launches, %.3f ms (write %.3f, compute %.3f, read %.3f), %" G_GUINT64_FORMAT
+      " stalls",
       stage->name, stats->tiles, stats->launches, MS (stats->total_time),
       MS (stats->dma_write_time), MS (stats->compute_time),
       MS (stats->dma_read_time), stats->stalls);
@@ -251,8 +251,9 @@ gst_npu_encoder_report_finish (GstNpuEncoderReport *report,
     GST_INFO_OBJECT (report->element,
         "window %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT
         ": %.2f s of audio in %.3f ms (%.1f x realtime), %" G_GUINT64_FORMAT
-        " tiles in %" G_GUINT64_FORMAT " launches, %.3f ms a tile, "
-        "DMA overhead %.1f %%, %" G_GUINT64_FORMAT " stalls",
+        " tiles in %" G_GUINT64_FORMAT
+        " launches, %.3f ms a tile, DMA overhead %.1f %%, %" G_GUINT64_FORMAT
+        " stalls",
         window->window, GST_TIME_ARGS (window->timestamp),
         (double) window->duration / GST_SECOND, MS (window->npu.total_time),
         realtime_factor (window), window->npu.tiles, window->npu.launches,

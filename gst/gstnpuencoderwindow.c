@@ -36,8 +36,8 @@ check_mel (const GstNpuEncoderWindow *window, const float *mel, gsize size,
 
   if (size != expected) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "a buffer has %" G_GSIZE_FORMAT " bytes, but its caps, %u mel bands of "
-        "%u float32 frames, make %" G_GSIZE_FORMAT,
+        "a buffer has %" G_GSIZE_FORMAT
+        " bytes, but its caps, %u mel bands of %u float32 frames, make %" G_GSIZE_FORMAT,
         size, window->n_mels, window->n_frames, expected);
     return FALSE;
   }
@@ -63,8 +63,7 @@ check_half (const float *states, gsize n, GError **error)
   if (largest < HALF_INFINITY)
     return TRUE;
   g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE,
-      "states of up to %g are too large for property output-type float16; "
-      "choose float32",
+      "states of up to %g are too large for property output-type float16; choose float32",
       (double) largest);
   return FALSE;
 }

@@ -70,10 +70,10 @@ struct _GstWhisperMel {
   MelStream *stream;              /* NULL in NULL and READY */
 };
 
-static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
-        GST_STATIC_CAPS ("audio/x-raw, format=(string)F32LE, rate=(int)16000, "
-                         "channels=(int)1, layout=(string)interleaved"));
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS (
+        "audio/x-raw, format=(string)F32LE, rate=(int)16000, channels=(int)1, layout=(string)interleaved"));
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE (
     "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (MEL_CAPS));
@@ -192,8 +192,7 @@ look_at_caps (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
     g_autofree char *text = gst_caps_to_string (caps);
 
     GST_ELEMENT_ERROR (element, CORE, NEGOTIATION,
-        ("whispermel takes 16 kHz mono F32LE, not what it is given: put "
-         "audioconvert ! audioresample before it. It is given %s.",
+        ("whispermel takes 16 kHz mono F32LE, not what it is given: put audioconvert ! audioresample before it. It is given %s.",
             text),
         (NULL));
   }
@@ -413,10 +412,7 @@ gst_whisper_mel_class_init (GstWhisperMelClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class,
       "Whisper log-mel spectrogram", "Filter/Converter/Audio",
-      "Turns 16 kHz mono speech into the log-mel windows that a Whisper "
-      "encoder takes, C float[1][bands][frames], a frame every 10 ms; times "
-      "are "
-      "in ns, e.g. whispermel window=5000000000 hop=2500000000",
+      "Turns 16 kHz mono speech into the log-mel windows that a Whisper encoder takes, C float[1][bands][frames], a frame every 10 ms; times are in ns, e.g. whispermel window=5000000000 hop=2500000000",
       "The gst-npuencoder developers");
 }
 

@@ -37,17 +37,19 @@ check_window (GstClockTime window, GError **error)
 
   if (window < MIN_WINDOW || window > MAX_WINDOW) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property window is %" G_GUINT64_FORMAT " ns, out of its range of "
-        "%" G_GUINT64_FORMAT " (1 s) to %" G_GUINT64_FORMAT " (30 s). It is in "
-        "nanoseconds: %g s are window=%" G_GUINT64_FORMAT ".",
+        "Property window is %" G_GUINT64_FORMAT
+        " ns, out of its range of %" G_GUINT64_FORMAT
+        " (1 s) to %" G_GUINT64_FORMAT
+        " (30 s). It is in nanoseconds: %g s are window=%" G_GUINT64_FORMAT ".",
         window, (guint64) MIN_WINDOW, (guint64) MAX_WINDOW,
         (double) guess / GST_SECOND, guess);
     return FALSE;
   }
   if (window % WINDOW_STEP != 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property window is %" G_GUINT64_FORMAT " ns, which is not a multiple "
-        "of 20 ms (two mel frames); %" G_GUINT64_FORMAT " is one.",
+        "Property window is %" G_GUINT64_FORMAT
+        " ns, which is not a multiple of 20 ms (two mel frames); %" G_GUINT64_FORMAT
+        " is one.",
         window, window / WINDOW_STEP * WINDOW_STEP);
     return FALSE;
   }
@@ -59,17 +61,16 @@ check_hop (const GstWhisperMelSettings *settings, GError **error)
 {
   if (settings->hop != 0 && settings->hop < FRAME_TIME) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property hop is %" G_GUINT64_FORMAT " ns, less than one mel frame of "
-        "10 ms. It is in nanoseconds: 5 s are 5000000000; 0 means as long as "
-        "the window.",
+        "Property hop is %" G_GUINT64_FORMAT
+        " ns, less than one mel frame of 10 ms. It is in nanoseconds: 5 s are 5000000000; 0 means as long as the window.",
         settings->hop);
     return FALSE;
   }
   if (settings->hop > MAX_HOP) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property hop is %" G_GUINT64_FORMAT " ns, more than its largest value "
-        "of %" G_GUINT64_FORMAT ". It is in nanoseconds: 5 s are 5000000000; 0 "
-        "means as long as the window.",
+        "Property hop is %" G_GUINT64_FORMAT
+        " ns, more than its largest value of %" G_GUINT64_FORMAT
+        ". It is in nanoseconds: 5 s are 5000000000; 0 means as long as the window.",
         settings->hop, MAX_HOP);
     return FALSE;
   }
@@ -83,9 +84,9 @@ check_range (const char *name, GstClockTime value, GstClockTime least,
   if (value >= least && value <= most)
     return TRUE;
   g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-      "Property %s is %" G_GUINT64_FORMAT " ns, out of its range of "
-      "%" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ". It is in nanoseconds: "
-      "500 ms are 500000000.",
+      "Property %s is %" G_GUINT64_FORMAT
+      " ns, out of its range of %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
+      ". It is in nanoseconds: 500 ms are 500000000.",
       name, value, least, most);
   return FALSE;
 }
@@ -107,24 +108,24 @@ check_growing (const GstWhisperMelSettings *settings, GError **error)
     return FALSE;
   if (settings->quantum % WINDOW_STEP != 0) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property quantum is %" G_GUINT64_FORMAT " ns, which is not a multiple "
-        "of 20 ms (two mel frames); %" G_GUINT64_FORMAT " is one.",
+        "Property quantum is %" G_GUINT64_FORMAT
+        " ns, which is not a multiple of 20 ms (two mel frames); %" G_GUINT64_FORMAT
+        " is one.",
         settings->quantum, settings->quantum / WINDOW_STEP * WINDOW_STEP);
     return FALSE;
   }
   if (longest > MAX_WINDOW) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
         "Properties window and padding make windows of up to %" G_GUINT64_FORMAT
-        " ns in mode growing, with 3 s to spare; a Whisper model takes "
-        "30000000000 (30 s). Set window to at most %" G_GUINT64_FORMAT ".",
+        " ns in mode growing, with 3 s to spare; a Whisper model takes 30000000000 (30 s). Set window to at most %" G_GUINT64_FORMAT
+        ".",
         longest, MAX_WINDOW - GROWING_SLACK - settings->padding);
     return FALSE;
   }
   if (settings->vad == GST_WHISPER_MEL_VAD_SILERO &&
       !(settings->vad_model && *settings->vad_model)) {
     g_set_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "Property vad is silero, but vad-model is not set: it takes Silero's "
-        "network for 16 kHz, a safetensors file.");
+        "Property vad is silero, but vad-model is not set: it takes Silero's network for 16 kHz, a safetensors file.");
     return FALSE;
   }
   return TRUE;

@@ -51,8 +51,7 @@ install_windows (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_N_MELS,
       g_param_spec_enum ("n-mels", "Mel bands",
-          "Mel bands: 80, or 128 for large-v3 and its descendants; auto takes "
-          "what downstream asks for, else 80",
+          "Mel bands: 80, or 128 for large-v3 and its descendants; auto takes what downstream asks for, else 80",
           GST_TYPE_WHISPER_MEL_BANDS, DEFAULT_N_MELS, FLAGS));
 
   /**
@@ -68,8 +67,7 @@ install_windows (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_WINDOW,
       g_param_spec_uint64 ("window", "Window",
-          "Length of a window in ns, 1000000000 (1 s) to 30000000000 (30 s), a "
-          "multiple of 20000000 (20 ms), e.g. window=5000000000 for 5 s",
+          "Length of a window in ns, 1000000000 (1 s) to 30000000000 (30 s), a multiple of 20000000 (20 ms), e.g. window=5000000000 for 5 s",
           0, G_MAXUINT64, DEFAULT_WINDOW, FLAGS));
 
   /**
@@ -84,9 +82,7 @@ install_windows (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_HOP,
       g_param_spec_uint64 ("hop", "Hop",
-          "Time from one window's start to the next one's in ns, at least "
-          "10000000 (10 ms), e.g. hop=2500000000 for 2.5 s; 0 = window; less "
-          "overlaps, more leaves out audio",
+          "Time from one window's start to the next one's in ns, at least 10000000 (10 ms), e.g. hop=2500000000 for 2.5 s; 0 = window; less overlaps, more leaves out audio",
           0, G_MAXUINT64, DEFAULT_HOP, FLAGS));
 
   /**
@@ -104,9 +100,7 @@ install_windows (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_MODE,
       g_param_spec_enum ("mode", "Mode",
-          "Where windows begin: every hop, or where the decoder says that the "
-          "last one was used up; growing: live captions; pauses: at a quiet "
-          "place of the last one",
+          "Where windows begin: every hop, or where the decoder says that the last one was used up; growing: live captions; pauses: at a quiet place of the last one",
           GST_TYPE_WHISPER_MEL_MODE, DEFAULT_MODE, FLAGS));
 
   /**
@@ -120,8 +114,7 @@ install_windows (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_TAIL,
       g_param_spec_enum ("tail", "Tail",
-          "What is behind the audio in a window that is cut short: the mel of "
-          "silence, or 0.0 as OpenAI's transcribe() has it",
+          "What is behind the audio in a window that is cut short: the mel of silence, or 0.0 as OpenAI's transcribe() has it",
           GST_TYPE_WHISPER_MEL_TAIL, DEFAULT_TAIL, FLAGS));
 }
 
@@ -138,8 +131,7 @@ install_time (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_ALIGNMENT_THRESHOLD,
       g_param_spec_uint64 ("alignment-threshold", "Alignment threshold",
-          "How far a timestamp may be off in ns without being a jump, e.g. "
-          "alignment-threshold=100000000 for 100 ms",
+          "How far a timestamp may be off in ns without being a jump, e.g. alignment-threshold=100000000 for 100 ms",
           0, G_MAXUINT64, DEFAULT_ALIGNMENT_THRESHOLD, FLAGS));
 
   /**
@@ -154,8 +146,7 @@ install_time (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_DISCONT_WAIT,
       g_param_spec_uint64 ("discont-wait", "Discont wait",
-          "For how much audio in ns timestamps must be off to be a jump, e.g. "
-          "discont-wait=200000000 for 200 ms",
+          "For how much audio in ns timestamps must be off to be a jump, e.g. discont-wait=200000000 for 200 ms",
           0, G_MAXUINT64, DEFAULT_DISCONT_WAIT, FLAGS));
 }
 
@@ -173,8 +164,7 @@ install_growing (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_STEP,
       g_param_spec_uint64 ("step", "Step",
-          "mode=growing: time from one window to the next in ns, 100000000 "
-          "(100 ms) to 5000000000 (5 s)",
+          "mode=growing: time from one window to the next in ns, 100000000 (100 ms) to 5000000000 (5 s)",
           0, G_MAXUINT64, DEFAULT_STEP, FLAGS));
 
   /**
@@ -187,8 +177,7 @@ install_growing (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_PADDING,
       g_param_spec_uint64 ("padding", "Padding",
-          "mode=growing: silence behind the audio of a window in ns, up to "
-          "10000000000 (10 s)",
+          "mode=growing: silence behind the audio of a window in ns, up to 10000000000 (10 s)",
           0, G_MAXUINT64, DEFAULT_PADDING, FLAGS));
 
   /**
@@ -202,8 +191,7 @@ install_growing (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_QUANTUM,
       g_param_spec_uint64 ("quantum", "Quantum",
-          "mode=growing: windows are a multiple of it in ns, 100000000 (100 "
-          "ms) to 30000000000 (30 s)",
+          "mode=growing: windows are a multiple of it in ns, 100000000 (100 ms) to 30000000000 (30 s)",
           0, G_MAXUINT64, DEFAULT_QUANTUM, FLAGS));
 }
 
@@ -220,8 +208,7 @@ install_voice (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_SILENCE,
       g_param_spec_uint64 ("silence", "Silence",
-          "mode=growing: so much time without a voice in ns ends an utterance, "
-          "100000000 (100 ms) to 10000000000 (10 s)",
+          "mode=growing: so much time without a voice in ns ends an utterance, 100000000 (100 ms) to 10000000000 (10 s)",
           0, G_MAXUINT64, DEFAULT_SILENCE, FLAGS));
 
   /**

@@ -11,8 +11,7 @@ G_BEGIN_DECLS
 /* What every mel has in common; dimensions are a string and left open here:
  * "3000:80:1", innermost first, is C float[1][80][3000]. */
 #define MEL_CAPS                                                               \
-  "other/tensors, format=(string)static, num_tensors=(int)1, "                 \
-  "types=(string)float32, framerate=(fraction)0/1"
+  "other/tensors, format=(string)static, num_tensors=(int)1, types=(string)float32, framerate=(fraction)0/1"
 
 /**
  * mel_caps_new:

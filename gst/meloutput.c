@@ -150,10 +150,7 @@ post_no_common_caps (MelOutput *self, guint n_mels, GstCaps *theirs)
       n_mels ? g_strdup_printf ("%u", n_mels) : g_strdup ("80 or 128");
 
   GST_ELEMENT_ERROR (self->element, CORE, NEGOTIATION,
-      ("The element downstream does not take windows of %u frames by %s mel "
-       "bands. Set property window to the length it takes and property n-mels "
-       "to its bands. Dimensions are frames:bands:1, as 3000:80:1, never "
-       "bands:frames:1.",
+      ("The element downstream does not take windows of %u frames by %s mel bands. Set property window to the length it takes and property n-mels to its bands. Dimensions are frames:bands:1, as 3000:80:1, never bands:frames:1.",
           self->n_frames, bands),
       ("downstream takes %" GST_PTR_FORMAT, theirs));
 }

@@ -148,10 +148,7 @@ mel_sender_count_jump (MelSender *self, GstClockTime from, GstClockTime to)
   if (++self->n_jumps != MAX_JUMPS)
     return;
   GST_ELEMENT_WARNING (self->element, STREAM, FORMAT,
-      ("The audio's timestamps have jumped %u times, and each jump ends a "
-       "window. If the audio is whole, they are wrong: another parser or "
-       "decoder upstream may make better ones, or set alignment-threshold "
-       "beyond the jumps, so that samples count.",
+      ("The audio's timestamps have jumped %u times, and each jump ends a window. If the audio is whole, they are wrong: another parser or decoder upstream may make better ones, or set alignment-threshold beyond the jumps, so that samples count.",
           MAX_JUMPS),
       ("the last from %" GST_TIME_FORMAT " to %" GST_TIME_FORMAT,
           GST_TIME_ARGS (from), GST_TIME_ARGS (to)));

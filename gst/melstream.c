@@ -125,9 +125,7 @@ warn_of_invalid (MelStream *self, guint64 n_invalid)
     return;
   self->warned = TRUE;
   GST_ELEMENT_WARNING (self->element, STREAM, FORMAT,
-      ("The audio has samples that are not numbers, infinite or beyond "
-       "%g times full scale. They are taken as silence; look for the "
-       "element upstream that makes them.",
+      ("The audio has samples that are not numbers, infinite or beyond %g times full scale. They are taken as silence; look for the element upstream that makes them.",
           (double) LOG_MEL_MAX_SAMPLE),
       ("%" G_GUINT64_FORMAT " of them in the buffer before %" GST_TIME_FORMAT,
           n_invalid, GST_TIME_ARGS (get_head (self))));
@@ -201,16 +199,15 @@ mel_stream_add (MelStream *self, GstBuffer *buffer)
 
   if (self->sender.output.n_mels == 0) {
     GST_ELEMENT_ERROR (self->element, CORE, NEGOTIATION,
-        ("Audio came without caps. whispermel takes 16 kHz mono F32LE: put "
-         "audioconvert ! audioresample before it."),
+        ("Audio came without caps. whispermel takes 16 kHz mono F32LE: put audioconvert ! audioresample before it."),
         (NULL));
     gst_buffer_unref (buffer);
     return GST_FLOW_NOT_NEGOTIATED;
   }
   if (size % sizeof (float) != 0) {
     GST_ELEMENT_ERROR (self->element, STREAM, FORMAT,
-        ("An audio buffer of %" G_GSIZE_FORMAT " bytes is not a whole number "
-         "of 4-byte samples.",
+        ("An audio buffer of %" G_GSIZE_FORMAT
+         " bytes is not a whole number of 4-byte samples.",
             size),
         ("%" GST_PTR_FORMAT, buffer));
     gst_buffer_unref (buffer);

@@ -250,31 +250,26 @@ tensor_caps_parse_mel (
 
   if (!text || !tensor_dims_parse (text, &mel)) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "dimensions=%s are not those of a mel; expected FRAMES:%u:1, "
-        "innermost first, such as %u:%u:1",
+        "dimensions=%s are not those of a mel; expected FRAMES:%u:1, innermost first, such as %u:%u:1",
         text ? text : "(none)", n_mels, NPU_MAX_FRAMES, n_mels);
     return FALSE;
   }
   if (mel.inner == n_mels && mel.outer != whisper_n_mels[0] &&
       mel.outer != whisper_n_mels[1]) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "dimensions=%s are a time-major mel, C float[1][%u][%u]; expected the "
-        "bands as rows, %u:%u:1, C float[1][%u][%u]: transpose it upstream",
+        "dimensions=%s are a time-major mel, C float[1][%u][%u]; expected the bands as rows, %u:%u:1, C float[1][%u][%u]: transpose it upstream",
         text, mel.outer, mel.inner, mel.outer, n_mels, n_mels, mel.outer);
     return FALSE;
   }
   if (mel.outer != n_mels) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "dimensions=%s carry %u mel bands, but the model takes %u: set "
-        "whispermel's property n-mels to %u, or property model to another "
-        "model",
+        "dimensions=%s carry %u mel bands, but the model takes %u: set whispermel's property n-mels to %u, or property model to another model",
         text, mel.outer, n_mels, n_mels);
     return FALSE;
   }
   if (!is_mel (&mel, n_mels)) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "dimensions=%s carry %u frames of mel; expected an even number from "
-        "%u to %u",
+        "dimensions=%s carry %u frames of mel; expected an even number from %u to %u",
         text, mel.inner, FRAMES_PER_POSITION, NPU_MAX_FRAMES);
     return FALSE;
   }

@@ -235,8 +235,7 @@ install_own_properties (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_LATENCY,
       gst_npu_range_uint ("latency", "Latency",
-          "Of a live source, longest time from the start of a word to its "
-          "text, in ms (Since: 1.0)",
+          "Of a live source, longest time from the start of a word to its text, in ms (Since: 1.0)",
           0, 60000, TRANSCRIBER_LATENCY, always));
   /**
    * GstNpuTranscriber:max-lag:
@@ -248,8 +247,7 @@ install_own_properties (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_MAX_LAG,
       gst_npu_range_uint64 ("max-lag", "Max lag",
-          "Of a live source, longest time that audio waits before it is "
-          "dropped, in ns (Since: 1.0)",
+          "Of a live source, longest time that audio waits before it is dropped, in ns (Since: 1.0)",
           GST_SECOND, G_MAXINT64, TRANSCRIBER_MAX_LAG, always));
   /**
    * GstNpuTranscriber:load:
@@ -261,8 +259,7 @@ install_own_properties (GObjectClass *klass)
    */
   g_object_class_install_property (klass, PROP_LOAD,
       g_param_spec_double ("load", "Load",
-          "Of a live source, time spent by time of the stream over the last 10 "
-          "s (Since: 1.0)",
+          "Of a live source, time spent by time of the stream over the last 10 s (Since: 1.0)",
           0, G_MAXDOUBLE, 0, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

@@ -125,8 +125,7 @@ post_overload (TranscriberLive *self, gboolean is_over)
     return;
   self->has_warned = TRUE;
   GST_ELEMENT_WARNING (self->bin, RESOURCE, BUSY,
-      ("The machine is too slow for live text: load %.2f, %.1f s late. Take a "
-       "smaller model, more threads, or a longer step.",
+      ("The machine is too slow for live text: load %.2f, %.1f s late. Take a smaller model, more threads, or a longer step.",
           self->meter.load, (double) self->meter.lag / GST_SECOND),
       (NULL));
 }

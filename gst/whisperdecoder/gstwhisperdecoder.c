@@ -83,8 +83,7 @@ enum {
 static guint signals[N_SIGNALS];
 
 #define STATES_CAPS                                                            \
-  "other/tensors, format = (string) static, num_tensors = (int) 1, "           \
-  "types = (string) { float32, float16 }"
+  "other/tensors, format = (string) static, num_tensors = (int) 1, types = (string) { float32, float16 }"
 #define TEXT_CAPS "text/x-raw, format = (string) utf8; application/x-json"
 
 /* The dimensions are any of 1500 strings and more, in several spellings: they
@@ -124,8 +123,7 @@ gst_whisper_decoder_set_property (
         GST_RESOURCE_ERROR_SETTINGS, "It keeps its value");
   else if (refused)
     GST_WARNING_OBJECT (self,
-        "property %s keeps its value: it can be set in states NULL and READY "
-        "only",
+        "property %s keeps its value: it can be set in states NULL and READY only",
         pspec->name);
   else
     gst_whisper_decoder_live_notify (self, id);
@@ -353,8 +351,7 @@ post_no_model (GstWhisperDecoder *self)
 {
   g_autoptr (GError) error = g_error_new_literal (NPU_ERROR,
       NPU_ERROR_NOT_FOUND,
-      "no model is set, and upstream does not say which one its states are of; "
-      "set it to the Whisper model that they were made with");
+      "no model is set, and upstream does not say which one its states are of; set it to the Whisper model that they were made with");
 
   gst_whisper_decoder_post_error (GST_ELEMENT (self), error, "property model");
 }
@@ -439,8 +436,7 @@ gst_whisper_decoder_install_properties (GstWhisperDecoderClass *klass)
    */
   g_object_class_install_property (object_class, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "Totals since the start or the last reset-stats; times in ns "
-          "(Since: 1.0)",
+          "Totals since the start or the last reset-stats; times in ns (Since: 1.0)",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 
   /**
@@ -476,8 +472,7 @@ gst_whisper_decoder_class_init (GstWhisperDecoderClass *klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Whisper decoder",
       "Filter/Converter/Text",
-      "Turns the hidden states of a Whisper encoder (dimensions D:POSITIONS:1) "
-      "into text, on the CPU",
+      "Turns the hidden states of a Whisper encoder (dimensions D:POSITIONS:1) into text, on the CPU",
       "gst-npuencoder maintainers");
 
   gst_whisper_decoder_live_install (base_class, PROP_MAX_OBSERVED_DELAY);

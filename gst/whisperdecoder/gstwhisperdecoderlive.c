@@ -105,8 +105,7 @@ note_delay (GstWhisperDecoder *self, const NpuLiveUpdate *update,
     gst_element_message_full_with_details (GST_ELEMENT (self),
         GST_MESSAGE_WARNING, GST_CORE_ERROR, GST_CORE_ERROR_CLOCK,
         g_strdup_printf (
-            "Text comes %u ms after it was said, later than latency and "
-            "lateness allow: raise property latency, or take a smaller model.",
+            "Text comes %u ms after it was said, later than latency and lateness allow: raise property latency, or take a smaller model.",
             ms),
         NULL, __FILE__, GST_FUNCTION, __LINE__,
         gst_structure_new ("whisperdecoder/excessive-delay",
@@ -451,7 +450,6 @@ gst_whisper_decoder_live_install (
    */
   g_object_class_install_property (G_OBJECT_CLASS (base_class), first_id,
       g_param_spec_uint ("max-observed-delay", "Max observed delay",
-          "Longest time from the start of a word to its text, in ms "
-          "(Since: 1.0)",
+          "Longest time from the start of a word to its text, in ms (Since: 1.0)",
           0, G_MAXUINT, 0, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }

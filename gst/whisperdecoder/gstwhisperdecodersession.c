@@ -51,9 +51,7 @@ parse_suppress (
       g_array_append_val (ids, token);
     } else {
       g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-          "suppress-tokens is '%s', and '%s' is no token of this model: give "
-          "numbers from 0 to %u with commas between them, or -1 for those that "
-          "are no speech",
+          "suppress-tokens is '%s', and '%s' is no token of this model: give numbers from 0 to %u with commas between them, or -1 for those that are no speech",
           text, part, n_vocab - 1);
       return FALSE;
     }
@@ -85,8 +83,7 @@ gst_whisper_decoder_session_find_language (
     if (*language >= 0)
       return TRUE;
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "language-code is '%s', which is none of the %u languages of %s: give "
-        "a code such as en, de or yue, or auto",
+        "language-code is '%s', which is none of the %u languages of %s: give a code such as en, de or yue, or auto",
         code, special->n_languages, session->model->name);
     return FALSE;
   }
@@ -96,8 +93,7 @@ gst_whisper_decoder_session_find_language (
   *language = -1;
   if (!is_english)
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "language-code is '%s', but %s knows English only: set it to en or "
-        "auto, or property model to a multilingual one",
+        "language-code is '%s', but %s knows English only: set it to en or auto, or property model to a multilingual one",
         code, session->model->name);
   return is_english;
 }
@@ -109,8 +105,7 @@ check_task (const GstWhisperDecoderSession *session, int task, GError **error)
       npu_tokenizer_get_special (session->tokenizer)->is_multilingual)
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "task is translate, but %s knows English only: set it to transcribe, or "
-      "property model to a multilingual one",
+      "task is translate, but %s knows English only: set it to transcribe, or property model to a multilingual one",
       session->model->name);
   return FALSE;
 }
@@ -140,8 +135,7 @@ open_model (GstWhisperDecoderSession *session, GstElement *element,
   }
   if (session->model->synthetic)
     GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
-        ("The weights of %s are random: the text means nothing. Set property "
-         "model to a file for real ones.",
+        ("The weights of %s are random: the text means nothing. Set property model to a file for real ones.",
             session->model->name),
         (NULL));
   return TRUE;

@@ -189,21 +189,17 @@ static void
 install_session (GParamSpec **specs)
 {
   specs[GST_WHISPER_DECODER_MODEL] = g_param_spec_string ("model", "Model",
-      "Path of a whole Whisper model: safetensors, a checkpoint's folder or "
-      "ggml; none = the one that npuencoder upstream names (Since: 1.0)",
+      "Path of a whole Whisper model: safetensors, a checkpoint's folder or ggml; none = the one that npuencoder upstream names (Since: 1.0)",
       NULL, READY);
-  specs[GST_WHISPER_DECODER_VOCABULARY] =
-      g_param_spec_string ("vocabulary", "Vocabulary",
-          "Path of the vocabulary: tokenizer.json, vocab.json, *.tiktoken or a "
-          "ggml file; none = inside the model or beside it (Since: 1.0)",
-          NULL, READY);
+  specs[GST_WHISPER_DECODER_VOCABULARY] = g_param_spec_string ("vocabulary",
+      "Vocabulary",
+      "Path of the vocabulary: tokenizer.json, vocab.json, *.tiktoken or a ggml file; none = inside the model or beside it (Since: 1.0)",
+      NULL, READY);
   specs[GST_WHISPER_DECODER_DEVICE] = g_param_spec_string ("device", "Device",
-      "Where to compute: auto, cpu, xrt or xrt:N for the Nth NPU from 0 "
-      "(Since: 1.0)",
+      "Where to compute: auto, cpu, xrt or xrt:N for the Nth NPU from 0 (Since: 1.0)",
       "auto", READY);
   specs[GST_WHISPER_DECODER_THREADS] = g_param_spec_uint ("threads", "Threads",
-      "Worker threads of the CPU device, 0 = as many as there are cores. The "
-      "text does not depend on it (Since: 1.0)",
+      "Worker threads of the CPU device, 0 = as many as there are cores. The text does not depend on it (Since: 1.0)",
       0, G_MAXUINT, 0, READY);
   specs[GST_WHISPER_DECODER_TIMEOUT] = gst_npu_range_uint ("timeout", "Timeout",
       "Milliseconds that one step may take before it is an error (Since: 1.0)",
@@ -215,11 +211,10 @@ install_session (GParamSpec **specs)
       g_param_spec_enum ("verbosity", "Verbosity",
           "Detail in the log (GST_DEBUG=whisperdecoder:4) (Since: 1.0)",
           register_verbosity (), GST_WHISPER_DECODER_VERBOSITY_NONE, ALWAYS);
-  specs[GST_WHISPER_DECODER_POST_MESSAGES] =
-      g_param_spec_boolean ("post-messages", "Post messages",
-          "Post a whisperdecoder-stats element message after every window "
-          "(Since: 1.0)",
-          TRUE, ALWAYS);
+  specs[GST_WHISPER_DECODER_POST_MESSAGES] = g_param_spec_boolean (
+      "post-messages", "Post messages",
+      "Post a whisperdecoder-stats element message after every window (Since: 1.0)",
+      TRUE, ALWAYS);
 }
 
 static void
@@ -227,15 +222,11 @@ install_task (GParamSpec **specs)
 {
   specs[GST_WHISPER_DECODER_LANGUAGE_CODE] = g_param_spec_string (
       "language-code", "Language code",
-      "Language that is spoken: a BCP 47 tag, whose first subtag counts, or "
-      "Whisper's code or English name; auto = found in the speech "
-      "(Since: 1.0)",
+      "Language that is spoken: a BCP 47 tag, whose first subtag counts, or Whisper's code or English name; auto = found in the speech (Since: 1.0)",
       "auto", ALWAYS);
   specs[GST_WHISPER_DECODER_LANGUAGE_INTERVAL] = g_param_spec_uint64 (
       "language-interval", "Language interval",
-      "With language-code=auto, time from a window whose language was found to "
-      "the next that is looked at, in ns: 0 = each window, the greatest value "
-      "= the first with speech decides for all (Since: 1.0)",
+      "With language-code=auto, time from a window whose language was found to the next that is looked at, in ns: 0 = each window, the greatest value = the first with speech decides for all (Since: 1.0)",
       0, G_MAXUINT64, G_MAXUINT64, READY);
   specs[GST_WHISPER_DECODER_TASK] =
       g_param_spec_enum ("task", "Task", "What to write (Since: 1.0)",
@@ -258,16 +249,14 @@ install_task (GParamSpec **specs)
   specs[GST_WHISPER_DECODER_SUPPRESS_BLANK] = g_param_spec_boolean (
       "suppress-blank", "Suppress blank",
       "Text begins with neither a blank nor the end (Since: 1.0)", TRUE, READY);
-  specs[GST_WHISPER_DECODER_SUPPRESS_TOKENS] =
-      g_param_spec_string ("suppress-tokens", "Suppress tokens",
-          "Ids of tokens that are never chosen, with commas between them; -1 "
-          "stands for those that are no speech (Since: 1.0)",
-          "-1", READY);
-  specs[GST_WHISPER_DECODER_MAX_INITIAL_TIMESTAMP] =
-      g_param_spec_uint64 ("max-initial-timestamp", "Max initial timestamp",
-          "Latest time after a window's start at which its first segment may "
-          "begin, in ns (Since: 1.0)",
-          0, G_MAXUINT64, GST_SECOND, READY);
+  specs[GST_WHISPER_DECODER_SUPPRESS_TOKENS] = g_param_spec_string (
+      "suppress-tokens", "Suppress tokens",
+      "Ids of tokens that are never chosen, with commas between them; -1 stands for those that are no speech (Since: 1.0)",
+      "-1", READY);
+  specs[GST_WHISPER_DECODER_MAX_INITIAL_TIMESTAMP] = g_param_spec_uint64 (
+      "max-initial-timestamp", "Max initial timestamp",
+      "Latest time after a window's start at which its first segment may begin, in ns (Since: 1.0)",
+      0, G_MAXUINT64, GST_SECOND, READY);
 }
 
 static void
@@ -276,56 +265,46 @@ install_words (GParamSpec **specs)
   specs[GST_WHISPER_DECODER_TEXT] = g_param_spec_enum ("text", "Text",
       "What a buffer holds; words imply timestamps=words (Since: 1.0)",
       register_text (), GST_WHISPER_DECODER_TEXT_SEGMENTS, READY);
-  specs[GST_WHISPER_DECODER_LINE_LENGTH] =
-      g_param_spec_uint ("line-length", "Line length",
-          "Characters of a cue's line, with timestamps=words; 0 = any number "
-          "(Since: 1.0)",
-          0, G_MAXUINT, 42, READY);
+  specs[GST_WHISPER_DECODER_LINE_LENGTH] = g_param_spec_uint ("line-length",
+      "Line length",
+      "Characters of a cue's line, with timestamps=words; 0 = any number (Since: 1.0)",
+      0, G_MAXUINT, 42, READY);
   specs[GST_WHISPER_DECODER_LINES] = g_param_spec_uint ("lines", "Lines",
       "Lines of a cue, with timestamps=words; 0 = any number (Since: 1.0)", 0,
       G_MAXUINT, 2, READY);
   specs[GST_WHISPER_DECODER_MAX_PAUSE] = g_param_spec_uint64 ("max-pause",
       "Max pause",
-      "A longer pause between words ends a cue, with timestamps=words, in ns "
-      "(Since: 1.0)",
+      "A longer pause between words ends a cue, with timestamps=words, in ns (Since: 1.0)",
       0, G_MAXUINT64, GST_SECOND, READY);
-  specs[GST_WHISPER_DECODER_HALLUCINATION_SILENCE_THRESHOLD] =
-      g_param_spec_uint64 ("hallucination-silence-threshold",
-          "Hallucination silence threshold",
-          "Unlikely text between silences longer than this, in ns, is left "
-          "out; implies timestamps=words; 0 = off (Since: 1.0)",
-          0, G_MAXUINT64, 0, READY);
+  specs[GST_WHISPER_DECODER_HALLUCINATION_SILENCE_THRESHOLD] = g_param_spec_uint64 (
+      "hallucination-silence-threshold", "Hallucination silence threshold",
+      "Unlikely text between silences longer than this, in ns, is left out; implies timestamps=words; 0 = off (Since: 1.0)",
+      0, G_MAXUINT64, 0, READY);
 }
 
 static void
 install_search (GParamSpec **specs)
 {
   specs[GST_WHISPER_DECODER_BATCH] = gst_npu_range_uint ("batch", "Batch",
-      "Windows decoded at once, of recordings whose windows do not depend on "
-      "each other; the text does not depend on it (Since: 1.0)",
+      "Windows decoded at once, of recordings whose windows do not depend on each other; the text does not depend on it (Since: 1.0)",
       1, 16, 1, READY);
   specs[GST_WHISPER_DECODER_BEAM_SIZE] =
       gst_npu_range_uint ("beam-size", "Beam size",
-          "Beams at temperature 0; 1 = the best token each time "
-          "(Since: 1.0)",
+          "Beams at temperature 0; 1 = the best token each time (Since: 1.0)",
           1, 16, 1, READY);
   specs[GST_WHISPER_DECODER_BEST_OF] = gst_npu_range_uint ("best-of", "Best of",
-      "Samples at a temperature above 0, of which the best is kept "
-      "(Since: 1.0)",
+      "Samples at a temperature above 0, of which the best is kept (Since: 1.0)",
       1, 16, 5, READY);
   specs[GST_WHISPER_DECODER_PATIENCE] = gst_npu_range_double ("patience",
       "Patience",
-      "A search with beams ends after beam-size times as many finished texts "
-      "(Since: 1.0)",
+      "A search with beams ends after beam-size times as many finished texts (Since: 1.0)",
       0.1, 16, 1, READY);
-  specs[GST_WHISPER_DECODER_LENGTH_PENALTY] =
-      gst_npu_range_double ("length-penalty", "Length penalty",
-          "Exponent of Google's length penalty where texts are compared; "
-          "negative = compare means (Since: 1.0)",
-          -1, 16, -1, READY);
+  specs[GST_WHISPER_DECODER_LENGTH_PENALTY] = gst_npu_range_double (
+      "length-penalty", "Length penalty",
+      "Exponent of Google's length penalty where texts are compared; negative = compare means (Since: 1.0)",
+      -1, 16, -1, READY);
   specs[GST_WHISPER_DECODER_SEED] = g_param_spec_uint64 ("seed", "Seed",
-      "Of the samples at a temperature above 0; with the window's time, so "
-      "that a file has the same text each time (Since: 1.0)",
+      "Of the samples at a temperature above 0; with the window's time, so that a file has the same text each time (Since: 1.0)",
       0, G_MAXUINT64, 0, READY);
 }
 
@@ -337,25 +316,19 @@ install_fallback (GParamSpec **specs)
           "Of the first attempt at a window (Since: 1.0)", 0, 2, 0, READY);
   specs[GST_WHISPER_DECODER_TEMPERATURE_INCREMENT] = gst_npu_range_double (
       "temperature-increment", "Temperature increment",
-      "Added for each attempt after one that failed, up to 1; 0 = one attempt "
-      "only (Since: 1.0)",
+      "Added for each attempt after one that failed, up to 1; 0 = one attempt only (Since: 1.0)",
       0, 1, 0.2, READY);
-  specs[GST_WHISPER_DECODER_COMPRESSION_RATIO_THRESHOLD] =
-      gst_npu_range_double ("compression-ratio-threshold",
-          "Compression ratio threshold",
-          "Text that zlib makes smaller than this is a loop, and the attempt "
-          "has "
-          "failed (Since: 1.0)",
-          0, G_MAXFLOAT, 2.4, READY);
-  specs[GST_WHISPER_DECODER_LOGPROB_THRESHOLD] =
-      gst_npu_range_double ("logprob-threshold", "Log probability threshold",
-          "A mean log probability below this means that the attempt has failed "
-          "(Since: 1.0)",
-          -G_MAXFLOAT, 0, -1, READY);
+  specs[GST_WHISPER_DECODER_COMPRESSION_RATIO_THRESHOLD] = gst_npu_range_double (
+      "compression-ratio-threshold", "Compression ratio threshold",
+      "Text that zlib makes smaller than this is a loop, and the attempt has failed (Since: 1.0)",
+      0, G_MAXFLOAT, 2.4, READY);
+  specs[GST_WHISPER_DECODER_LOGPROB_THRESHOLD] = gst_npu_range_double (
+      "logprob-threshold", "Log probability threshold",
+      "A mean log probability below this means that the attempt has failed (Since: 1.0)",
+      -G_MAXFLOAT, 0, -1, READY);
   specs[GST_WHISPER_DECODER_NO_SPEECH_THRESHOLD] = gst_npu_range_double (
       "no-speech-threshold", "No speech threshold",
-      "Probability of no speech above which a window whose text is unlikely, "
-      "too, is silence (Since: 1.0)",
+      "Probability of no speech above which a window whose text is unlikely, too, is silence (Since: 1.0)",
       0, 1, 0.6, READY);
 }
 
@@ -363,25 +336,20 @@ static void
 install_live (GParamSpec **specs)
 {
   specs[GST_WHISPER_DECODER_COMMIT] = g_param_spec_enum ("commit", "Commit",
-      "Which text is final; a change takes effect in the next stream or after "
-      "a flush (Since: 1.0)",
+      "Which text is final; a change takes effect in the next stream or after a flush (Since: 1.0)",
       register_commit (), GST_WHISPER_DECODER_COMMIT_ALL, ALWAYS);
   specs[GST_WHISPER_DECODER_MARGIN] = gst_npu_range_uint64 ("margin", "Margin",
-      "commit=alignatt: time between the end of a word and the newest "
-      "audio for the word to be final, in ns (Since: 1.0)",
+      "commit=alignatt: time between the end of a word and the newest audio for the word to be final, in ns (Since: 1.0)",
       0, 10 * GST_SECOND, 500 * GST_MSECOND, ALWAYS);
   specs[GST_WHISPER_DECODER_CONTEXT] = gst_npu_range_uint ("context", "Context",
-      "commit=alignatt: tokens of earlier text that a window is told before "
-      "its own; 0 = none (Since: 1.0)",
+      "commit=alignatt: tokens of earlier text that a window is told before its own; 0 = none (Since: 1.0)",
       0, 200, 0, READY);
   specs[GST_WHISPER_DECODER_LATENCY] = gst_npu_range_uint ("latency", "Latency",
-      "commit=alignatt: longest time from the start of a word to its text, "
-      "beyond upstream's latency, in ms (Since: 1.0)",
+      "commit=alignatt: longest time from the start of a word to its text, beyond upstream's latency, in ms (Since: 1.0)",
       0, 60000, 2500, ALWAYS);
   specs[GST_WHISPER_DECODER_LATENESS] = gst_npu_range_uint ("lateness",
       "Lateness",
-      "commit=alignatt: time by which text is late on purpose, in ms; not part "
-      "of the latency, from the next segment on (Since: 1.0)",
+      "commit=alignatt: time by which text is late on purpose, in ms; not part of the latency, from the next segment on (Since: 1.0)",
       0, G_MAXUINT / 1000, 0, ALWAYS);
 }
 

@@ -42,8 +42,8 @@ get_floats (GstWhisperDecoder *self, const GstMapInfo *map, GError **error)
 
   if (map->size != states_format_size (&self->format)) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "a buffer has %" G_GSIZE_FORMAT " bytes, but its caps, %u positions of "
-        "%u %s values, make %" G_GSIZE_FORMAT,
+        "a buffer has %" G_GSIZE_FORMAT
+        " bytes, but its caps, %u positions of %u %s values, make %" G_GSIZE_FORMAT,
         map->size, self->format.n_positions, self->format.d,
         self->format.half ? "float16" : "float32",
         states_format_size (&self->format));

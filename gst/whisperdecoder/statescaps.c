@@ -23,9 +23,7 @@ states_caps_parse (const GstCaps *caps, StatesFormat *format, GError **error)
   if (!text || !tensor_dims_parse (text, &dims) ||
       dims.outer > STATES_MAX_POSITIONS) {
     g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-        "dimensions=%s are not those of Whisper's states; expected "
-        "WIDTH:POSITIONS:1, innermost first, with up to %u positions, such as "
-        "512:%u:1: take what npuencoder gives",
+        "dimensions=%s are not those of Whisper's states; expected WIDTH:POSITIONS:1, innermost first, with up to %u positions, such as 512:%u:1: take what npuencoder gives",
         text ? text : "(none)", STATES_MAX_POSITIONS, STATES_MAX_POSITIONS);
     return FALSE;
   }
@@ -44,9 +42,7 @@ states_format_check_width (
   if (format->d == d)
     return TRUE;
   g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
-      "the states are %u values wide, but the decoder of %s takes %u: they are "
-      "another model's; set property model of npuencoder and whisperdecoder to "
-      "the same one",
+      "the states are %u values wide, but the decoder of %s takes %u: they are another model's; set property model of npuencoder and whisperdecoder to the same one",
       format->d, model, d);
   return FALSE;
 }

@@ -348,8 +348,7 @@ npu_output_file_differs (const char *path, const char *input, GError **error)
   }
   if (S_ISDIR (in.st_mode) && is_in_folder (path, &in)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "'%s' is a file in the folder '%s' and would be overwritten; choose "
-        "another file, or remove it first",
+        "'%s' is a file in the folder '%s' and would be overwritten; choose another file, or remove it first",
         shown, shown_input);
     return FALSE;
   }

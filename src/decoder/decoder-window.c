@@ -125,8 +125,7 @@ take_rows (const NpuStage *stage, guint slot, NpuLaunch *launch,
     if (is_finite)
       continue;
     g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
-        "the states of position %u are too large for the decoder: a key or "
-        "value of layer %u overflows",
+        "the states of position %u are too large for the decoder: a key or value of layer %u overflows",
         i, layer);
     return FALSE;
   }

@@ -41,8 +41,7 @@ check_sizes (NpuModel *model, GError **error)
       4 * config->decoder.d > NPU_Q8_COLUMNS ||
       longest > DECODER_MAX_RUNS * NPU_FEW_KEYS) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
-        "a decoder of width %u, %u heads and %u positions is no Whisper's: "
-        "heads have %d columns each, widths go to %d, positions to %d",
+        "a decoder of width %u, %u heads and %u positions is no Whisper's: heads have %d columns each, widths go to %d, positions to %d",
         config->decoder.d, config->decoder.n_heads, longest, NPU_HEAD_DIM,
         NPU_Q8_COLUMNS / 4, DECODER_MAX_RUNS * NPU_FEW_KEYS);
     return FALSE;
@@ -372,8 +371,7 @@ check_result (NpuDecoder *decoder, GError **error)
     if (zero == 0)
       continue;
     g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
-        "token %u of sequence %u has no logits: sums of the model's weights "
-        "and the window's states overflow",
+        "token %u of sequence %u has no logits: sums of the model's weights and the window's states overflow",
         step->n_keys[row] - 1, step->sequence[row]);
     return FALSE;
   }

@@ -58,13 +58,11 @@ npu_decoding_check (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
 
   if (source->n_vocab != special->n_vocab)
     return fail_settings (error,
-        "the decoder has %u tokens and the vocabulary %u: they are of "
-        "different models",
+        "the decoder has %u tokens and the vocabulary %u: they are of different models",
         source->n_vocab, special->n_vocab);
   if (source->n_positions < MIN_POSITIONS)
     return fail_settings (error,
-        "the model's decoder has room for %u tokens, and at least %u are "
-        "needed: it is no Whisper model that can write",
+        "the model's decoder has room for %u tokens, and at least %u are needed: it is no Whisper model that can write",
         source->n_positions, MIN_POSITIONS);
   if (options->task == NPU_TASK_TRANSLATE && !special->is_multilingual)
     return fail_settings (error, "an English-only model cannot translate");

@@ -152,8 +152,7 @@ npu_find_words (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
 
   if (!source->step_attending) {
     g_set_error_literal (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-        "this decoder does not tell where its tokens look, and times of words "
-        "need it");
+        "this decoder does not tell where its tokens look, and times of words need it");
     return FALSE;
   }
   if (n == 0) {

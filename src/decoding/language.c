@@ -10,8 +10,7 @@ static gboolean
 fail_not_numbers (GError **error)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-      "the decoder's logits at the start of a window are not all numbers: are "
-      "the model's weights and the states that it was given sound?");
+      "the decoder's logits at the start of a window are not all numbers: are the model's weights and the states that it was given sound?");
   return FALSE;
 }
 

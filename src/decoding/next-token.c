@@ -88,8 +88,7 @@ static gboolean
 fail_not_numbers (const NpuFilterContext *context, GError **error)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-      "the decoder's logits for token %u of a window are not all numbers: are "
-      "the model's weights and the states that it was given sound?",
+      "the decoder's logits for token %u of a window are not all numbers: are the model's weights and the states that it was given sound?",
       context->n_tokens);
   return FALSE;
 }

@@ -20,8 +20,7 @@ static NpuDevice *
 no_xrt (const char *name, const NpuDeviceOptions *options, GError **error)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-      "device '%s' cannot be opened: this build has no XRT support; "
-      "use device=cpu, or device=auto which takes what there is",
+      "device '%s' cannot be opened: this build has no XRT support; use device=cpu, or device=auto which takes what there is",
       name);
   return NULL;
 }

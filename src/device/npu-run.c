@@ -50,8 +50,7 @@ rows_fit (const NpuLaunch *launch, GError **error)
     if (launch->rows == 0 || launch->rows > kernel->max_rows ||
         kv_rows > kernel->max_kv_rows) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-          "a launch has %u rows and %u keys; its kernel was opened for %u and "
-          "%u at most",
+          "a launch has %u rows and %u keys; its kernel was opened for %u and %u at most",
           launch->rows, kv_rows, kernel->max_rows, kernel->max_kv_rows);
       return FALSE;
     }

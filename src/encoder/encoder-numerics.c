@@ -96,8 +96,7 @@ check_int16 (NpuDevice *device, GError **error)
   if (npu_device_has_product (host, NPU_TYPE_S16))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-      "precision is int16, but products of 16-bit integers are no faster than "
-      "float's on this device, %s; use f32, which is as exact, or auto",
+      "precision is int16, but products of 16-bit integers are no faster than float's on this device, %s; use f32, which is as exact, or auto",
       npu_device_get_description (host));
   return FALSE;
 }

@@ -352,9 +352,7 @@ check_frames (NpuEncoder *encoder, guint n_frames, GError **error)
 {
   if (n_frames < 2 || n_frames > encoder->max_frames || n_frames % 2) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "a window of %u frames cannot be encoded; this model's %u positions "
-        "are for an even number from 2 to %u, %u.%02u s: set whispermel's "
-        "window to that or less",
+        "a window of %u frames cannot be encoded; this model's %u positions are for an even number from 2 to %u, %u.%02u s: set whispermel's window to that or less",
         n_frames, encoder->max_frames / 2, encoder->max_frames,
         encoder->max_frames / 100, encoder->max_frames % 100);
     return FALSE;
@@ -443,8 +441,8 @@ check_states (NpuEncoder *encoder, const float *mel, guint n_frames,
   if (bad == n)
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_LAUNCH,
-      "device %s computed states with a NaN or an infinity, first at position "
-      "%" G_GSIZE_FORMAT ", column %" G_GSIZE_FORMAT
+      "device %s computed states with a NaN or an infinity, first at position %" G_GSIZE_FORMAT
+      ", column %" G_GSIZE_FORMAT
       "; the largest magnitude of the mel is %g, where Whisper's is below 3",
       npu_device_get_name (encoder->plan->plan->device), bad / encoder->d,
       bad % encoder->d,

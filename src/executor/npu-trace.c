@@ -80,14 +80,12 @@ append_lane (NpuTrace *trace, const char *lane, guint id)
   GString *buffer = trace->buffer;
 
   g_string_append_printf (buffer,
-      ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":%u,"
-      "\"args\":{\"name\":",
+      ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":",
       id);
   append_string (buffer, lane);
   g_string_append (buffer, "}}");
   g_string_append_printf (buffer,
-      ",\n{\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":1,\"tid\":%u,"
-      "\"args\":{\"sort_index\":%u}}",
+      ",\n{\"ph\":\"M\",\"name\":\"thread_sort_index\",\"pid\":1,\"tid\":%u,\"args\":{\"sort_index\":%u}}",
       id, id);
 }
 
@@ -158,8 +156,7 @@ npu_trace_new (const char *location, GError **error)
   trace->lanes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   /* Every later event begins with the comma after the one before. */
   g_string_append (trace->buffer,
-      "[\n{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":1,\"tid\":0,"
-      "\"args\":{\"name\":\"npuencoder\"}}");
+      "[\n{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":1,\"tid\":0,\"args\":{\"name\":\"npuencoder\"}}");
   return trace;
 }
 

@@ -102,9 +102,8 @@ check_heads (const char *file, const char *key, guint64 heads,
   if (heads == G_MAXUINT64 || part->d == 0 || heads == part->n_heads)
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, file, NULL, NPU_NO_OFFSET,
-      "%s is %" G_GUINT64_FORMAT ", but only heads of 64 columns can be "
-      "computed, which are %u in a model of width %u; use a model of one of "
-      "Whisper's own shapes",
+      "%s is %" G_GUINT64_FORMAT
+      ", but only heads of 64 columns can be computed, which are %u in a model of width %u; use a model of one of Whisper's own shapes",
       key, heads, part->n_heads, part->d);
 }
 
@@ -114,8 +113,7 @@ check_config (const char *file, const Config *config,
 {
   if (config->activation && !g_str_equal (config->activation, "gelu"))
     return npu_file_fail (error, NPU_ERROR_FORMAT, file, NULL, NPU_NO_OFFSET,
-        "activation_function is '%s', but only Whisper's own, gelu, can be "
-        "computed",
+        "activation_function is '%s', but only Whisper's own, gelu, can be computed",
         strlen (config->activation) <= 64 &&
                 npu_name_is_printable (
                     config->activation, strlen (config->activation))
@@ -123,8 +121,7 @@ check_config (const char *file, const Config *config,
             : "(no name)");
   if (config->scales_embedding)
     return npu_file_fail (error, NPU_ERROR_FORMAT, file, NULL, NPU_NO_OFFSET,
-        "scale_embedding is true, which no model of OpenAI's has and is not "
-        "computed");
+        "scale_embedding is true, which no model of OpenAI's has and is not computed");
   return check_heads (file, "encoder_attention_heads", config->encoder_heads,
              &model->encoder, error) &&
          check_heads (file, "decoder_attention_heads", config->decoder_heads,
@@ -154,8 +151,8 @@ npu_model_check_config (
       return TRUE;
     return npu_file_fail (error, NPU_ERROR_FORMAT,
         npu_tensor_file_get_name (file), NULL, NPU_NO_OFFSET,
-        "d_model is %" G_GUINT64_FORMAT ", but the tensors are of width %u; "
-        "the checkout's files do not belong together, download it again",
+        "d_model is %" G_GUINT64_FORMAT
+        ", but the tensors are of width %u; the checkout's files do not belong together, download it again",
         config.d_model, d);
   }
   return check_config (

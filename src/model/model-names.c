@@ -52,8 +52,7 @@ fail_same (
 
   return npu_file_fail (error, NPU_ERROR_FORMAT, table->name, NULL,
       NPU_NO_OFFSET,
-      "it is not clear which of the tensors '%s' and '%s' is meant; save the "
-      "model with one of them",
+      "it is not clear which of the tensors '%s' and '%s' is meant; save the model with one of them",
       ordered ? a : b, ordered ? b : a);
 }
 
@@ -66,8 +65,7 @@ check_not_adapter (
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, table->name, name,
       NPU_NO_OFFSET,
-      "this is a LoRA adapter that is not merged into its layer; merge it "
-      "(merge_and_unload() of PEFT) and save the whole model");
+      "this is a LoRA adapter that is not merged into its layer; merge it (merge_and_unload() of PEFT) and save the whole model");
 }
 
 static gboolean
@@ -221,19 +219,11 @@ fail_no_encoder (
   if (has_suffix (names, "encoder/conv1/weight"))
     return npu_file_fail (error, NPU_ERROR_FORMAT, table->name, NULL,
         NPU_NO_OFFSET,
-        "its %u tensors have CTranslate2's names (encoder/conv1/weight); use "
-        "the model that it was converted from, or the model.safetensors of the "
-        "same model on Hugging Face",
+        "its %u tensors have CTranslate2's names (encoder/conv1/weight); use the model that it was converted from, or the model.safetensors of the same model on Hugging Face",
         n);
   return npu_file_fail (error, NPU_ERROR_FORMAT, table->name, NULL,
       NPU_NO_OFFSET,
-      "no Whisper encoder among its %u tensors: expected encoder.conv1.weight, "
-      "encoder.blocks.0.attn_ln.weight and so on (OpenAI's names) or "
-      "model.encoder.conv1.weight, "
-      "model.encoder.layers.0.self_attn_layer_norm.weight and so on (Hugging "
-      "Face's), after any prefix; use a whole Whisper model or its encoder, "
-      "and if this is one of several shards, give the index "
-      "(model.safetensors.index.json) or the folder",
+      "no Whisper encoder among its %u tensors: expected encoder.conv1.weight, encoder.blocks.0.attn_ln.weight and so on (OpenAI's names) or model.encoder.conv1.weight, model.encoder.layers.0.self_attn_layer_norm.weight and so on (Hugging Face's), after any prefix; use a whole Whisper model or its encoder, and if this is one of several shards, give the index (model.safetensors.index.json) or the folder",
       n);
 }
 
@@ -251,8 +241,7 @@ check_not_mlx (
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, table->name, conv1->name,
       conv1->offset,
-      "the model is in MLX's layout; use the model.safetensors of the same "
-      "model on Hugging Face (openai/whisper-…), which has other shapes");
+      "the model is in MLX's layout; use the model.safetensors of the same model on Hugging Face (openai/whisper-…), which has other shapes");
 }
 
 /* --- all of it
@@ -323,8 +312,7 @@ npu_names_count_blocks (const NpuNames *names, const NpuTensorTable *table,
     if (layer >= NPU_MODEL_MAX_LAYERS || *end != '.')
       return npu_file_fail (error, NPU_ERROR_FORMAT, table->name, tensor->name,
           tensor->offset,
-          "expected a block number from 0 to %d after '%s'; not a Whisper "
-          "model",
+          "expected a block number from 0 to %d after '%s'; not a Whisper model",
           NPU_MODEL_MAX_LAYERS - 1, prefix);
     *n = MAX (*n, (guint) layer + 1);
   }

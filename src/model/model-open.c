@@ -57,9 +57,7 @@ find_place (Place *place, const char *location, GError **error)
   }
   name = g_filename_display_name (location);
   return npu_file_fail (error, NPU_ERROR_NOT_FOUND, name, NULL, NPU_NO_OFFSET,
-      "this folder has no model.safetensors and no "
-      "model.safetensors.index.json; give the folder of a whole Hugging Face "
-      "checkout, or a model's file");
+      "this folder has no model.safetensors and no model.safetensors.index.json; give the folder of a whole Hugging Face checkout, or a model's file");
 }
 
 /* What lies beside the tensors of a model that Hugging Face's libraries wrote.

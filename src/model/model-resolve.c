@@ -42,10 +42,7 @@ fail_missing (const Resolver *resolver, const Part *part,
   }
   return npu_file_fail (error, NPU_ERROR_FORMAT, resolver->table->name, NULL,
       NPU_NO_OFFSET,
-      "the tensor %s.%s%s%s (OpenAI's name; Hugging Face's: model.%s.%s%s%s) "
-      "is missing among its %u tensors, whose %s's names begin with '%s'; if "
-      "it is one of several shards, give their index "
-      "(model.safetensors.index.json) or folder",
+      "the tensor %s.%s%s%s (OpenAI's name; Hugging Face's: model.%s.%s%s%s) is missing among its %u tensors, whose %s's names begin with '%s'; if it is one of several shards, give their index (model.safetensors.index.json) or folder",
       part->name, block_openai ? block_openai : "", group->openai, spec->openai,
       part->name, block_hugging_face ? block_hugging_face : "",
       group->hugging_face, spec->hugging_face,
@@ -77,8 +74,7 @@ check_shape (const Resolver *resolver, const Part *part, NpuTensor *tensor,
   expected = npu_shape_to_string (shape, n_dims);
   return npu_file_fail (error, NPU_ERROR_FORMAT,
       npu_tensor_get_file_name (tensor), tensor->name, tensor->offset,
-      "its shape is %s, expected %s for an %s of width %u; not a Whisper "
-      "model, or a damaged one",
+      "its shape is %s, expected %s for an %s of width %u; not a Whisper model, or a damaged one",
       found, expected, part->name, config->encoder.d);
 }
 
@@ -118,9 +114,7 @@ resolve_group (const Resolver *resolver, const Part *part,
       return npu_file_fail (error, NPU_ERROR_FORMAT,
           npu_tensor_get_file_name (&entry->tensor), entry->tensor.name,
           entry->tensor.offset,
-          "its type is %s, expected F32, F16, BF16 (safetensors) or f32, f16, "
-          "q8_0, q5_0, q5_1, q4_0, q4_1, q2_K to q6_K (whisper.cpp); convert "
-          "the model to one of them",
+          "its type is %s, expected F32, F16, BF16 (safetensors) or f32, f16, q8_0, q5_0, q5_1, q4_0, q4_1, q2_K to q6_K (whisper.cpp); convert the model to one of them",
           entry->foreign_type);
     if (!check_shape (resolver, part, &entry->tensor, spec, error))
       return FALSE;
@@ -165,15 +159,13 @@ find_sizes (Resolver *resolver, const Part *part, GError **error)
       (conv1->shape[1] != 80 && conv1->shape[1] != 128))
     return npu_file_fail (error, NPU_ERROR_FORMAT, file, conv1->name,
         conv1->offset,
-        "its shape is %s, expected [width][80][3] or [width][128][3]; not a "
-        "Whisper model",
+        "its shape is %s, expected [width][80][3] or [width][128][3]; not a Whisper model",
         shape);
   if (conv1->shape[0] < 64 || conv1->shape[0] > NPU_MODEL_MAX_D ||
       conv1->shape[0] % 64 != 0)
     return npu_file_fail (error, NPU_ERROR_FORMAT, file, conv1->name,
         conv1->offset,
-        "its shape is %s, but a Whisper encoder's width is a multiple of 64 "
-        "from 64 to %d; not a Whisper model",
+        "its shape is %s, but a Whisper encoder's width is a multiple of 64 from 64 to %d; not a Whisper model",
         shape, NPU_MODEL_MAX_D);
 
   config->n_mels = (guint) conv1->shape[1];
@@ -237,9 +229,7 @@ check_ggml_encoder (const NpuModel *model, GError **error)
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, model->priv->table->name, NULL,
       4,
-      "the header says width %u, %u heads, %u layers, %u mel bands, %u "
-      "positions, but the tensors are of width %u, %u heads, %u layers, %u mel "
-      "bands, %u positions; the file is damaged",
+      "the header says width %u, %u heads, %u layers, %u mel bands, %u positions, but the tensors are of width %u, %u heads, %u layers, %u mel bands, %u positions; the file is damaged",
       header->d, header->n_heads, header->n_layers, header->n_mels,
       header->n_positions, model->d, model->n_heads, model->n_layers,
       model->n_mels, model->n_positions);
@@ -278,9 +268,7 @@ check_ggml_decoder (const NpuModel *model, GError **error)
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, model->priv->table->name, NULL,
       4,
-      "the header says a decoder of %d tokens, %d positions, width %d, %d "
-      "heads, %d layers, but its tensors have %u tokens, %u positions, width "
-      "%u, %u heads, %u layers; the file is damaged",
+      "the header says a decoder of %d tokens, %d positions, width %d, %d heads, %d layers, but its tensors have %u tokens, %u positions, width %u, %u heads, %u layers; the file is damaged",
       header->n_vocab, header->n_text_positions, header->text_d,
       header->n_text_heads, header->n_text_layers, config->n_vocab,
       decoder->n_positions, decoder->d, decoder->n_heads, decoder->n_layers);
@@ -315,10 +303,7 @@ resolve_decoder (Resolver *resolver, GError **error)
   if (!part.prefix || !has_any (resolver, part.prefix))
     return npu_file_fail (error, NPU_ERROR_NOT_FOUND, priv->table->name, NULL,
         NPU_NO_OFFSET,
-        "the file has an encoder only: decoder.token_embedding.weight and so "
-        "on (OpenAI's names; Hugging Face's: "
-        "model.decoder.embed_tokens.weight) are missing; use a whole Whisper "
-        "model");
+        "the file has an encoder only: decoder.token_embedding.weight and so on (OpenAI's names; Hugging Face's: model.decoder.embed_tokens.weight) are missing; use a whole Whisper model");
 
   config->decoder.d = config->encoder.d;
   config->decoder.n_heads = config->encoder.n_heads;

@@ -134,8 +134,7 @@ check_output (NpuModel *model, GError **error)
     if (good && !same)
       good = npu_file_fail (error, NPU_ERROR_FORMAT, priv->table->name,
           priv->output->name, priv->output->offset,
-          "it is not the same as '%s', but Whisper's output map is its token "
-          "embedding; use a model whose embeddings are tied",
+          "it is not the same as '%s', but Whisper's output map is its token embedding; use a model whose embeddings are tied",
           priv->decoder.token_embedding->name);
     priv->output_is_checked = good;
   }

@@ -163,8 +163,6 @@ npu_synthetic_read (NpuModel *model, const char *size, GError **error)
            add_decoder (model, n_layers, error);
   }
   return npu_file_fail (error, NPU_ERROR_NOT_FOUND, priv->table->name, NULL,
-      NPU_NO_OFFSET,
-      "there is no synthetic model of size '%s'; use one "
-      "of %s",
+      NPU_NO_OFFSET, "there is no synthetic model of size '%s'; use one of %s",
       size, SIZES);
 }

@@ -59,8 +59,9 @@ fail_truncated (const Reader *reader, const char *tensor, guint64 needed,
 {
   return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, tensor,
       reader->at,
-      "%s needs %" G_GUINT64_FORMAT " bytes, but the file has only "
-      "%" G_GUINT64_FORMAT " more; it is truncated, download it again",
+      "%s needs %" G_GUINT64_FORMAT
+      " bytes, but the file has only %" G_GUINT64_FORMAT
+      " more; it is truncated, download it again",
       what, needed, reader->size - reader->at);
 }
 
@@ -242,8 +243,7 @@ read_word (
     return FALSE;
   if (n + (guint) length > MAX_WORDS_SIZE)
     return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, NULL, offset,
-        "the words of the vocabulary have more than %d bytes; the file is "
-        "damaged or not a Whisper model",
+        "the words of the vocabulary have more than %d bytes; the file is damaged or not a Whisper model",
         MAX_WORDS_SIZE);
   g_byte_array_set_size (words, n + (guint) length);
   if (length > 0 && !take (reader, (gsize) length, words->data + n,
@@ -300,8 +300,7 @@ check_quantisation (const Reader *reader, const NpuTableEntry *entry,
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
       entry->tensor.name, offset,
-      "its type is %s of quantisation version %u, expected version %s; "
-      "quantise the model with a current whisper.cpp",
+      "its type is %s of quantisation version %u, expected version %s; quantise the model with a current whisper.cpp",
       npu_dtype_name (dtype), reader->quantisation_version,
       oldest == 1 ? "1 or 2" : "2");
 }
@@ -320,8 +319,7 @@ set_dtype (const Reader *reader, NpuTableEntry *entry, gint32 type,
    * cannot be found. */
   return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
       entry->tensor.name, offset,
-      "its type is ggml's number %d, expected f32, f16, bf16, q8_0, q5_0, "
-      "q5_1, q4_0, q4_1 or q2_K to q6_K; quantise the model to one of them",
+      "its type is ggml's number %d, expected f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1 or q2_K to q6_K; quantise the model to one of them",
       type);
 }
 

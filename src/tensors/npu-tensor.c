@@ -53,8 +53,7 @@ fail_not_finite (const NpuTensor *tensor, guint64 offset, const guint8 *in,
   return npu_file_fail (error, NPU_ERROR_FORMAT,
       npu_tensor_get_file_name (tensor), tensor->name,
       offset + find_not_finite (info, in, n),
-      "the weight there (type %s) is not a finite number; the file is damaged "
-      "or its training diverged, get another copy",
+      "the weight there (type %s) is not a finite number; the file is damaged or its training diverged, get another copy",
       info->name);
 }
 

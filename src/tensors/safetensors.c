@@ -67,8 +67,7 @@ read_uints (Reader *reader, const NpuTableEntry *entry, guint64 *values,
     if (*n == max)
       return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
           entry->tensor.name, npu_json_offset (json),
-          "more than %u numbers in an array of the header; the file is "
-          "damaged",
+          "more than %u numbers in an array of the header; the file is damaged",
           max);
     if (!npu_json_uint (json, &values[(*n)++], error) ||
         !npu_json_next (json, ']', &done, error))
@@ -125,14 +124,13 @@ read_data_offsets (Reader *reader, NpuTableEntry *entry, GError **error)
     return FALSE;
   if (n != 2 || range[0] > range[1])
     return fail_at (reader, entry, offset, error,
-        "its data_offsets are not a begin and an end after it; the file is "
-        "damaged");
+        "its data_offsets are not a begin and an end after it; the file is damaged");
   if (range[1] > reader->data_size)
     return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name,
         entry->tensor.name, offset,
-        "its data end at byte %" G_GUINT64_FORMAT " of the data, but the file "
-        "has only %" G_GUINT64_FORMAT " bytes of data; it is truncated, "
-        "download it again",
+        "its data end at byte %" G_GUINT64_FORMAT
+        " of the data, but the file has only %" G_GUINT64_FORMAT
+        " bytes of data; it is truncated, download it again",
         range[1], reader->data_size);
   entry->tensor.size = range[1] - range[0];
   entry->tensor.offset = reader->data_offset + range[0];
@@ -167,8 +165,7 @@ read_fields (Reader *reader, NpuTableEntry *entry, GError **error)
     }
     if (key < 3 && seen & 1u << key)
       return fail_at (reader, entry, offset, error,
-          "expected dtype, shape and data_offsets, each once; the file is "
-          "damaged");
+          "expected dtype, shape and data_offsets, each once; the file is damaged");
     seen |= 1u << key;
     if (key == 3)
       good = npu_json_skip (json, error);
@@ -258,15 +255,15 @@ check_coverage (Reader *reader, GError **error)
     if (tensor->offset != covered)
       return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, tensor->name,
           tensor->offset,
-          "its data %s the data before, which end at byte "
-          "%" G_GUINT64_FORMAT "; the file is damaged",
+          "its data %s the data before, which end at byte %" G_GUINT64_FORMAT
+          "; the file is damaged",
           tensor->offset < covered ? "overlap" : "leave a hole after", covered);
     covered += tensor->size;
   }
   if (covered != reader->data_offset + reader->data_size)
     return npu_file_fail (error, NPU_ERROR_FORMAT, reader->name, NULL, covered,
-        "%" G_GUINT64_FORMAT " bytes follow the last tensor's data; the file "
-        "is damaged",
+        "%" G_GUINT64_FORMAT
+        " bytes follow the last tensor's data; the file is damaged",
         reader->data_offset + reader->data_size - covered);
   return TRUE;
 }
@@ -317,17 +314,16 @@ npu_safetensors_read (
 
   if (size < 8)
     return npu_file_fail (error, NPU_ERROR_FORMAT, reader.name, NULL, 0,
-        "a safetensors file has at least 8 bytes; it is truncated, download "
-        "it again");
+        "a safetensors file has at least 8 bytes; it is truncated, download it again");
   if (!npu_tensor_file_read (
           file, 0, sizeof header_size, &header_size, NULL, error))
     return FALSE;
   header_size = GUINT64_FROM_LE (header_size);
   if (header_size > MAX_HEADER || header_size > size - 8)
     return npu_file_fail (error, NPU_ERROR_FORMAT, reader.name, NULL, 0,
-        "the safetensors header has %" G_GUINT64_FORMAT " bytes, expected at "
-        "most %d and the %" G_GUINT64_FORMAT " that follow; the file is "
-        "truncated or damaged, download it again",
+        "the safetensors header has %" G_GUINT64_FORMAT
+        " bytes, expected at most %d and the %" G_GUINT64_FORMAT
+        " that follow; the file is truncated or damaged, download it again",
         header_size, MAX_HEADER, size - 8);
 
   text = g_try_malloc (header_size + 1);

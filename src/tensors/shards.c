@@ -42,8 +42,7 @@ check_tensor (const Index *index, guint64 offset, GError **error)
       npu_name_is_printable (tensor->str, tensor->len))
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, index->name, NULL, offset,
-      "a tensor's name is not 1 to %d bytes of printable text; the index is "
-      "damaged",
+      "a tensor's name is not 1 to %d bytes of printable text; the index is damaged",
       NPU_MODEL_MAX_NAME);
 }
 
@@ -59,8 +58,7 @@ check_shard (const Index *index, guint64 offset, GError **error)
     return TRUE;
   return npu_file_fail (error, NPU_ERROR_FORMAT, index->name,
       index->tensor->str, offset,
-      "its shard is not the name of a file beside the index; the index is "
-      "damaged");
+      "its shard is not the name of a file beside the index; the index is damaged");
 }
 
 static gboolean
@@ -136,11 +134,10 @@ read_index (Index *index, GError **error)
   }
   if (!npu_json_finish (json, error))
     return FALSE;
-  return seen || npu_file_fail (error, NPU_ERROR_WRONG_TYPE, index->name, NULL,
-                     NPU_NO_OFFSET,
-                     "this JSON file is not an index of shards, for it has no "
-                     "weight_map; give model.safetensors, "
-                     "model.safetensors.index.json or their folder");
+  return seen ||
+         npu_file_fail (error, NPU_ERROR_WRONG_TYPE, index->name, NULL,
+             NPU_NO_OFFSET,
+             "this JSON file is not an index of shards, for it has no weight_map; give model.safetensors, model.safetensors.index.json or their folder");
 }
 
 /* The shards, from @folder, and whether they hold what the index says. */
@@ -170,8 +167,7 @@ read_shards (const Index *index, NpuTensorTable *table, const char *folder,
     if (!npu_tensor_table_lookup (table, tensor))
       return npu_file_fail (error, NPU_ERROR_FORMAT, index->name, tensor,
           NPU_NO_OFFSET,
-          "the index says that shard '%s' has it, but it does not; download "
-          "the shards and the index again",
+          "the index says that shard '%s' has it, but it does not; download the shards and the index again",
           (const char *) shard);
   }
   return TRUE;

@@ -44,8 +44,7 @@ fail_open (const char *name, int code, GError **error)
     return npu_file_fail (error, NPU_ERROR_NOT_FOUND, name, NULL, NPU_NO_OFFSET,
         "there is no such file; check the path of the model");
   return npu_file_fail (error, NPU_ERROR_OPEN, name, NULL, NPU_NO_OFFSET,
-      "the model cannot be opened: %s; check its permissions and those of its "
-      "folders",
+      "the model cannot be opened: %s; check its permissions and those of its folders",
       g_strerror (code));
 }
 
@@ -136,9 +135,7 @@ fail_changed (const NpuTensorFile *file, guint64 offset, const char *tensor,
     GError **error)
 {
   return npu_file_fail (error, NPU_ERROR_READ, file->name, tensor, offset,
-      "the file was shortened or written to since it was opened; give the "
-      "model a file that stays as it is, and replace it by renaming another "
-      "to its name");
+      "the file was shortened or written to since it was opened; give the model a file that stays as it is, and replace it by renaming another to its name");
 }
 
 /* After the bytes were read: what was written before that is seen. */

@@ -27,8 +27,8 @@ static const struct {
     {"TFL3", 4, TRUE, "a TensorFlow Lite model", USE_SAFETENSORS},
     {"PK\3\4", 4, FALSE,
         "a zip archive, as PyTorch checkpoints (.pt, .bin) are",
-        USE_SAFETENSORS ", or convert it with whisper.cpp's "
-                        "convert-pt-to-ggml.py"},
+        USE_SAFETENSORS
+        ", or convert it with whisper.cpp's convert-pt-to-ggml.py"},
     {"\x80\x02", 2, FALSE, "a Python pickle, as old PyTorch checkpoints are",
         USE_SAFETENSORS},
     {"GGUF", 4, FALSE, "a GGUF file",
@@ -79,8 +79,8 @@ fail_unknown (
   }
   return npu_file_fail (error, NPU_ERROR_WRONG_TYPE,
       npu_tensor_file_get_name (file), NULL, NPU_NO_OFFSET,
-      "this is %s (%" G_GUINT64_FORMAT " bytes); expected a Whisper model as "
-      "safetensors or whisper.cpp's ggml .bin: %s",
+      "this is %s (%" G_GUINT64_FORMAT
+      " bytes); expected a Whisper model as safetensors or whisper.cpp's ggml .bin: %s",
       what, size, remedy);
 }
 

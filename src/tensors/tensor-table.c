@@ -70,8 +70,8 @@ npu_tensor_table_add (NpuTensorTable *table, NpuTensorFile *file,
 
   if (length < 1 || length > NPU_MODEL_MAX_NAME) {
     npu_file_fail (error, NPU_ERROR_FORMAT, file_name, NULL, offset,
-        "a tensor's name has %" G_GSIZE_FORMAT " bytes, expected 1 to %d; the "
-        "file is damaged",
+        "a tensor's name has %" G_GSIZE_FORMAT
+        " bytes, expected 1 to %d; the file is damaged",
         length, NPU_MODEL_MAX_NAME);
     return NULL;
   }
@@ -113,21 +113,20 @@ npu_tensor_table_check_size (
       !npu_dtype_size (tensor->dtype, n, &expected))
     return npu_file_fail (error, NPU_ERROR_FORMAT, file_name, tensor->name,
         tensor->offset,
-        "its shape %s has more elements than 64 bits count; the file is "
-        "damaged",
+        "its shape %s has more elements than 64 bits count; the file is damaged",
         shape);
   if (block > 1 &&
       (tensor->n_dims == 0 || tensor->shape[tensor->n_dims - 1] % block != 0))
     return npu_file_fail (error, NPU_ERROR_FORMAT, file_name, tensor->name,
         tensor->offset,
-        "its shape is %s, but rows of type %s must be a multiple of %u long; "
-        "the file is damaged",
+        "its shape is %s, but rows of type %s must be a multiple of %u long; the file is damaged",
         shape, npu_dtype_name (tensor->dtype), block);
   if (size != expected)
     return npu_file_fail (error, NPU_ERROR_FORMAT, file_name, tensor->name,
         tensor->offset,
-        "it has %" G_GUINT64_FORMAT " bytes, but shape %s of type %s needs "
-        "%" G_GUINT64_FORMAT "; the file is damaged",
+        "it has %" G_GUINT64_FORMAT
+        " bytes, but shape %s of type %s needs %" G_GUINT64_FORMAT
+        "; the file is damaged",
         size, shape, npu_dtype_name (tensor->dtype), expected);
   return TRUE;
 }

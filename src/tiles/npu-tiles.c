@@ -275,8 +275,7 @@ check_list (const NpuTiles *tiles, const NpuAttentionTile *list, guint n_tiles,
       valid = tile_is_valid (&tile->k[j]) && tile_is_valid (&tile->v[j]);
     if (!valid) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-          "tile %u has an operand without data, or with a scale that is not "
-          "finite",
+          "tile %u has an operand without data, or with a scale that is not finite",
           i);
       return FALSE;
     }

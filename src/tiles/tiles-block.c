@@ -73,8 +73,7 @@ tiles_block_open (
   if (block->gamma == NULL || block->beta == NULL || block->weight == NULL ||
       block->n == 0 || block->n % TILE_COLUMNS != 0) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "a block needs gamma, beta, a weight, and columns that are a multiple "
-        "of %d, not %u",
+        "a block needs gamma, beta, a weight, and columns that are a multiple of %d, not %u",
         TILE_COLUMNS, block->n);
     return FALSE;
   }

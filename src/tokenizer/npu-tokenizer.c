@@ -62,9 +62,7 @@ npu_special_tokens_init_or_fail (
   if (npu_special_tokens_init (special, n_vocab))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
-      "the model has %u tokens; Whisper's models have 51864 (English-only), "
-      "51865 or 51866 (multilingual), and what the special tokens of others "
-      "are is not known",
+      "the model has %u tokens; Whisper's models have 51864 (English-only), 51865 or 51866 (multilingual), and what the special tokens of others are is not known",
       n_vocab);
   return FALSE;
 }

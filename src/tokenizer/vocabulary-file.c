@@ -172,9 +172,7 @@ fail_not_found (const char *folder, const char *model, GError **error)
           : g_strdup ("there is ");
 
   g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-      "%snone of tokenizer.json, vocab.json, vocabulary.json, vocabulary.txt "
-      "and *.tiktoken in the folder '%s': put the model's tokenizer.json "
-      "there, or name a vocabulary",
+      "%snone of tokenizer.json, vocab.json, vocabulary.json, vocabulary.txt and *.tiktoken in the folder '%s': put the model's tokenizer.json there, or name a vocabulary",
       inside, folder);
 }
 

@@ -94,8 +94,7 @@ npu_vocabulary_read_tiktoken (
     if (!split_tiktoken (line, length, &n_base64, &rank)) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
           "vocabulary '%s': the line at byte %" G_GSIZE_FORMAT
-          " is not base64, a space and a number; the file is damaged, get it "
-          "again",
+          " is not base64, a space and a number; the file is damaged, get it again",
           vocabulary->file, (gsize) (line - text));
       return FALSE;
     }

@@ -73,8 +73,7 @@ fail_other_model (
   what = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
-      "vocabulary '%s': %s; it belongs to another model, or is damaged: take "
-      "the one that came with the model",
+      "vocabulary '%s': %s; it belongs to another model, or is damaged: take the one that came with the model",
       vocabulary->file, what);
   return FALSE;
 }
@@ -101,8 +100,8 @@ npu_vocabulary_add (NpuVocabulary *vocabulary, guint64 id, const guint8 *bytes,
     return TRUE;
   if (special->is_multilingual && id == special->eot - 1 && n > 0)
     return fail_other_model (vocabulary, error,
-        "token %" G_GUINT64_FORMAT " is not empty, as it is in multilingual "
-        "models",
+        "token %" G_GUINT64_FORMAT
+        " is not empty, as it is in multilingual models",
         id);
   if (vocabulary->is_known[id])
     return fail_other_model (

@@ -242,9 +242,7 @@ check (const NpuLiveTranscript *transcript, const NpuLiveWindow *window,
       transcript->source.step_attending && window->n_positions > 0)
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "the decoder has %u tokens and the vocabulary %u, the decoder's heads "
-      "that follow the speech are %u, and the window has %u positions: they do "
-      "not go together",
+      "the decoder has %u tokens and the vocabulary %u, the decoder's heads that follow the speech are %u, and the window has %u positions: they do not go together",
       transcript->source.n_vocab, special->n_vocab, transcript->source.n_heads,
       window->n_positions);
   return FALSE;

@@ -27,8 +27,7 @@ read_tensor (const NpuTensorTable *table, const char *name, guint n_dims,
 
   if (!entry || entry->foreign_type) {
     npu_file_fail (error, NPU_ERROR_FORMAT, table->name, name, NPU_NO_OFFSET,
-        "%s; it takes Silero's network for 16 kHz, version 5 or 6, with a "
-        "tensor of floats %s",
+        "%s; it takes Silero's network for 16 kHz, version 5 or 6, with a tensor of floats %s",
         entry ? "it is of another type" : "it is missing", wanted);
     return NULL;
   }
@@ -39,8 +38,7 @@ read_tensor (const NpuTensorTable *table, const char *name, guint n_dims,
 
     npu_file_fail (error, NPU_ERROR_FORMAT, table->name, name,
         entry->tensor.offset,
-        "its shape is %s, not %s; it takes Silero's "
-        "network for 16 kHz, version 5 or 6",
+        "its shape is %s, not %s; it takes Silero's network for 16 kHz, version 5 or 6",
         found, wanted);
     return NULL;
   }
@@ -167,8 +165,7 @@ read_network (NpuVad *vad, NpuTensorTable *table, GError **error)
     default:
       return npu_file_fail (error, NPU_ERROR_WRONG_TYPE, table->name, NULL,
           NPU_NO_OFFSET,
-          "this is no safetensors file; it takes Silero's "
-          "network for 16 kHz as the package silero-vad has it");
+          "this is no safetensors file; it takes Silero's network for 16 kHz as the package silero-vad has it");
   }
   if (!npu_safetensors_read (table, file, error) ||
       !read_basis (vad, table, error))

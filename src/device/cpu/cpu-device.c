@@ -94,8 +94,7 @@ chosen_cpu_flags (unsigned *flags, GError **error)
       return TRUE;
     }
   g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "the environment variable NPUENC_CPU is '%s'; it must be c, avx2, "
-      "avxvnni, avx512 or avx512vnni, or unset for the best this CPU has",
+      "the environment variable NPUENC_CPU is '%s'; it must be c, avx2, avxvnni, avx512 or avx512vnni, or unset for the best this CPU has",
       name);
   return FALSE;
 }
@@ -108,8 +107,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
 
   if (options->threads > NPU_MAX_THREADS) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "threads is %u; the CPU device takes at most %d, or 0 for one per "
-        "core",
+        "threads is %u; the CPU device takes at most %d, or 0 for one per core",
         options->threads, NPU_MAX_THREADS);
     return NULL;
   }
@@ -153,8 +151,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
         g_thread_try_new ("npuenc-cpu", cpu_worker_main, device, &cause);
     if (!device->workers[i]) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-          "cannot start worker %u of %u: %s; a limit of threads (RLIMIT_NPROC, "
-          "or pids of the cgroup) may be reached: set threads to fewer",
+          "cannot start worker %u of %u: %s; a limit of threads (RLIMIT_NPROC, or pids of the cgroup) may be reached: set threads to fewer",
           i + 1, device->base.n_workers, cause->message);
       device->base.n_workers = i;
       cpu_device_free (&device->base);

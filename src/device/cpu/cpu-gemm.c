@@ -153,8 +153,7 @@ gemm_new (
 
   if (status != dnnl_success) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-        "oneDNN %d.%d cannot prepare a product of %u columns from %u: "
-        "status %d",
+        "oneDNN %d.%d cannot prepare a product of %u columns from %u: status %d",
         DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, n, k, (int) status);
     cpu_gemm_free (gemm);
     return NULL;

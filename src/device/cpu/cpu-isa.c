@@ -47,9 +47,6 @@ cpu_isa_limit (GError **error)
   if (state == 1)
     return TRUE;
   g_set_error_literal (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-      "this CPU has no FMA or F16C, but oneDNN, which this process used "
-      "before, "
-      "would take it for one that has; set the environment variable "
-      "ONEDNN_MAX_CPU_ISA to AVX");
+      "this CPU has no FMA or F16C, but oneDNN, which this process used before, would take it for one that has; set the environment variable ONEDNN_MAX_CPU_ISA to AVX");
   return FALSE;
 }

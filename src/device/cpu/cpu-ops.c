@@ -234,8 +234,7 @@ cpu_op_is_supported (const NpuOp *op, GError **error)
   if (types_go_together (op))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-      "the CPU device does not do operation %d with %u columns and types "
-      "%d, %d, %d",
+      "the CPU device does not do operation %d with %u columns and types %d, %d, %d",
       op->kind, op->n, op->a_type, op->b_type, op->c_type);
   return FALSE;
 }

@@ -99,8 +99,7 @@ check_overlay (XrtDevice *device, const XrtOverlay *overlay, GError **error)
       device->npu->generation != XRT_GENERATION_ANY &&
       overlay->generation != device->npu->generation) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-        "overlay '%s' of %s is for %s, but %s is an %s; set 'overlays' to the "
-        "directory that was built for it",
+        "overlay '%s' of %s is for %s, but %s is an %s; set 'overlays' to the directory that was built for it",
         overlay->name, device->overlays->directory,
         xrt_generation_name (overlay->generation), device->base.name,
         xrt_generation_name (device->npu->generation));
@@ -112,9 +111,7 @@ check_overlay (XrtDevice *device, const XrtOverlay *overlay, GError **error)
     if (!xrt_api_xclbin_check (
             overlay->xclbin, overlay->kernel, i, &group, &cause)) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
-          "overlay '%s': %s is not an xclbin with its kernel and arguments: "
-          "%s; build the overlay again, or correct its kernel and args in "
-          "%s/" XRT_OVERLAYS_FILE,
+          "overlay '%s': %s is not an xclbin with its kernel and arguments: %s; build the overlay again, or correct its kernel and args in %s/" XRT_OVERLAYS_FILE,
           overlay->name, overlay->xclbin, cause.message,
           device->overlays->directory);
       return FALSE;
@@ -123,8 +120,7 @@ check_overlay (XrtDevice *device, const XrtOverlay *overlay, GError **error)
       device->group = group;
     if (group != device->group) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-          "overlay '%s': its argument %u is in memory group %u, others are in "
-          "%u; overlays share their buffers, so build them with one group",
+          "overlay '%s': its argument %u is in memory group %u, others are in %u; overlays share their buffers, so build them with one group",
           overlay->name, i, group, device->group);
       return FALSE;
     }
@@ -351,8 +347,7 @@ fail_to_load (XrtContext *context, const XrtApiError *cause, GError **error)
   if (!xrt_error_is_no_room (cause))
     return xrt_error_set (error, XRT_DOING_CONTEXT, what, cause);
   g_set_error (error, NPU_ERROR, NPU_ERROR_BUSY,
-      "%s has no hardware context left: other programs have them all, or use "
-      "the NPU for themselves; close them, or use device=cpu (XRT: %s)",
+      "%s has no hardware context left: other programs have them all, or use the NPU for themselves; close them, or use device=cpu (XRT: %s)",
       context->npu->name, cause->message);
   return FALSE;
 }
@@ -364,8 +359,7 @@ wait_for_change (XrtNpu *npu, NpuDeadline *deadline, GError **error)
   if (npu_deadline_wait (deadline, &npu->changed, &npu->lock))
     return TRUE;
   g_set_error (error, NPU_ERROR, NPU_ERROR_BUSY,
-      "%s has all of its contexts in use by launches that do not end; raise "
-      "the timeout, or use fewer encoders at once",
+      "%s has all of its contexts in use by launches that do not end; raise the timeout, or use fewer encoders at once",
       npu->name);
   return FALSE;
 }

@@ -96,8 +96,7 @@ xrt_device_open (
   }
   if (!options->overlays) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "device %s needs the property 'overlays': the directory of the "
-        "NPU's compiled programs, with an " XRT_OVERLAYS_FILE,
+        "device %s needs the property 'overlays': the directory of the NPU's compiled programs, with an " XRT_OVERLAYS_FILE,
         name);
     return NULL;
   }

@@ -67,8 +67,7 @@ static gboolean
 set_forbidden (GError **error, const char *what, const char *node)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
-      "%s cannot be opened: no permission for %s; add this user to its group: "
-      "sudo usermod -aG render $USER, then log in again",
+      "%s cannot be opened: no permission for %s; add this user to its group: sudo usermod -aG render $USER, then log in again",
       what, node);
   return FALSE;
 }
@@ -78,9 +77,7 @@ set_memlock (GError **error, const char *what, const XrtApiError *cause)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
       "%s cannot lock memory: the limit RLIMIT_MEMLOCK is %" G_GUINT64_FORMAT
-      " KiB; raise it (ulimit -l unlimited, or a line '* - memlock unlimited' "
-      "in /etc/security/limits.conf and a new login; for a service "
-      "LimitMEMLOCK=infinity) (XRT: %s)",
+      " KiB; raise it (ulimit -l unlimited, or a line '* - memlock unlimited' in /etc/security/limits.conf and a new login; for a service LimitMEMLOCK=infinity) (XRT: %s)",
       what, memlock_limit (), cause->message);
   return FALSE;
 }
@@ -89,9 +86,7 @@ static gboolean
 set_too_old (GError **error, const char *what, const XrtApiError *cause)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
-      "%s has a driver that is too old for this XRT: %s; the amdxdna driver of "
-      "Linux 6.14 or later is needed, from the kernel or from AMD's "
-      "xdna-driver",
+      "%s has a driver that is too old for this XRT: %s; the amdxdna driver of Linux 6.14 or later is needed, from the kernel or from AMD's xdna-driver",
       what, cause->message);
   return FALSE;
 }
@@ -101,11 +96,7 @@ static gboolean
 set_no_iommu (GError **error, const char *what, const XrtApiError *cause)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
-      "%s cannot be opened: the IOMMU is off, or shares no addresses with it "
-      "(SVA), without which its driver does not work: switch the IOMMU on in "
-      "the BIOS setup, take amd_iommu=off and iommu=off from the kernel's "
-      "command line, and see sudo dmesg for 'AMD-Vi' and 'SVA bind device "
-      "failed' (XRT: %s)",
+      "%s cannot be opened: the IOMMU is off, or shares no addresses with it (SVA), without which its driver does not work: switch the IOMMU on in the BIOS setup, take amd_iommu=off and iommu=off from the kernel's command line, and see sudo dmesg for 'AMD-Vi' and 'SVA bind device failed' (XRT: %s)",
       what, cause->message);
   return FALSE;
 }
@@ -114,10 +105,7 @@ static gboolean
 set_not_configured (GError **error, const char *what, const XrtApiError *cause)
 {
   g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-      "%s cannot load its program: the driver refuses the configuration in the "
-      "xclbin: it was built for another NPU, or for other firmware; build the "
-      "overlay again for this NPU, and see sudo dmesg for what amdxdna says "
-      "(XRT: %s)",
+      "%s cannot load its program: the driver refuses the configuration in the xclbin: it was built for another NPU, or for other firmware; build the overlay again for this NPU, and see sudo dmesg for what amdxdna says (XRT: %s)",
       what, cause->message);
   return FALSE;
 }
@@ -128,23 +116,19 @@ set_other (
 {
   if (doing == XRT_DOING_OPEN)
     g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
-        "%s cannot be opened: XRT says: %s; see whether xrt-smi examine shows "
-        "the NPU",
+        "%s cannot be opened: XRT says: %s; see whether xrt-smi examine shows the NPU",
         what, cause->message);
   else if (doing == XRT_DOING_CONTEXT)
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-        "%s cannot load its program: XRT says: %s; see sudo dmesg for what "
-        "amdxdna says, and build the overlay again for this NPU",
+        "%s cannot load its program: XRT says: %s; see sudo dmesg for what amdxdna says, and build the overlay again for this NPU",
         what, cause->message);
   else if (doing == XRT_DOING_BUFFER)
     g_set_error (error, NPU_ERROR, NPU_ERROR_FAILED,
-        "%s cannot make a buffer: XRT says: %s; close other programs that use "
-        "the NPU",
+        "%s cannot make a buffer: XRT says: %s; close other programs that use the NPU",
         what, cause->message);
   else
     g_set_error (error, NPU_ERROR, NPU_ERROR_LAUNCH,
-        "%s cannot launch: XRT says: %s; the program is loaded again for the "
-        "next launch",
+        "%s cannot launch: XRT says: %s; the program is loaded again for the next launch",
         what, cause->message);
   return FALSE;
 }
@@ -178,8 +162,7 @@ xrt_error_set (
       if (doing == XRT_DOING_CONTEXT)
         break;
       g_set_error (error, NPU_ERROR, NPU_ERROR_BUSY,
-          "%s is busy: another program has it for itself; close that, or use "
-          "device=cpu (XRT: %s)",
+          "%s is busy: another program has it for itself; close that, or use device=cpu (XRT: %s)",
           what, cause->message);
       return FALSE;
     case ENODEV:
@@ -191,8 +174,7 @@ xrt_error_set (
       if (doing == XRT_DOING_OPEN)
         break;
       g_set_error (error, NPU_ERROR, NPU_ERROR_LOST,
-          "%s was lost: %s; the kernel's log (sudo dmesg) has the reason; open "
-          "it again when xrt-smi examine shows it, or use device=cpu",
+          "%s was lost: %s; the kernel's log (sudo dmesg) has the reason; open it again when xrt-smi examine shows it, or use device=cpu",
           what, cause->message);
       return FALSE;
     case EINVAL: /* the kernel's answer to a call that it does not know */

@@ -73,8 +73,7 @@ static void
 unload_hung (XrtContext *context, const XrtJob *head)
 {
   g_autoptr (GError) cause = g_error_new (NPU_ERROR, NPU_ERROR_LAUNCH,
-      "%s: overlay '%s' was stopped, since a launch before this one did not "
-      "end in time; it is loaded again for the next launch",
+      "%s: overlay '%s' was stopped, since a launch before this one did not end in time; it is loaded again for the next launch",
       context->npu->name, head->program->overlay->name);
 
   xrt_context_unload (context, cause);

@@ -164,8 +164,8 @@ check_operations (
   }
   return at == words->len ||
          fail_instructions (overlay, error,
-             "has %" G_GSIZE_FORMAT " bytes behind its %u operations: it is "
-             "not a stream of instructions",
+             "has %" G_GSIZE_FORMAT
+             " bytes behind its %u operations: it is not a stream of instructions",
              (words->len - at) * sizeof *word, n);
 }
 
@@ -180,16 +180,16 @@ check_stream (const XrtOverlay *overlay, const GArray *words, GError **error)
     return fail_instructions (overlay, error, "is empty");
   if (size > XRT_MAX_INSTRUCTIONS)
     return fail_instructions (overlay, error,
-        "has %" G_GSIZE_FORMAT " bytes of instructions; a program has at most "
-        "%" G_GSIZE_FORMAT,
+        "has %" G_GSIZE_FORMAT
+        " bytes of instructions; a program has at most %" G_GSIZE_FORMAT,
         size, XRT_MAX_INSTRUCTIONS);
   told = words->len >= HEADER_WORDS
              ? g_array_index (words, guint32, HEADER_SIZE)
              : 0;
   if (told != size)
     return fail_instructions (overlay, error,
-        "has %" G_GSIZE_FORMAT " bytes of instructions, but its header tells "
-        "%u: it is cut off, or not a stream of instructions",
+        "has %" G_GSIZE_FORMAT
+        " bytes of instructions, but its header tells %u: it is cut off, or not a stream of instructions",
         size, told);
   return check_operations (overlay, words, error);
 }

@@ -55,14 +55,11 @@ set_failed (XrtJob *job, XrtApiState state, const XrtApiError *cause)
   job->state = XRT_JOB_FAILED;
   if (state == XRT_API_TIMED_OUT)
     g_set_error (&job->error, NPU_ERROR, NPU_ERROR_LAUNCH,
-        "%s: overlay '%s' did not end, and the driver stopped it (%s); the "
-        "overlay may be for another NPU: build it again; it is loaded again "
-        "for the next launch",
+        "%s: overlay '%s' did not end, and the driver stopped it (%s); the overlay may be for another NPU: build it again; it is loaded again for the next launch",
         device, overlay, cause->message);
   else if (state != XRT_API_RUNNING)
     g_set_error (&job->error, NPU_ERROR, NPU_ERROR_LAUNCH,
-        "%s: overlay '%s' ended with an error (%s); the kernel's log (sudo "
-        "dmesg) may tell more; it is loaded again for the next launch",
+        "%s: overlay '%s' ended with an error (%s); the kernel's log (sudo dmesg) may tell more; it is loaded again for the next launch",
         device, overlay, cause->message);
   else /* XRT could not wait */
     xrt_error_set (&job->error, XRT_DOING_WAIT, device, cause);
@@ -194,8 +191,8 @@ wait_for_room (XrtJob *job, GError **error)
          context->n_submissions + job->n_submissions > XRT_MAX_IN_FLIGHT)
     if (!npu_deadline_wait (&deadline, &npu->changed, &npu->lock)) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_TIMEOUT,
-          "%s: a launch of overlay '%s' before this one did not end within "
-          "%" G_GUINT64_FORMAT " ms",
+          "%s: a launch of overlay '%s' before this one did not end within %" G_GUINT64_FORMAT
+          " ms",
           npu->name, job->program->overlay->name, job->timeout / 1000000);
       return FALSE;
     }

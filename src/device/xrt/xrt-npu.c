@@ -20,9 +20,7 @@ fail_no_device (guint index, guint n, const char *cause, GError **error)
         n - 1);
   else
     g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-        "there is no NPU: XRT finds no device%s%s; on a Ryzen AI machine load "
-        "its driver (sudo modprobe amdxdna, Linux 6.14 or later) and see "
-        "whether xrt-smi examine shows it, or use device=cpu",
+        "there is no NPU: XRT finds no device%s%s; on a Ryzen AI machine load its driver (sudo modprobe amdxdna, Linux 6.14 or later) and see whether xrt-smi examine shows it, or use device=cpu",
         cause ? ": " : "", cause ? cause : "");
   return FALSE;
 }

@@ -51,14 +51,12 @@ fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
   if (op->kind == NPU_OP_PROGRAM)
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
         "%s/" XRT_OVERLAYS_FILE
-        " has no overlay '%s' with layout = packed; add its description, or "
-        "use one that is there",
+        " has no overlay '%s' with layout = packed; add its description, or use one that is there",
         device->overlays->directory, op->program ? op->program : "");
   else
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
         "%s/" XRT_OVERLAYS_FILE
-        " has no overlay for %s with %u columns, inner size %u, types %s, %s, "
-        "%s",
+        " has no overlay for %s with %u columns, inner size %u, types %s, %s, %s",
         device->overlays->directory, funcs[op->kind].name, op->n, op->k,
         types[op->a_type], types[op->b_type], types[op->c_type]);
   return FALSE;

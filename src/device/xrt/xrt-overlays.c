@@ -168,8 +168,7 @@ read_file (Reader *reader, const char *directory, const char *key)
                                    : g_build_filename (directory, name, NULL);
   if (!g_file_test (path, G_FILE_TEST_IS_REGULAR)) {
     g_set_error (&reader->error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-        "%s: overlay '%s': key '%s' names '%s', which is not a file; build the "
-        "overlays again, or correct the name",
+        "%s: overlay '%s': key '%s' names '%s', which is not a file; build the overlays again, or correct the name",
         reader->path, reader->group, key, path);
     return NULL;
   }
@@ -241,8 +240,7 @@ read_shape (Reader *reader, XrtOverlay *overlay)
   if (overlay->layout == XRT_LAYOUT_TILES &&
       (overlay->n % HEAD_DIM != 0 || overlay->n < overlay->heads * HEAD_DIM))
     fail (reader, "n",
-        "is %u; it must be %d columns for each head of the model, of which the "
-        "program computes %u",
+        "is %u; it must be %d columns for each head of the model, of which the program computes %u",
         overlay->n, HEAD_DIM, overlay->heads);
   if (overlay->op == NPU_OP_ATTENTION && is_packed &&
       (overlay->n != HEAD_DIM || overlay->heads != 1))
@@ -279,8 +277,7 @@ read_types (Reader *reader, XrtOverlay *overlay)
 
     if (!is_int8 && !is_bf16)
       fail (reader, NULL,
-          "keys 'a-type', 'b-type', 'c-type' are %s, %s, %s; op = linear has "
-          "bf16, bf16, f32 (or bf16 with an epilogue), or int8, int8, int32",
+          "keys 'a-type', 'b-type', 'c-type' are %s, %s, %s; op = linear has bf16, bf16, f32 (or bf16 with an epilogue), or int8, int8, int32",
           xrt_type_name (overlay->a_type), xrt_type_name (overlay->b_type),
           xrt_type_name (overlay->c_type));
     return;
@@ -331,8 +328,7 @@ read_epilogue (Reader *reader, XrtOverlay *overlay)
       (overlay->op != NPU_OP_LINEAR || overlay->layout != XRT_LAYOUT_ROWS ||
           overlay->a_type != XRT_TYPE_BF16))
     fail (reader, "epilogue",
-        "belongs to op = linear, layout = rows in bf16 alone: int8 products "
-        "must be scaled first; remove it");
+        "belongs to op = linear, layout = rows in bf16 alone: int8 products must be scaled first; remove it");
 }
 
 /* The roles that a program of this description has. */
@@ -445,8 +441,7 @@ read_overlay (Reader *reader, const char *directory)
       overlay->op == NPU_OP_LINEAR && overlay->c_type == XRT_TYPE_BF16 &&
       !overlay->has_bias)
     fail (reader, "c-type",
-        "is bf16 without an epilogue that begins with bias: what follows the "
-        "product needs f32; use f32");
+        "is bf16 without an epilogue that begins with bias: what follows the product needs f32; use f32");
   read_args (reader, overlay);
   overlay->generation = (XrtGeneration) read_name (reader, "generation",
       generation_names, G_N_ELEMENTS (generation_names),
@@ -477,8 +472,7 @@ load_keys (const char *directory, const char *path, GError **error)
 
   if (!g_file_test (directory, G_FILE_TEST_IS_DIR)) {
     g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-        "overlays '%s' is not a directory; set 'overlays' to one that has the "
-        "NPU's compiled programs and an " XRT_OVERLAYS_FILE,
+        "overlays '%s' is not a directory; set 'overlays' to one that has the NPU's compiled programs and an " XRT_OVERLAYS_FILE,
         directory);
     return NULL;
   }
@@ -489,8 +483,7 @@ load_keys (const char *directory, const char *path, GError **error)
   if (g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_NOENT))
     g_set_error (error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
         "overlays directory '%s' has no " XRT_OVERLAYS_FILE
-        ", which describes its programs; build the overlays, or name their "
-        "directory",
+        ", which describes its programs; build the overlays, or name their directory",
         directory);
   else if (cause->domain == G_FILE_ERROR)
     g_set_error (error, NPU_ERROR, NPU_ERROR_OPEN,
