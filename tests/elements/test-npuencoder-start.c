@@ -268,7 +268,7 @@ small_model_file (void)
 static void
 test_storm_while_it_starts_and_stops (void)
 {
-  const guint n = g_test_slow () ? 1000 : 100;
+  const guint n = g_test_slow () ? 200 : 100;
   g_autofree char *model = small_model_file ();
   g_autoptr (GRand) rand = g_rand_new_with_seed (11);
   Storm storms[2];
