@@ -35,7 +35,6 @@ unsynced_pad_request (
   if (there)
     return NULL;
   pad = gst_pad_new_from_template (pad_template, UNSYNCED_PAD_NAME);
-  gst_pad_use_fixed_caps (pad);
   gst_pad_set_active (pad, TRUE);
   push_start (element, pad);
   if (gst_element_add_pad (element, pad))

@@ -10,6 +10,7 @@
 #include "model-writer.h"
 #include "small-model.h"
 #include "patience.h"
+#include "peer-pad.h"
 
 #define FRAMES 20
 
@@ -74,8 +75,8 @@ start_init (Start *start, void (*meanwhile) (GstPad *src))
   start->bus = gst_bus_new ();
   gst_bus_set_sync_handler (start->bus, in_start, start, NULL);
   gst_element_set_bus (start->element, start->bus);
-  start->src = gst_pad_new ("src", GST_PAD_SRC);
-  start->sink = gst_pad_new ("sink", GST_PAD_SINK);
+  start->src = peer_pad_new ("src", GST_PAD_SRC);
+  start->sink = peer_pad_new ("sink", GST_PAD_SINK);
   gst_pad_set_chain_function (start->sink, drop_buffer);
   gst_pad_set_active (start->src, TRUE);
   gst_pad_set_active (start->sink, TRUE);
@@ -268,7 +269,7 @@ small_model_file (void)
 static void
 test_storm_while_it_starts_and_stops (void)
 {
-  const guint n = g_test_slow () ? 200 : 100;
+  const guint n = g_test_slow () ? 1000 : 100;
   g_autofree char *model = small_model_file ();
   g_autoptr (GRand) rand = g_rand_new_with_seed (11);
   Storm storms[2];

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "mel-rig.h"
+#include "peer-pad.h"
 #include "windowevent.h"
 
 #define ROUNDS 200
@@ -29,8 +30,8 @@ storm_init (Storm *storm, const char *mode)
   *storm = (Storm){
       .element =
           gst_object_ref_sink (gst_element_factory_make ("whispermel", NULL)),
-      .src = gst_object_ref_sink (gst_pad_new ("src", GST_PAD_SRC)),
-      .sink = gst_object_ref_sink (gst_pad_new ("sink", GST_PAD_SINK)),
+      .src = gst_object_ref_sink (peer_pad_new ("src", GST_PAD_SRC)),
+      .sink = gst_object_ref_sink (peer_pad_new ("sink", GST_PAD_SINK)),
   };
   gst_util_set_object_arg (G_OBJECT (storm->element), "mode", mode);
   g_object_set (storm->element, "window", GST_SECOND, NULL);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "../elements/peer-pad.h"
 #include "model-writer.h"
 #include "small-model.h"
 #include "small-vocabulary.h"
@@ -54,7 +55,7 @@ link_pad (Storm *storm, GstElement *element, const char *peer_name)
 {
   const gboolean is_src = *peer_name == 's' && peer_name[1] == 'i';
   g_autoptr (GstPad) peer = gst_element_get_static_pad (element, peer_name);
-  GstPad *pad = gst_pad_new (NULL, is_src ? GST_PAD_SRC : GST_PAD_SINK);
+  GstPad *pad = peer_pad_new (NULL, is_src ? GST_PAD_SRC : GST_PAD_SINK);
 
   gst_pad_set_element_private (pad, storm);
   if (is_src) {
