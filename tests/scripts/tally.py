@@ -9,8 +9,8 @@ stages were skipped, each of which counts as one; TIME, in seconds since 1970,
 is when all began, and MINUTES is how long it should take. A program that speaks
 TAP counts by its tests; one that crashed, hung or exited with an error
 of its own counts as one failure more. Ends with the ten slowest programs, how
-long all took, and the counts. Exits with 1 unless something passed and
-nothing failed.
+long all took, what failed and the last that it said, and the counts. Exits with
+1 unless something passed and nothing failed.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
@@ -26,6 +26,7 @@ import time
 TAP = re.compile(r"^\s*(not )?ok\b[^#\n]*(?:# *(SKIP|TODO))?", re.M | re.I)
 SKIP_ALL = re.compile(r"^1\.\.0\b", re.M)
 GOOD = ("OK", "SKIP", "EXPECTEDFAIL")
+FAILURE_LINES = 12
 
 
 def count(test):
@@ -53,6 +54,29 @@ def line(counts):
     if counts["skipped"]:
         text += f", {counts['skipped']} skipped"
     return text
+
+
+def end_of(text, lines):
+    return text.strip().splitlines()[-lines:]
+
+
+def failure(test):
+    """What a program that failed has to say, without the tests that passed: a
+    reader may have the end of the whole output only."""
+    output = [text for text in (test.get("stdout") or "").splitlines()
+              if not re.match(r"\s*ok\b", text)]
+    failed = [text for text in output if re.match(r"\s*not ok\b", text)]
+    return (failed[:FAILURE_LINES] + end_of("\n".join(output), FAILURE_LINES) +
+            end_of(test.get("stderr") or "", FAILURE_LINES))
+
+
+def say_failures(failures):
+    """failures: (stage, entry of the log)"""
+    for where, test in failures:
+        print(f"FAILED  {where}: {test['name'].split(' / ')[-1]} "
+              f"({test['result']}, {test['duration']:.1f} s)")
+        for text in failure(test):
+            print(f"    {text}")
 
 
 def stage(log):
@@ -89,13 +113,16 @@ def main():
     logs = options.logs.read_text().splitlines()
     total = collections.Counter(
         failed=len(options.broken), skipped=options.skipped)
-    times = []
+    times, failures = [], []
     for log in map(pathlib.Path, logs):
         counts = collections.Counter()
         if log.is_file():
             for entry in log.read_text().splitlines():
                 test = json.loads(entry)
-                counts += count(test)
+                of_test = count(test)
+                counts += of_test
+                if of_test["failed"]:
+                    failures.append((stage(log), test))
                 times.append((test["duration"], stage(log),
                               test["name"].split(" / ")[-1]))
         if not counts:
@@ -106,6 +133,7 @@ def main():
     say_slowest(times, 10)
     if options.started:
         say_time(options.started, options.budget)
+    say_failures(failures)
     print(line(total))
     sys.exit(total["failed"] > 0 or total["passed"] == 0)
 
