@@ -20,8 +20,9 @@ struct _MelStream {
   MelSender sender;
   MelCutter *cutter;
   MelTimeline timeline;
-  gboolean hole;   /* upstream flagged one before the audio to come */
-  gboolean warned; /* of invalid samples */
+  gboolean hole;           /* upstream flagged one before the audio to come */
+  gboolean warned;         /* of invalid samples */
+  gboolean warned_of_back; /* of stamps that go back */
 };
 
 /* --- life --- */
@@ -100,6 +101,7 @@ mel_stream_reset (MelStream *self)
   self->cutter->klass->restart (self->cutter, 0);
   self->hole = FALSE;
   self->warned = FALSE;
+  self->warned_of_back = FALSE;
 }
 
 gboolean
@@ -190,12 +192,23 @@ add_pieces (MelStream *self)
   return flow;
 }
 
+static void
+warn_of_back (MelStream *self, GstClockTime time)
+{
+  self->warned_of_back = TRUE;
+  GST_ELEMENT_WARNING (self->element, STREAM, FORMAT,
+      ("The audio's timestamps go back again and again: they are wrong, and samples are counted instead from now on. Another parser or decoder upstream may make better ones; an alignment-threshold beyond the jumps counts samples from the start."),
+      ("the last: %" GST_TIME_FORMAT " after %" GST_TIME_FORMAT,
+          GST_TIME_ARGS (time), GST_TIME_ARGS (get_head (self))));
+}
+
 /* --- interface --- */
 
 GstFlowReturn
 mel_stream_add (MelStream *self, GstBuffer *buffer)
 {
   gsize size = gst_buffer_get_size (buffer);
+  GstClockTime time;
 
   if (self->sender.output.n_mels == 0) {
     GST_ELEMENT_ERROR (self->element, CORE, NEGOTIATION,
@@ -218,9 +231,12 @@ mel_stream_add (MelStream *self, GstBuffer *buffer)
   buffer = audio_clip (buffer, &self->sender.segment);
   if (!buffer)
     return GST_FLOW_OK;
-  mel_timeline_push (&self->timeline, buffer, GST_BUFFER_PTS (buffer),
+  time = GST_BUFFER_PTS (buffer);
+  mel_timeline_push (&self->timeline, buffer, time,
       gst_buffer_get_size (buffer) / sizeof (float), self->hole);
   self->hole = FALSE;
+  if (mel_timeline_is_doubted (&self->timeline) && !self->warned_of_back)
+    warn_of_back (self, time);
   return add_pieces (self);
 }
 

@@ -23,6 +23,12 @@
 #define N_AHEAD 5
 #define MIN_AHEAD (12 * (gint64) GST_MSECOND)
 
+/* So many jumps back are believed, of which none came after so much audio in
+ * line. wavparse and adpcmdec of GStreamer 1.22 stamp MS-ADPCM at half its
+ * speed: they go back with every 4 KB of it. */
+#define MAX_BACK 3
+#define BACK_MEMORY (10 * (gint64) GST_SECOND)
+
 #define CENTRE (5 * (gint64) GST_MSECOND)
 
 #define NO_TIME G_MININT64
@@ -126,6 +132,7 @@ emit (MelTimeline *self, gpointer data, gint64 length, gint64 hole,
   };
   g_queue_push_tail (&self->ready, piece);
   self->head += length;
+  self->since_back = MIN (self->since_back, BACK_MEMORY) + length;
 }
 
 static gint64
@@ -133,6 +140,27 @@ get_tolerance (const MelTimeline *self, gint64 length)
 {
   return self->exact ? MAX (MIN_HOLE, ROUNDING + length / MAX_DRIFT)
                      : self->threshold;
+}
+
+/* --- stamps that go back --- */
+
+static void
+note_if_back (MelTimeline *self, gint64 off)
+{
+  if (off >= -self->threshold)
+    return;
+  self->n_back = self->since_back < BACK_MEMORY ? self->n_back + 1 : 1;
+  self->since_back = 0;
+}
+
+/* Whether that stamp goes back once too often. */
+static gboolean
+is_back_again (MelTimeline *self, gint64 off)
+{
+  if (off >= -self->threshold || self->n_back < MAX_BACK)
+    return FALSE;
+  self->since_back = 0;
+  return TRUE;
 }
 
 /* --- stamps near the line --- */
@@ -193,6 +221,8 @@ follow (MelTimeline *self, gpointer data, gint64 time, gint64 length)
 {
   gint64 hole = 0;
 
+  if (self->since_back >= BACK_MEMORY)
+    self->n_back = 0;
   if (self->exact) {
     self->head = time;
     history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
@@ -241,6 +271,7 @@ believe (MelTimeline *self)
   g_queue_init (&self->held);
   self->held_time = 0;
   self->head += self->held_off;
+  note_if_back (self, self->held_off);
   history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
   emit (self, entry->data, entry->length, self->held_off, FALSE, FALSE);
   self->stamp_end = self->head;
@@ -262,6 +293,10 @@ judge (
   if (ABS (off) <= self->threshold &&
       (!self->exact || ABS (step) <= get_tolerance (self, length))) {
     follow (self, data, time, length);
+    return;
+  }
+  if (is_back_again (self, off)) {
+    emit (self, data, length, 0, FALSE, FALSE);
     return;
   }
   hold (self, data, time, length);
@@ -308,6 +343,11 @@ compare_with_held (
   } else if (ABS (self->held_off) <= self->threshold &&
              !is_further (off, self->held_off)) {
     /* Stamps that were exact begin to jitter. */
+    ignore_stamps (self);
+    judge (self, data, time, length, step);
+  } else if (off < self->held_off && self->held_off < -self->threshold) {
+    /* Back, and back again: neither is a line. */
+    note_if_back (self, self->held_off);
     ignore_stamps (self);
     judge (self, data, time, length, step);
   } else {
@@ -390,6 +430,8 @@ mel_timeline_restart (
   history_empty (&self->errors, MEL_TIMELINE_N_ERRORS);
   self->exact = FALSE;
   self->centred = FALSE;
+  self->n_back = 0;
+  self->since_back = 0;
   self->head = self->stamp_end = MIN (time, G_MAXINT64 / 2);
   self->fresh = TRUE;
 }
@@ -401,6 +443,10 @@ mel_timeline_push (MelTimeline *self, gpointer data, GstClockTime time,
   gint64 length = get_length (n);
   gboolean stamped = time <= G_MAXINT64 / 2; /* else none, or nonsense */
 
+  /* Where data is missing, time goes on. audioresample flags every jump. */
+  if (stamped && !self->fresh &&
+      (gint64) time - self->stamp_end < -self->threshold)
+    discont = FALSE;
   if (discont)
     mel_timeline_settle (self);
 
@@ -430,6 +476,12 @@ mel_timeline_pass (MelTimeline *self, GstClockTime time)
 {
   self->head = self->stamp_end = MIN (time, G_MAXINT64 / 2);
   self->fresh = FALSE;
+}
+
+gboolean
+mel_timeline_is_doubted (const MelTimeline *self)
+{
+  return self->n_back >= MAX_BACK;
 }
 
 gboolean

@@ -6,7 +6,9 @@
  * with the time that they are given. A stamp off the line of those before it
  * holds its audio back until the audio that follows tells what it was:
  * - stamps return to the line: it was an outlier, which changes nothing;
- * - they stay on the new line, or move on: time has passed without audio.
+ * - they stay on the new line, or move on: time has passed without audio;
+ * - they go back, again and again: nobody plays audio twice so often, and from
+ *   then on what goes back follows what was before it.
  * This is what GstAudioStreamAlign and audio sinks do with alignment-threshold
  * and discont-wait; beyond that, holes too small for the threshold are found,
  * where stamps are otherwise exact, or by the median of many.
@@ -51,6 +53,9 @@ typedef struct {
   MelTimelineHistory errors; /* stamp - head, while they do not */
   gboolean centred;          /* head has been amid the stamps */
 
+  guint n_back;      /* jumps back, one soon after another */
+  gint64 since_back; /* ns of audio, in line, since the newest */
+
   GQueue held;       /* of Entry */
   gint64 held_time;  /* ns: sum of their samples */
   gint64 held_off;   /* ns: how far off the line they are */
@@ -80,7 +85,8 @@ void mel_timeline_restart (
  * @data: not %NULL; comes back in a piece
  * @time: stamp of the first sample, or %GST_CLOCK_TIME_NONE
  * @n: samples of 16 kHz, at least one
- * @discont: upstream says that data is missing before it
+ * @discont: upstream says that data is missing before it: its stamp is believed
+ *   at once, unless it goes back
  */
 void mel_timeline_push (MelTimeline *self, gpointer data, GstClockTime time,
     guint64 n, gboolean discont);
@@ -91,6 +97,9 @@ void mel_timeline_settle (MelTimeline *self);
 /* Time passes up to @time without audio, as somebody says who knows. To be
  * called when everything has been popped. */
 void mel_timeline_pass (MelTimeline *self, GstClockTime time);
+
+/* Whether stamps went back so often that those that do are not believed. */
+gboolean mel_timeline_is_doubted (const MelTimeline *self);
 
 /* Whether no time is known yet. */
 gboolean mel_timeline_is_fresh (const MelTimeline *self);

@@ -202,17 +202,17 @@ test_discont_wait (void)
   mel_rig_check_window (rig, 0, speech, PACKET); /* with nothing after it */
 }
 
-/* Three jumps back, as of a file with wrong stamps. */
+/* Three jumps that upstream did not flag, as of a file with wrong stamps. */
 static void
 test_jumps_are_told (void)
 {
   g_autoptr (MelRig) rig = rig_new_with_window (30 * GST_SECOND);
 
   for (gsize i = 0; i < 3; i++)
-    mel_rig_push (rig, speech, RATE, 5 * GST_SECOND);
+    mel_rig_push (rig, speech, RATE, i * 100 * GST_SECOND);
   g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
-  for (gsize i = 0; i < 3; i++)
-    mel_rig_push (rig, speech, RATE, 5 * GST_SECOND);
+  for (gsize i = 3; i < 6; i++)
+    mel_rig_push (rig, speech, RATE, i * 100 * GST_SECOND);
   mel_rig_check_message (rig, GST_MESSAGE_WARNING, GST_STREAM_ERROR,
       GST_STREAM_ERROR_FORMAT, "timestamps", "alignment-threshold", NULL);
   g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
@@ -235,26 +235,51 @@ test_discont_on_nothing (void)
   mel_rig_check_window (rig, 0, speech, PACKET); /* at once */
 }
 
-/* The stamps of a file at half its speed, four buffers at a time. */
+/* The stamps of a file at half its speed, four buffers at a time. Upstream may
+ * flag each of its jumps, as audioresample does. */
 static void
-test_wrong_speed (void)
+push_at_half_speed (MelRig *rig, gboolean flagged)
 {
-  g_autoptr (MelRig) rig = mel_rig_new ("window", 10 * GST_SECOND,
-      "alignment-threshold", 3600 * GST_SECOND, NULL);
-
   mel_rig_start (rig);
-  for (gsize i = 0; i < 250; i++)
-    mel_rig_push (
-        rig, speech + i * 2000, 2000, (i / 4 * 4000 + i % 4 * 2000) * SAMPLE);
+  for (gsize i = 0; i < 250; i++) {
+    GstBuffer *buffer = mel_buffer_new (
+        speech + i * 2000, 2000, (i / 4 * 4000 + i % 4 * 2000) * SAMPLE);
+
+    if (flagged && i % 4 == 0)
+      GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+    g_assert_cmpint (gst_harness_push (rig->harness, buffer), ==, GST_FLOW_OK);
+  }
   mel_rig_send (rig, gst_event_new_eos ());
   for (gsize w = 0; w < 4; w++) {
     g_autoptr (GstBuffer) window = mel_rig_pop_window (rig);
 
     g_assert_nonnull (window);
+    g_assert_cmpuint (GST_BUFFER_PTS (window), ==, w * 10 * GST_SECOND);
     g_assert_cmpuint (GST_BUFFER_DURATION (window), ==,
         w < 3 ? 10 * GST_SECOND : 250 * 2000 * SAMPLE - 30 * GST_SECOND);
   }
   mel_rig_check_no_window (rig);
+}
+
+static void
+test_wrong_speed (gconstpointer flagged)
+{
+  g_autoptr (MelRig) rig = rig_new_with_window (10 * GST_SECOND);
+
+  push_at_half_speed (rig, GPOINTER_TO_INT (flagged));
+  mel_rig_check_message (rig, GST_MESSAGE_WARNING, GST_STREAM_ERROR,
+      GST_STREAM_ERROR_FORMAT, "go back", "alignment-threshold", NULL);
+  g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
+}
+
+static void
+test_wrong_speed_below_threshold (void)
+{
+  g_autoptr (MelRig) rig = mel_rig_new ("window", 10 * GST_SECOND,
+      "alignment-threshold", 3600 * GST_SECOND, NULL);
+
+  push_at_half_speed (rig, FALSE);
+  g_assert_null (gst_bus_pop_filtered (rig->bus, GST_MESSAGE_WARNING));
 }
 
 /* --- buffers that are not what they say --- */
@@ -440,7 +465,10 @@ main (int argc, char **argv)
   ADD ("discont-wait-0-believes-at-once", test_discont_wait);
   ADD ("many-jumps-are-told", test_jumps_are_told);
   ADD ("discont-on-nothing-is-kept", test_discont_on_nothing);
-  ADD ("threshold-beyond-the-jumps-keeps-windows-whole", test_wrong_speed);
+  ADD_DATA ("stamps-at-half-speed-count-samples", FALSE, test_wrong_speed);
+  ADD_DATA ("flagged-stamps-at-half-speed-do-too", TRUE, test_wrong_speed);
+  ADD (
+      "threshold-beyond-the-jumps-is-silent", test_wrong_speed_below_threshold);
   ADD ("duration-longer-than-the-samples", test_long_duration);
   ADD ("duration-shorter-than-the-samples", test_short_duration);
   ADD ("gap-that-wraps", test_gap_that_wraps);

@@ -313,6 +313,33 @@ test_no_stamps (void)
   g_assert_cmpuint (result.n_held, ==, 0);
 }
 
+/* Stamps at half the speed, eight packets at a time: nothing jumps. */
+static void
+test_half_speed (gconstpointer flagged)
+{
+  g_autofree Packet *packets = packets_new (N);
+  Result result;
+
+  for (guint i = 0; i < N; i++) {
+    packets[i].stamp = (i / 8 * 4 + i % 8) * PACKET;
+    packets[i].discont = GPOINTER_TO_INT (flagged) && i % 8 == 0;
+  }
+  result = run (packets, N);
+  g_assert_cmpuint (result.n_jumps, ==, 0);
+  g_assert_cmpint (result.worst, ==, 0);
+}
+
+/* A source that begins anew each 20 s is believed each time. */
+static void
+test_goes_back_now_and_then (void)
+{
+  g_autofree Packet *packets = packets_new (N);
+
+  for (guint i = 0; i < N; i++)
+    packets[i].stamp = packets[i].true_time = i % 1000 * PACKET;
+  g_assert_cmpuint (run (packets, N).n_jumps, ==, N / 1000 - 1);
+}
+
 /* Whatever the stamps, each packet comes back once, in order, and no more than
  * discont-wait is held. */
 static void
@@ -373,6 +400,9 @@ main (int argc, char **argv)
   ADD ("pause", test_pause);
   ADD ("begins-again", test_begins_again);
   ADD ("without-stamps-samples-are-counted", test_no_stamps);
+  ADD_DATA ("half-speed", FALSE, test_half_speed);
+  ADD_DATA ("half-speed-flagged", TRUE, test_half_speed);
+  ADD ("goes-back-now-and-then", test_goes_back_now_and_then);
   ADD ("nonsense-loses-nothing", test_nonsense);
   return g_test_run ();
 }
