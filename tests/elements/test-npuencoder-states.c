@@ -39,6 +39,16 @@ drop_output (EncoderRig *rig)
     gst_buffer_unref (buffer);
 }
 
+/* us that a window takes now. */
+static gint64
+time_window (EncoderRig *rig)
+{
+  const gint64 start = g_get_monotonic_time ();
+  g_autoptr (GBytes) states = encoder_rig_encode (rig, LONG_FRAMES, 1);
+
+  return MAX (g_get_monotonic_time () - start, 1);
+}
+
 static void
 test_flush_in_the_middle_of_a_window (void)
 {
@@ -49,13 +59,13 @@ test_flush_in_the_middle_of_a_window (void)
   gint64 longest = 0, whole;
 
   encoder_rig_set_frames (rig, LONG_FRAMES);
-  whole = g_get_monotonic_time ();
   expected = encoder_rig_encode (rig, LONG_FRAMES, 1);
-  whole = g_get_monotonic_time () - whole;
+  whole = time_window (rig);
 
-  /* Some seconds of it, on a machine of any speed. */
+  /* Some seconds of it, on a machine of any speed, and until one was cut short:
+   * that whose time was taken may have been a slow one. */
   n = g_test_slow () ? CLAMP (5 * G_USEC_PER_SEC / whole, 8, 40) : 8;
-  for (guint i = 0; i < n; i++) {
+  for (guint i = 0; i < n || n_flushed == 0; i++) {
     Push push = {rig, LONG_FRAMES, GST_FLOW_ERROR};
     GThread *thread = g_thread_new ("push", push_thread, &push);
     GstSegment segment;
@@ -78,12 +88,13 @@ test_flush_in_the_middle_of_a_window (void)
       g_autoptr (GBytes) states = encoder_rig_encode (rig, LONG_FRAMES, 1);
 
       g_assert_true (g_bytes_equal (states, expected));
+      whole = MIN (whole, time_window (rig));
     }
   }
-  g_test_message ("%u of %d flushes cut a window of %.0f ms short; the longest "
-                  "took %.1f ms",
+  g_test_message (
+      "%u of at least %u flushes cut a window of %.0f ms short; the longest "
+      "took %.1f ms",
       n_flushed, n, whole / 1e3, longest / 1e3);
-  g_assert_cmpuint (n_flushed, >, 0);
   g_assert_cmpint (longest, <, SOON);
   g_assert_null (encoder_pop_message (rig->bus, GST_MESSAGE_ERROR, 0));
 }
