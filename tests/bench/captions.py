@@ -18,7 +18,6 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import argparse
-import difflib
 import json
 import pathlib
 import resource
@@ -31,12 +30,10 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "wer"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "wer")]
 import score  # noqa: E402
-
-
-def plain(word):
-    return "".join(c for c in word.lower() if c.isalnum())
+from livestream import blocks, plain, stop, wait_for_end  # noqa: E402
 
 
 def run(options):
@@ -67,11 +64,8 @@ def run(options):
     speech.get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, on_audio)
     pipeline.get_by_name("updates").connect("handoff", on_update)
     pipeline.set_state(Gst.State.PLAYING)
-    message = pipeline.get_bus().timed_pop_filtered(
-        Gst.CLOCK_TIME_NONE, Gst.MessageType.ERROR | Gst.MessageType.EOS)
+    wait_for_end(pipeline)
     pipeline.set_state(Gst.State.NULL)
-    if message.type == Gst.MessageType.ERROR:
-        sys.exit(f"captions.py: {message.parse_error()[0].message}")
     return updates
 
 
@@ -102,12 +96,9 @@ def shown(updates):
 
 def delays(words, captions, which):
     """Seconds from the end of a word to captions' [which] time, in order."""
-    matcher = difflib.SequenceMatcher(
-        None, [plain(word["word"]) for word in words],
-        [plain(caption[0]) for caption in captions], autojunk=False)
-    return sorted(
-        captions[match.b + i][which] / 1e9 - words[match.a + i]["end"]
-        for match in matcher.get_matching_blocks() for i in range(match.size))
+    return sorted(captions[there][which] / 1e9 - words[here]["end"]
+                  for here, there in blocks([word["word"] for word in words],
+                                            [word[0] for word in captions]))
 
 
 def row(name, values):
@@ -133,7 +124,7 @@ def main():
     final = said(updates)
     on_show, changed = shown(updates)
     if not delays(words, final, 1):
-        sys.exit("captions.py: no word of the recording was heard")
+        stop("no word of the recording was heard")
 
     normalize = score.Normalizer()
     errors = score.count(

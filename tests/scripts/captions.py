@@ -151,8 +151,9 @@ def source():
     tap.expect(text, "audiotestsrc", "nputranscriber")
 
 
-def measured():
-    """tests/bench/captions.py, of a recording whose words are known."""
+def bench(program, *options, cases=()):
+    """What a program of tests/bench prints of a recording whose words are
+    known."""
     model, audio = speech()
     try:
         tap.command("/usr/bin/python3", "-c", "import gi")  # Debian's
@@ -162,9 +163,14 @@ def measured():
         path = f"{name}/words.json"
         with open(path, "w", encoding="utf-8") as file:
             json.dump(JFK, file)
-        text = tap.command(
-            "/usr/bin/python3", tap.ROOT / "tests" / "bench" / "captions.py",
-            "--real-time", "--model", model, "--words", path, audio)
+        return tap.command(
+            "/usr/bin/python3", tap.ROOT / "tests" / "bench" / program,
+            "--model", model, "--words", path, *options, audio, *cases)
+
+
+def measured():
+    """tests/bench/captions.py, of a recording whose words are known."""
+    text = bench("captions.py", "--real-time")
     rows = dict(re.findall(r"^(final|final, by the clock) +(-?\d+\.\d\d) s",
                            text, re.MULTILINE))
     # A word waits for its margin, and the clock is not before the window.
@@ -175,19 +181,7 @@ def measured():
 
 def soak(*cases):
     """Some cases of tests/bench/captions_soak.py, of a short recording."""
-    model, audio = speech()
-    try:
-        tap.command("/usr/bin/python3", "-c", "import gi")  # Debian's
-    except AssertionError:
-        raise tap.Skip("there is no python3-gi")
-    with tap.folder() as name:
-        path = f"{name}/words.json"
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(JFK, file)
-        text = tap.command(
-            "/usr/bin/python3",
-            tap.ROOT / "tests" / "bench" / "captions_soak.py", "--model", model,
-            "--words", path, "--minutes", "0.25", audio, *cases)
+    text = bench("captions_soak.py", "--minutes", "0.25", cases=cases)
     for case in cases:
         assert re.search(rf"^{case} ", text, re.MULTILINE), text
 
