@@ -21,8 +21,12 @@
  * this. */
 #define LONGEST_REST (160 * MS)
 
-/* Tokens at a seam that are compared with what was committed. */
+/* Words at a seam that are compared with what was committed. */
 #define SEAM 8
+
+/* What is said again and again is heard further on each time, by no less than
+ * this. */
+#define SHORTEST_ROUND (80 * MS)
 
 #define FEW_WORDS 2
 
@@ -41,7 +45,8 @@
 
 typedef struct {
   guint n; /* tokens */
-  guint64 end;
+  guint64 end, peak;
+  guint sound;
 } CommittedWord;
 
 struct _NpuCommitment {
@@ -51,7 +56,7 @@ struct _NpuCommitment {
   GArray *context; /* of guint32: what has left the prefix, no more than asked
                     * for */
   GArray *draft;   /* of guint32 */
-  GArray *last;    /* of guint32: the last word of the utterance */
+  guint last;      /* sound of the last word of the utterance, or 0 */
   guint64 until, sentence, decided;
   guint64 anew_until; /* windows that begin before it are heard without a
                        * prefix; 0: none */
@@ -68,7 +73,6 @@ npu_commitment_new (const NpuCommitmentOptions *options)
   commitment->words = g_array_new (FALSE, FALSE, sizeof (CommittedWord));
   commitment->context = g_array_new (FALSE, FALSE, sizeof (guint32));
   commitment->draft = g_array_new (FALSE, FALSE, sizeof (guint32));
-  commitment->last = g_array_new (FALSE, FALSE, sizeof (guint32));
   return commitment;
 }
 
@@ -79,7 +83,6 @@ npu_commitment_free (NpuCommitment *commitment)
   g_array_unref (commitment->words);
   g_array_unref (commitment->context);
   g_array_unref (commitment->draft);
-  g_array_unref (commitment->last);
   g_free (commitment);
 }
 
@@ -103,7 +106,7 @@ end_utterance (NpuCommitment *commitment)
 {
   shift_prefix (commitment, commitment->words->len, commitment->prefix->len);
   g_array_set_size (commitment->draft, 0);
-  g_array_set_size (commitment->last, 0);
+  commitment->last = 0;
   /* Its last word may still be in the next window, before what begins there. */
   commitment->anew_until = commitment->until;
   commitment->has_text = FALSE;
@@ -184,32 +187,44 @@ npu_commitment_get_context (const NpuCommitment *commitment, guint *n)
 
 /* --- guards ------------------------------------------------------------- */
 
+static gboolean
+is_anew (const NpuCommitment *commitment, const NpuHypothesis *h)
+{
+  return h->is_anew || commitment->anew_until != 0;
+}
+
+/* Whether words from @first on are the last @n that are committed. They may be
+ * written otherwise. */
+static gboolean
+is_tail (const NpuCommitment *commitment, const NpuHypothesis *h, guint first,
+    guint n)
+{
+  const guint from = commitment->words->len - n;
+
+  for (guint i = 0; i < n; i++) {
+    const CommittedWord *word =
+        &g_array_index (commitment->words, CommittedWord, from + i);
+
+    if (word->sound != h->words[first + i].sound)
+      return FALSE;
+  }
+  return TRUE;
+}
+
 /* Without a prefix, words that are committed are heard again: those whose
  * middle is before what is committed, and then those that are the same. */
 static guint
 skip_committed (const NpuCommitment *commitment, const NpuHypothesis *h)
 {
-  const guint32 *tail = (const guint32 *) commitment->prefix->data;
-  const guint n_tail = commitment->prefix->len;
-  guint first = 0;
+  guint first = 0, n;
 
   while (first < h->n_words && (h->words[first].start / 2 +
                                    h->words[first].end / 2) < commitment->until)
     first++;
-  if (first == h->n_words)
-    return first;
-  for (guint n = MIN (n_tail, SEAM); n > 0; n--) {
-    const guint from = h->words[first].first;
-    guint word = first;
-
-    if (from + n > h->n_tokens ||
-        memcmp (tail + n_tail - n, h->tokens + from, n * sizeof *tail) != 0)
-      continue;
-    while (word < h->n_words && h->words[word].first < from + n)
-      word++;
-    return word;
-  }
-  return first;
+  n = MIN (MIN (commitment->words->len, SEAM), h->n_words - first);
+  while (n > 0 && !is_tail (commitment, h, first, n))
+    n--;
+  return first + n;
 }
 
 /* Behind a cut nothing is forced, and what is left of the word before it may be
@@ -217,31 +232,90 @@ skip_committed (const NpuCommitment *commitment, const NpuHypothesis *h)
 static guint
 skip_rest (const NpuCommitment *commitment, const NpuHypothesis *h)
 {
-  const GArray *last = commitment->last;
   const NpuHypothesisWord *word = h->words;
 
-  if (commitment->prefix->len > 0 || h->n_words == 0 || word->n != last->len ||
+  if (commitment->prefix->len > 0 || h->n_words == 0 ||
       word->end > h->start + LONGEST_REST ||
       h->start > commitment->until + LONGEST_REST)
     return 0;
-  return memcmp (h->tokens + word->first, last->data,
-             last->len * sizeof (guint32)) == 0;
+  return commitment->last != 0 && word->sound == commitment->last;
 }
 
-/* How many words there are before a repetition, which may begin in the
- * prefix. */
+/* Of the word of the @i-th token of prefix and hypothesis. */
+static guint64
+get_peak (const NpuCommitment *commitment, const NpuHypothesis *h,
+    guint n_prefix, guint i)
+{
+  guint word = 0, n = 0;
+
+  if (i >= n_prefix) {
+    while (word + 1 < h->n_words && h->words[word + 1].first <= i - n_prefix)
+      word++;
+    return h->words[word].peak;
+  }
+  while ((n += g_array_index (commitment->words, CommittedWord, word).n) <= i)
+    word++;
+  return g_array_index (commitment->words, CommittedWord, word).peak;
+}
+
+/* How often tokens[@at, @at + @length) come in a row, in tokens. */
+static guint
+measure_run (const guint32 *tokens, guint n, guint at, guint length)
+{
+  guint end = at + length;
+
+  while (end < n && tokens[end] == tokens[end - length])
+    end++;
+  return end - at;
+}
+
+/* Somebody says it again and again: each round is heard further on in the
+ * audio. A decoder that has lost its way listens to the same, or to nothing. */
+static gboolean
+is_said (const NpuCommitment *commitment, const NpuHypothesis *h,
+    guint n_prefix, guint at, guint length, guint run)
+{
+  guint64 last = get_peak (commitment, h, n_prefix, at);
+
+  for (guint i = at + length; i + length <= at + run; i += length) {
+    const guint64 peak = get_peak (commitment, h, n_prefix, i);
+
+    if (peak < last + SHORTEST_ROUND)
+      return FALSE;
+    last = peak;
+  }
+  return last <= h->end;
+}
+
+/* How many words there are before a repetition that nobody says, which may
+ * begin in the prefix. */
 static guint
 count_before_loop (const NpuCommitment *commitment, const NpuHypothesis *h,
     gboolean *has_looped)
 {
-  const guint n_prefix = commitment->anew_until ? 0 : commitment->prefix->len;
+  const guint n_prefix = is_anew (commitment, h) ? 0 : commitment->prefix->len;
   g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (guint32));
-  guint kept, n = 0;
+  const guint32 *tokens;
+  guint from = 0, kept = 0, n = 0;
 
   g_array_append_vals (all, commitment->prefix->data, n_prefix);
   g_array_append_vals (all, h->tokens, h->n_tokens);
-  kept = npu_repetition_find ((const guint32 *) all->data, all->len);
-  *has_looped = kept < all->len;
+  tokens = (const guint32 *) all->data;
+  *has_looped = FALSE;
+  while (from < all->len && !*has_looped) {
+    guint length, at, run;
+
+    kept = from + npu_repetition_find (tokens + from, all->len - from, &length);
+    if (length == 0)
+      break;
+    at = kept - length;
+    run = measure_run (tokens, all->len, at, length);
+    *has_looped = at + run > n_prefix &&
+                  !is_said (commitment, h, n_prefix, at, length, run);
+    from = at + run;
+  }
+  if (!*has_looped)
+    return h->n_words;
   while (n < h->n_words && n_prefix + h->words[n].first + h->words[n].n <= kept)
     n++;
   return n;
@@ -308,12 +382,11 @@ static void
 commit_word (NpuCommitment *commitment, const NpuHypothesis *h,
     const NpuHypothesisWord *word)
 {
-  const CommittedWord committed = {word->n, word->end};
+  const CommittedWord committed = {word->n, word->end, word->peak, word->sound};
 
   g_array_append_vals (commitment->prefix, h->tokens + word->first, word->n);
   g_array_append_val (commitment->words, committed);
-  g_array_set_size (commitment->last, 0);
-  g_array_append_vals (commitment->last, h->tokens + word->first, word->n);
+  commitment->last = word->sound;
   commitment->until = word->end;
   if (word->ends_sentence)
     commitment->sentence = word->end;
@@ -363,34 +436,66 @@ keep_draft (NpuCommitment *commitment, const NpuHypothesis *h, guint open)
       MIN (h->n_tokens - from, LONGEST_DRAFT));
 }
 
+/* What guards leave of a hypothesis: words [first, n). */
+typedef struct {
+  guint first, n;
+  gboolean has_looped;
+  gboolean is_nothing;
+} Kept;
+
+static Kept
+keep (const NpuCommitment *commitment, const NpuHypothesis *h)
+{
+  Kept kept = {.is_nothing = is_nothing (commitment, h)};
+
+  kept.n = count_before_loop (commitment, h, &kept.has_looped);
+  kept.first = is_anew (commitment, h) ? skip_committed (commitment, h)
+                                       : skip_rest (commitment, h);
+  kept.first = MIN (kept.first, kept.n);
+  kept.n = kept.is_nothing
+               ? kept.first
+               : count_plausible (commitment, h, kept.first, kept.n);
+  return kept;
+}
+
+NpuVerdict
+npu_commitment_judge (const NpuCommitment *commitment, const NpuHypothesis *h)
+{
+  const Kept kept = keep (commitment, h);
+
+  return (NpuVerdict){
+      .keeps_all = kept.n == h->n_words,
+      .has_looped = kept.has_looped,
+      .is_silence = kept.is_nothing && !commitment->has_text,
+      .until = kept.n > kept.first ? h->words[kept.n - 1].end : 0,
+  };
+}
+
 void
 npu_commitment_add (NpuCommitment *commitment, const NpuHypothesis *h,
     NpuHypothesisWord *words, NpuCommit *commit)
 {
-  const gboolean is_anew = commitment->anew_until != 0;
-  guint first, n, open;
+  const Kept kept = keep (commitment, h);
+  guint open;
 
-  *commit = (NpuCommit){0};
-  n = count_before_loop (commitment, h, &commit->has_looped);
-  first = is_anew ? skip_committed (commitment, h) : skip_rest (commitment, h);
-  first = MIN (first, n);
-  n = is_nothing (commitment, h) ? first
-                                 : count_plausible (commitment, h, first, n);
   order_times (commitment, h, words);
-
-  for (open = first; open < n && is_final (commitment, h, open, n); open++)
+  for (open = kept.first;
+       open < kept.n && is_final (commitment, h, open, kept.n); open++)
     commit_word (commitment, h, &words[open]);
-  commit->first = first;
-  commit->n_committed = open - first;
-  commit->n_shown = n - open;
+  *commit = (NpuCommit){
+      .first = kept.first,
+      .n_committed = open - kept.first,
+      .n_shown = kept.n - open,
+      .until = commitment->until,
+      .sentence = commitment->sentence,
+      .has_looped = kept.has_looped,
+  };
   commit->decided = find_decided (commitment, h, words, commit);
   commitment->decided = commit->decided;
-  commit->until = commitment->until;
-  commit->sentence = commitment->sentence;
 
   keep_draft (commitment, h, open);
-  if (commit->has_looped)
-    npu_commitment_hear_anew (commitment);
+  if (kept.has_looped)
+    g_array_set_size (commitment->context, 0);
   if (h->is_last)
     end_utterance (commitment);
 }

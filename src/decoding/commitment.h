@@ -32,6 +32,8 @@ typedef struct {
   guint first, n;
   guint64 start, end; /* by its attention; start <= end */
   guint64 peak;       /* where most of its attention is */
+  guint sound;        /* the same for words that differ in marks and case only;
+                       * 0 for marks alone */
   gboolean ends_sentence;
 } NpuHypothesisWord;
 
@@ -40,6 +42,7 @@ typedef struct {
   guint64 start, end;    /* of the window's audio */
   gboolean is_last;      /* of the utterance: nothing is left open */
   gboolean is_held;      /* nothing is final but what is due */
+  gboolean is_anew;      /* heard without its prefix */
   guint64 due;           /* words that begin before it are committed as they
                           * are; 0: none */
   const guint32 *tokens; /* [n_tokens], text alone */
@@ -71,7 +74,7 @@ void npu_commitment_reset (NpuCommitment *commitment);
 void npu_commitment_set_margin (NpuCommitment *commitment, guint64 margin);
 
 /* Windows that hold what is committed are heard without a prefix, and the words
- * that come again are left out: after a loop, or in another language. */
+ * that come again are left out: in another language. */
 void npu_commitment_hear_anew (NpuCommitment *commitment);
 
 /**
@@ -111,13 +114,25 @@ const guint32 *npu_commitment_get_context (
  *
  * Guards: a hypothesis that is unlikely or silence is none. Of a repetition, an
  * n-gram of 1 to 16 tokens for the third time (the fourth, where it is of one
- * or two), only the first is kept, and the windows that hold it are heard anew,
- * without a prefix. Words whose attention jumps back by more than 4 s, or is on
- * the silence behind the audio, are none, nor is what follows them; nor are
- * words of which four find no room for themselves.
+ * or two), only the first is kept, unless each is heard further on than the one
+ * before: then it was said. Words whose attention jumps back by more than 4 s,
+ * or is on the silence behind the audio, are none, nor is what follows them;
+ * nor are words of which four find no room for themselves.
  */
 void npu_commitment_add (NpuCommitment *commitment,
     const NpuHypothesis *hypothesis, NpuHypothesisWord *words,
     NpuCommit *commit);
+
+/* What guards would leave of a hypothesis. */
+typedef struct {
+  gboolean keeps_all; /* they leave out none of its words */
+  gboolean has_looped;
+  gboolean is_silence; /* or too unlikely, with nothing committed before it */
+  guint64 until;       /* where the last word ends that is left, or 0 */
+} NpuVerdict;
+
+/* Before npu_commitment_add() of the same or another one of the window. */
+NpuVerdict npu_commitment_judge (
+    const NpuCommitment *commitment, const NpuHypothesis *hypothesis);
 
 G_END_DECLS

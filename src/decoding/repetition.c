@@ -17,16 +17,18 @@ repeats_at (const guint32 *tokens, guint n, guint i, guint length, guint times)
 }
 
 guint
-npu_repetition_find (const guint32 *tokens, guint n)
+npu_repetition_find (const guint32 *tokens, guint n, guint *length)
 {
   guint found = n;
 
-  for (guint length = 1; length <= LONGEST_GRAM; length++) {
-    const guint times = length > 2 ? 3 : 4;
+  *length = 0;
+  for (guint gram = 1; gram <= LONGEST_GRAM; gram++) {
+    const guint times = gram > 2 ? 3 : 4;
 
-    for (guint i = 0; i + length < found; i++) {
-      if (repeats_at (tokens, n, i, length, times)) {
-        found = i + length;
+    for (guint i = 0; i + gram < found; i++) {
+      if (repeats_at (tokens, n, i, gram, times)) {
+        found = i + gram;
+        *length = gram;
         break;
       }
     }

@@ -67,6 +67,34 @@ ends_sentence (const char *text)
                       g_utf8_get_char (g_utf8_prev_char (text + n)));
 }
 
+static gboolean
+ends_with_mark (const char *text)
+{
+  const gsize n = strlen (text);
+
+  return n > 0 &&
+         g_unichar_ispunct (g_utf8_get_char (g_utf8_prev_char (text + n)));
+}
+
+/* "'accord" behind "d": a word is whole where a space follows it. */
+static gboolean
+goes_on (const char *before, const char *text)
+{
+  return before && *text != ' ' && !ends_with_mark (before);
+}
+
+static guint
+hash_sound (guint hash, const char *text)
+{
+  for (; *text; text = g_utf8_next_char (text)) {
+    const gunichar c = g_utf8_get_char (text);
+
+    if (g_unichar_isalnum (c))
+      hash = 31 * hash + g_unichar_tolower (c);
+  }
+  return hash;
+}
+
 /* A translation is English, whatever was spoken. */
 static gboolean
 is_by_character (const NpuDecodingOptions *options)
@@ -81,31 +109,39 @@ npu_live_words_find (NpuTokenizer *tokenizer, const NpuDecodingOptions *options,
     const NpuHeard *heard, GArray *words)
 {
   const guint32 *tokens = (const guint32 *) heard->tokens->data;
+  const gboolean by_character = is_by_character (options);
   g_autoptr (GArray) split = NULL;
+  const char *before = NULL;
   guint first = 0;
   Looks looks;
 
   if (heard->tokens->len == 0)
     return;
-  split = npu_words_split (
-      tokenizer, tokens, heard->tokens->len, is_by_character (options));
+  split = npu_words_split (tokenizer, tokens, heard->tokens->len, by_character);
   npu_words_merge_punctuation (split);
   looks_init (&looks, heard, n_heads, window->n_positions);
   for (guint i = 0; i < split->len; i++) {
     const NpuWord *from = &g_array_index (split, NpuWord, i);
     const guint end = first + from->n_tokens;
-    NpuHypothesisWord word = {
-        .first = first,
-        .n = from->n_tokens,
-        .ends_sentence = ends_sentence (from->text),
-    };
+    NpuHypothesisWord *word;
 
     if (from->n_tokens == 0) /* joined to another */
       continue;
-    word.start = window->start + looks.starts[n_prefix + first] * POSITION_NS;
-    word.end = window->start + looks.starts[n_prefix + end] * POSITION_NS;
-    word.peak = window->start + looks.peaks[n_prefix + first] * POSITION_NS;
-    g_array_append_val (words, word);
+    if (by_character || !goes_on (before, from->text)) {
+      const NpuHypothesisWord new = {
+          .first = first,
+          .start = window->start + looks.starts[n_prefix + first] * POSITION_NS,
+          .peak = window->start + looks.peaks[n_prefix + first] * POSITION_NS,
+      };
+
+      g_array_append_val (words, new);
+    }
+    word = &g_array_index (words, NpuHypothesisWord, words->len - 1);
+    word->n += from->n_tokens;
+    word->end = window->start + looks.starts[n_prefix + end] * POSITION_NS;
+    word->sound = hash_sound (word->sound, from->text);
+    word->ends_sentence = ends_sentence (from->text);
+    before = from->text;
     first = end;
   }
   looks_clear (&looks);

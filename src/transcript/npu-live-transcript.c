@@ -33,7 +33,7 @@ struct _NpuLiveTranscript {
   float language_prob;
   gboolean is_decided;
 
-  GArray *words, *ordered; /* of NpuHypothesisWord: of the newest hypothesis */
+  GArray *ordered; /* of NpuHypothesisWord: of the newest hypothesis */
   NpuLiveText committed, partial;
 
   /* The newest window, and what was partial in it. */
@@ -63,7 +63,6 @@ npu_live_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   npu_initial_prompt_encode (
       tokenizer, options->initial_prompt, transcript->prompt);
   transcript->commitment = npu_commitment_new (&commitment);
-  transcript->words = g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
   transcript->ordered = g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
   transcript->open_tokens = g_array_new (FALSE, FALSE, sizeof (guint32));
   transcript->open_words =
@@ -82,7 +81,6 @@ npu_live_transcript_free (NpuLiveTranscript *transcript)
   g_free (transcript->suppress);
   g_array_unref (transcript->prompt);
   npu_commitment_free (transcript->commitment);
-  g_array_unref (transcript->words);
   g_array_unref (transcript->ordered);
   g_array_unref (transcript->open_tokens);
   g_array_unref (transcript->open_words);
@@ -266,15 +264,29 @@ drop_context (NpuLiveTranscript *transcript)
   transcript->n_context = 0;
 }
 
-/* Behind the prefix; all that was said, where that has become too long. */
-static gboolean
-hear (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
-    NpuHypothesisTask *task, NpuHeard *heard, GError **error)
+/* What a window is heard as: one of several ways. */
+typedef struct {
+  NpuHypothesisTask task;
+  NpuHeard heard;
+  GArray *words; /* of NpuHypothesisWord */
+  NpuHypothesis hypothesis;
+  NpuVerdict verdict;
+} Hearing;
+
+static void
+hearing_clear (Hearing *hearing)
 {
+  npu_heard_clear (&hearing->heard);
+  g_clear_pointer (&hearing->words, g_array_unref);
+}
+
+static gboolean
+hearing_decode (Hearing *hearing, NpuLiveTranscript *transcript,
+    const NpuLiveWindow *window, GError **error)
+{
+  NpuHypothesisTask *task = &hearing->task;
   gboolean is_heard;
 
-  if (!find_language (transcript, window, error))
-    return FALSE;
   take_context (transcript);
   task->prompt = (const guint32 *) transcript->prompt->data;
   task->n_prompt = transcript->prompt->len;
@@ -282,46 +294,130 @@ hear (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
       TOKENS_PER_SECOND * (guint) (window->duration / SECOND) + MORE_TOKENS;
   transcript->options.language = transcript->language;
   is_heard = npu_hypothesis_decode (&transcript->source, transcript->tokenizer,
-      window->window, window->n_positions, &transcript->options, task, heard,
-      error);
+      window->window, window->n_positions, &transcript->options, task,
+      &hearing->heard, error);
   drop_context (transcript);
   return is_heard;
+}
+
+static gboolean
+hear (Hearing *hearing, NpuLiveTranscript *transcript,
+    const NpuLiveWindow *window, GError **error)
+{
+  const NpuHeard *heard = &hearing->heard;
+  NpuHypothesis *hypothesis = &hearing->hypothesis;
+
+  if (!hearing_decode (hearing, transcript, window, error))
+    return FALSE;
+  hearing->words = g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
+  npu_live_words_find (transcript->tokenizer, &transcript->options, window,
+      transcript->source.n_heads, hearing->task.n_prefix, heard,
+      hearing->words);
+  init_hypothesis (transcript, window, hypothesis);
+  hypothesis->is_anew = hearing->task.n_prefix == 0;
+  hypothesis->tokens = (const guint32 *) heard->tokens->data;
+  hypothesis->n_tokens = heard->tokens->len;
+  hypothesis->words = (const NpuHypothesisWord *) hearing->words->data;
+  hypothesis->n_words = hearing->words->len;
+  hypothesis->avg_logprob = heard->avg_logprob;
+  hypothesis->no_speech_prob = heard->no_speech_prob;
+  hearing->verdict = npu_commitment_judge (transcript->commitment, hypothesis);
+  return TRUE;
+}
+
+static gboolean
+is_better (const Hearing *hearing, const Hearing *than)
+{
+  return hearing->verdict.keeps_all ||
+         hearing->verdict.until > than->verdict.until;
+}
+
+/* What was open before an utterance's last window, as if it was that. */
+static void
+hear_open (Hearing *hearing, const NpuLiveTranscript *transcript,
+    const NpuLiveWindow *window)
+{
+  NpuHypothesis *hypothesis = &hearing->hypothesis;
+
+  init_hypothesis (transcript, window, hypothesis);
+  hypothesis->tokens = (const guint32 *) transcript->open_tokens->data;
+  hypothesis->n_tokens = transcript->open_tokens->len;
+  hypothesis->words = (const NpuHypothesisWord *) transcript->open_words->data;
+  hypothesis->n_words = transcript->open_words->len;
+  hearing->verdict = npu_commitment_judge (transcript->commitment, hypothesis);
+}
+
+/* A window is heard behind its prefix. Where guards take something from that,
+ * and it is a loop or nothing follows, the prefix may be why: once more without
+ * it, and it is the draft. At last there is what was open before. */
+typedef enum { BEHIND_PREFIX, ANEW, OPEN, N_HEARINGS } Way;
+
+static gboolean
+hear_well (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
+    Hearing hearings[N_HEARINGS], Way *best, GError **error)
+{
+  Hearing *usual = &hearings[BEHIND_PREFIX], *anew = &hearings[ANEW];
+  const NpuVerdict *verdict = &usual->verdict;
+
+  *best = BEHIND_PREFIX;
+  if (!hear (usual, transcript, window, error))
+    return FALSE;
+  if (verdict->keeps_all || !(verdict->has_looped || window->is_last))
+    return TRUE;
+  if (usual->task.n_prefix > 0) {
+    anew->task.draft = usual->task.prefix;
+    anew->task.n_draft = usual->task.n_prefix;
+    if (!hear (anew, transcript, window, error))
+      return FALSE;
+    if (is_better (anew, usual))
+      *best = ANEW;
+  }
+  if (!window->is_last || window->is_new || verdict->is_silence ||
+      hearings[*best].verdict.keeps_all)
+    return TRUE;
+  hear_open (&hearings[OPEN], transcript, window);
+  if (hearings[OPEN].verdict.until > hearings[*best].verdict.until)
+    *best = OPEN;
+  return TRUE;
+}
+
+/* The prefix and draft of a window; none, where it has become too long. */
+static void
+begin (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
+    NpuHypothesisTask *task)
+{
+  npu_commitment_begin (transcript->commitment, window->start, window->is_new,
+      &task->prefix, &task->n_prefix, &task->draft, &task->n_draft);
+  if (task->n_prefix <= transcript->source.n_positions / 2)
+    return;
+  npu_commitment_hear_anew (transcript->commitment);
+  npu_commitment_begin (transcript->commitment, window->start, FALSE,
+      &task->prefix, &task->n_prefix, &task->draft, &task->n_draft);
 }
 
 gboolean
 npu_live_transcript_add_window (NpuLiveTranscript *transcript,
     const NpuLiveWindow *window, NpuLiveUpdate *update, GError **error)
 {
-  NpuHypothesisTask task = {0};
-  NpuHypothesis hypothesis;
-  NpuHeard heard;
+  Hearing hearings[N_HEARINGS] = {0};
+  Way best;
+  gboolean is_heard;
 
   if (!check (transcript, window, error))
     return FALSE;
-  npu_commitment_begin (transcript->commitment, window->start, window->is_new,
-      &task.prefix, &task.n_prefix, &task.draft, &task.n_draft);
-  if (task.n_prefix > transcript->source.n_positions / 2) {
-    npu_commitment_hear_anew (transcript->commitment);
-    npu_commitment_begin (transcript->commitment, window->start, FALSE,
-        &task.prefix, &task.n_prefix, &task.draft, &task.n_draft);
+  begin (transcript, window, &hearings[BEHIND_PREFIX].task);
+  is_heard = find_language (transcript, window, error) &&
+             hear_well (transcript, window, hearings, &best, error);
+  if (is_heard) {
+    finish (transcript, &hearings[best].hypothesis, update);
+    update->has_looped = hearings[BEHIND_PREFIX].verdict.has_looped;
   }
-  if (!hear (transcript, window, &task, &heard, error))
-    return FALSE;
-
-  init_hypothesis (transcript, window, &hypothesis);
-  g_array_set_size (transcript->words, 0);
-  npu_live_words_find (transcript->tokenizer, &transcript->options, window,
-      transcript->source.n_heads, task.n_prefix, &heard, transcript->words);
-  hypothesis.tokens = (const guint32 *) heard.tokens->data;
-  hypothesis.n_tokens = heard.tokens->len;
-  hypothesis.words = (NpuHypothesisWord *) transcript->words->data;
-  hypothesis.n_words = transcript->words->len;
-  hypothesis.avg_logprob = heard.avg_logprob;
-  hypothesis.no_speech_prob = heard.no_speech_prob;
-  finish (transcript, &hypothesis, update);
-  update->n_tokens = heard.n_sampled;
-  npu_heard_clear (&heard);
-  return TRUE;
+  for (guint i = 0; i < N_HEARINGS; i++) {
+    if (is_heard)
+      update->n_tokens += hearings[i].heard.n_sampled;
+    hearing_clear (&hearings[i]);
+  }
+  return is_heard;
 }
 
 void

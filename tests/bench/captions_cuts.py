@@ -95,8 +95,14 @@ def hear_together(options, pcm, cuts):
                if start <= word[0] < start + BETWEEN]
 
 
-def compare(reference, words, before):
-    """Words lost, words too many, words heard otherwise."""
+def texts(words):
+    return [word[2] for word in words]
+
+
+def compare(reference, whole, words, before):
+    """Words lost, words too many that the whole does not have either, words
+    heard otherwise."""
+    known_there = {there for _, there in blocks(texts(whole), texts(words))}
     known = [plain(word[2]) for word in reference]
     heard = [plain(word[2]) for word in words]
     lost, more, other = [], [], 0
@@ -109,7 +115,8 @@ def compare(reference, words, before):
         same = min(b - a, d - c)
         other += min(same, len(here))
         lost += here[same:]
-        more += there[same:]
+        more += there[same:] if not known_there.issuperset(
+            range(c + same, d)) else []
     return lost, more, other
 
 
@@ -126,9 +133,9 @@ def judge(options, path):
         at_once = hear_at_once(options, pcm[:end * SAMPLES])
         # What only the cut has, it may have made up.
         reference = [at_once[i] for i, _ in blocks(
-            [word[2] for word in at_once], [word[2] for word in whole])]
+            texts(at_once), texts(whole))]
         words = [word for word in words if word[0] < to_ns(end)]
-        lost, more, other = compare(reference, words, before)
+        lost, more, other = compare(reference, whole, words, before)
         n_words += sum(word[1] <= before for word in reference)
         n_lost += len(lost)
         n_more += len(more)
@@ -136,8 +143,8 @@ def judge(options, path):
         if options.verbose and (lost or more):
             print(f"  cut at {end / RATE:.2f} s, lost: {' '.join(lost)}; too "
                   f"many: {' '.join(more)}\n    live: "
-                  f"{' '.join(word[2] for word in words)}\n    at once: "
-                  f"{' '.join(word[2] for word in at_once)}", flush=True)
+                  f"{' '.join(texts(words))}\n    at once: "
+                  f"{' '.join(texts(at_once))}", flush=True)
     print(f"{pathlib.Path(path).name:24s} {len(cuts)} cuts, {n_words} words: "
           f"{n_lost} lost, {n_more} too many, {n_other} otherwise", flush=True)
     return n_lost + n_more

@@ -71,12 +71,31 @@ find_next (const LiveSpeaker *speaker, const guint32 *tokens, guint n)
              : speaker->n_spoken;
 }
 
+#define OTHER_WORD 299
+
+/* What a decoder says that has lost its way; 0 where it has not. */
+static guint32
+find_lost (const LiveSpeaker *speaker, const guint32 *tokens, guint n)
+{
+  guint first = 0;
+
+  if (speaker->lost_from == 0 || speaker->end < speaker->lost_from)
+    return 0;
+  while (first < n && tokens[first] >= special->eot)
+    first++;
+  if (first + 2 <= n &&
+      (speaker->is_always_lost || tokens[first] != OTHER_WORD))
+    return tokens[n - 2];
+  return first == n && !speaker->is_always_lost ? OTHER_WORD : 0;
+}
+
 static void
 speaker_logits (
     gpointer data, guint window, const guint32 *tokens, guint n, float *logits)
 {
   const LiveSpeaker *speaker = data;
   const guint next = find_next (speaker, tokens, n);
+  guint32 lost;
 
   for (guint i = 0; i < LIVE_RIG_VOCAB; i++)
     logits[i] = -10;
@@ -86,8 +105,10 @@ speaker_logits (
     logits[special->no_speech] = speaker->no_speech_weight;
     return;
   }
-  logits[next < speaker->n_spoken ? speaker->spoken[next].token
-                                  : special->eot] = 10;
+  lost = find_lost (speaker, tokens, n);
+  logits[lost                       ? lost
+         : next < speaker->n_spoken ? speaker->spoken[next].token
+                                    : special->eot] = 10;
 }
 
 /* A token looks at what comes next, most at its end; the end is in the silence

@@ -32,6 +32,12 @@ typedef struct {
   guint n_positions;
   int language;
   float language_weight, no_speech_weight;
+
+  /* From windows that end there on, ms, it says its last two words over and
+   * over: behind those that are forced, or always. Else it hears another word
+   * before the first. 0: never */
+  guint64 lost_from;
+  gboolean is_always_lost;
 } LiveSpeaker;
 
 typedef struct {

@@ -41,7 +41,8 @@ heard_add (Heard *heard, guint32 token, guint64 start_ms, guint64 end_ms)
       .n = 1,
       .start = start_ms * MS,
       .end = end_ms * MS,
-      .peak = (start_ms + end_ms) / 2 * MS};
+      .peak = (start_ms + end_ms) / 2 * MS,
+      .sound = token};
   heard->tokens[heard->h.n_tokens++] = token;
 }
 
@@ -286,6 +287,16 @@ test_held (void)
 
 /* --- guards ------------------------------------------------------------- */
 
+static guint
+find (const guint32 *tokens, guint n)
+{
+  guint length;
+  const guint found = npu_repetition_find (tokens, n, &length);
+
+  g_assert_cmpint (length > 0, ==, found < n);
+  return found;
+}
+
 static void
 test_find_repetition (void)
 {
@@ -296,76 +307,137 @@ test_find_repetition (void)
   const guint32 eights[] = {
       1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8};
 
-  g_assert_cmpuint (npu_repetition_find (NULL, 0), ==, 0);
-  g_assert_cmpuint (npu_repetition_find (plain, G_N_ELEMENTS (plain)), ==,
-      G_N_ELEMENTS (plain));
-  g_assert_cmpuint (npu_repetition_find (threes, G_N_ELEMENTS (threes)), ==, 4);
-  g_assert_cmpuint (npu_repetition_find (ones, G_N_ELEMENTS (ones)), ==, 3);
-  g_assert_cmpuint (npu_repetition_find (ones, 5), ==, 5);
-  g_assert_cmpuint (npu_repetition_find (eights, G_N_ELEMENTS (eights)), ==, 8);
+  g_assert_cmpuint (find (NULL, 0), ==, 0);
+  g_assert_cmpuint (
+      find (plain, G_N_ELEMENTS (plain)), ==, G_N_ELEMENTS (plain));
+  g_assert_cmpuint (find (threes, G_N_ELEMENTS (threes)), ==, 4);
+  g_assert_cmpuint (find (ones, G_N_ELEMENTS (ones)), ==, 3);
+  g_assert_cmpuint (find (ones, 5), ==, 5);
+  g_assert_cmpuint (find (eights, G_N_ELEMENTS (eights)), ==, 8);
   for (guint n = 16; n <= 17; n++) {
     for (guint i = 0; i < 3 * n; i++)
       many[i] = i % n;
-    g_assert_cmpuint (
-        npu_repetition_find (many, 3 * n), ==, n == 16 ? n : 3 * n);
+    g_assert_cmpuint (find (many, 3 * n), ==, n == 16 ? n : 3 * n);
   }
 }
 
-/* Of a loop the first round is kept; then the window is heard anew, and what is
- * committed does not come again. */
+/* Words 10, 11, 12 over and over from @at on, each 300 ms by the way through
+ * the matrix; a decoder that repeats itself looks at the same audio. */
+static void
+heard_add_rounds (Heard *heard, guint n, guint64 at, gboolean is_said)
+{
+  for (guint i = 0; i < n; i++) {
+    NpuHypothesisWord *word = &heard->words[heard->h.n_words];
+
+    heard_add (heard, 10 + i % 3, at + 300 * i, at + 300 * i + 300);
+    if (!is_said)
+      word->peak = (at + 300 * (i % 3) + 150) * MS;
+  }
+}
+
+/* Of a loop the first round is kept; without the prefix, what is committed does
+ * not come again, however it is written. */
 static void
 test_loop (void)
 {
   g_autoptr (NpuCommitment) commitment = npu_commitment_new (&usual);
+  NpuVerdict verdict;
   Heard heard;
 
   begin (commitment, 0, TRUE);
   heard_begin (&heard, 0, 5000);
   heard_add (&heard, 1, 0, 400);
-  for (guint i = 0; i < 9; i++)
-    heard_add (&heard, 10 + i % 3, 400 + 300 * i, 700 + 300 * i);
+  heard_add_rounds (&heard, 9, 400, FALSE);
+  verdict = npu_commitment_judge (commitment, &heard.h);
+  g_assert_true (verdict.has_looped);
+  g_assert_false (verdict.keeps_all);
+  g_assert_cmpuint (verdict.until, ==, 1300 * MS);
   commit (commitment, &heard);
   g_assert_true (heard.commit.has_looped);
   g_assert_cmpuint (heard.commit.n_committed, ==, 3); /* the last one waits */
   g_assert_cmpuint (heard.commit.n_shown, ==, 1);
 
-  g_assert_cmpuint (begin (commitment, 0, FALSE), ==, 0);
+  g_assert_cmpuint (begin (commitment, 0, FALSE), ==, 3);
   heard_begin (&heard, 0, 5500);
+  heard.h.is_anew = TRUE;
   heard_add (&heard, 1, 0, 400);
   heard_add (&heard, 10, 450, 700);
   heard_add (&heard, 11, 1000, 1700); /* later than before: the same word */
+  heard.tokens[heard.words[2].first] = 99; /* in capitals */
   heard_add (&heard, 20, 1800, 2400);
   heard_add (&heard, 21, 2400, 3000);
+  verdict = npu_commitment_judge (commitment, &heard.h);
+  g_assert_true (verdict.keeps_all);
   commit (commitment, &heard);
   g_assert_false (heard.commit.has_looped);
   g_assert_cmpuint (heard.commit.first, ==, 3);
   g_assert_cmpuint (heard.commit.n_committed, ==, 1);
   g_assert_cmpuint (heard.tokens[heard.out[3].first], ==, 20);
-
-  /* behind it, the prefix stands again */
   g_assert_cmpuint (begin (commitment, 1300, FALSE), ==, 1);
 }
 
 static void
 test_loop_in_prefix (void)
 {
+  for (guint is_said = 0; is_said < 2; is_said++) {
+    g_autoptr (NpuCommitment) commitment = npu_commitment_new (&usual);
+    Heard heard;
+
+    begin (commitment, 0, TRUE);
+    heard_begin (&heard, 0, 3000);
+    heard_add_rounds (&heard, 4, 0, TRUE);
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed, ==, 3);
+    begin (commitment, 0, FALSE);
+    heard_begin (&heard, 0, 6000);
+    heard_add_rounds (&heard, 6, 900, FALSE);
+    if (is_said) {
+      heard_begin (&heard, 0, 6000);
+      heard_add_rounds (&heard, 6, 900, TRUE);
+    }
+    commit (commitment, &heard);
+    g_assert_cmpint (heard.commit.has_looped, ==, !is_said);
+    g_assert_cmpuint (heard.commit.n_committed, ==, is_said ? 5 : 0);
+    g_assert_cmpuint (heard.commit.n_shown, ==, is_said ? 1 : 0);
+
+    if (!is_said)
+      continue;
+    /* what has been said is no reason to doubt what follows */
+    begin (commitment, 0, FALSE);
+    heard_begin (&heard, 0, 6500);
+    heard_add_rounds (&heard, 1, 2400, FALSE);
+    heard_add (&heard, 20, 2700, 3000);
+    heard_add (&heard, 21, 3000, 3300);
+    heard.h.is_last = TRUE;
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed, ==, 3);
+  }
+}
+
+/* Somebody says it again and again. */
+static void
+test_said_again (void)
+{
   g_autoptr (NpuCommitment) commitment = npu_commitment_new (&usual);
   Heard heard;
 
   begin (commitment, 0, TRUE);
-  heard_begin (&heard, 0, 3000);
-  for (guint i = 0; i < 4; i++)
-    heard_add (&heard, 10 + i % 3, 400 * i, 400 * i + 400);
+  heard_begin (&heard, 0, 5000);
+  heard_add_rounds (&heard, 9, 400, TRUE);
+  heard_add (&heard, 20, 3100, 3500);
+  heard.h.is_last = TRUE;
   commit (commitment, &heard);
-  g_assert_cmpuint (heard.commit.n_committed, ==, 3);
-  begin (commitment, 0, FALSE);
-  heard_begin (&heard, 0, 6000);
-  for (guint i = 0; i < 6; i++)
-    heard_add (&heard, 10 + i % 3, 1200 + 400 * i, 1600 + 400 * i);
+  g_assert_false (heard.commit.has_looped);
+  g_assert_cmpuint (heard.commit.n_committed, ==, 10);
+
+  /* each further on, but behind the audio */
+  begin (commitment, 5000, TRUE);
+  heard_begin (&heard, 5000, 6500);
+  heard_add_rounds (&heard, 9, 5000, TRUE);
+  heard.h.is_last = TRUE;
   commit (commitment, &heard);
   g_assert_true (heard.commit.has_looped);
-  g_assert_cmpuint (heard.commit.n_committed, ==, 0);
-  g_assert_cmpuint (heard.commit.n_shown, ==, 0);
+  g_assert_cmpuint (heard.commit.n_committed, ==, 3);
 }
 
 static void
@@ -515,6 +587,7 @@ fill_at_random (Heard *heard, NpuRandom *random, guint64 start, guint64 end)
   }
   heard->h.is_last = npu_random_next (random) < 0.1;
   heard->h.is_held = npu_random_next (random) < 0.1;
+  heard->h.is_anew = npu_random_next (random) < 0.2;
   heard->h.due = (guint64) (npu_random_next (random) * 1.2 * end) * MS;
   heard->h.avg_logprob = (float) (-2 * npu_random_next (random));
   heard->h.no_speech_prob = (float) npu_random_next (random);
@@ -571,6 +644,7 @@ main (int argc, char **argv)
   g_test_add_func ("/commitment/find-repetition", test_find_repetition);
   g_test_add_func ("/commitment/loop", test_loop);
   g_test_add_func ("/commitment/loop-in-prefix", test_loop_in_prefix);
+  g_test_add_func ("/commitment/said-again", test_said_again);
   g_test_add_func ("/commitment/jump-back", test_jump_back);
   g_test_add_func ("/commitment/crowd", test_crowd);
   g_test_add_func ("/commitment/behind-audio", test_behind_audio);

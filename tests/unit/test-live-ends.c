@@ -48,6 +48,39 @@ test_end (void)
   live_rig_free (rig);
 }
 
+static char *
+hear_lost (guint64 lost_from, gboolean is_always)
+{
+  LiveRig *rig = live_rig_new (0);
+  char *text;
+
+  live_rig_say_all (rig);
+  rig->speaker.lost_from = lost_from;
+  rig->speaker.is_always_lost = is_always;
+  for (guint64 now = 1000; now <= 5000; now += 500)
+    live_rig_hear (rig, 0, now, FALSE);
+  live_rig_hear (rig, 0, 5200, TRUE);
+  text = g_strdup (rig->text->str);
+  live_rig_free (rig);
+  return text;
+}
+
+/* A decoder that loses its way at the very end, where nothing follows: without
+ * its prefix it finds it; and where it does not, what it heard before counts.
+ */
+static void
+test_lost_at_end (void)
+{
+  g_autofree char *sound = hear_lost (0, FALSE);
+  g_autofree char *found = hear_lost (5200, FALSE);
+  g_autofree char *lost = hear_lost (5200, TRUE);
+  g_autofree char *earlier = hear_lost (3000, FALSE);
+
+  g_assert_cmpstr (found, ==, sound);
+  g_assert_cmpstr (lost, ==, sound);
+  g_assert_cmpstr (earlier, ==, sound);
+}
+
 /* A step that fails changes nothing. */
 static void
 test_failure (void)
@@ -84,6 +117,7 @@ main (int argc, char **argv)
   live_rig_init ();
   g_test_add_func ("/live-ends/silence", test_silence);
   g_test_add_func ("/live-ends/end", test_end);
+  g_test_add_func ("/live-ends/lost-at-end", test_lost_at_end);
   g_test_add_func ("/live-ends/failure", test_failure);
   return live_rig_run ();
 }

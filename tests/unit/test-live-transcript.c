@@ -179,6 +179,29 @@ test_late_punctuation (void)
   live_rig_free (rig);
 }
 
+/* What has no space before it is of the word before, which is whole when a
+ * space follows: "d" would stand apart from "'accord". */
+static void
+test_whole_words (void)
+{
+  LiveRig *rig = live_rig_new (0);
+  g_autofree char *expected = NULL;
+  g_autofree char *word = live_rig_text_of ((guint32[]){301}, 1);
+
+  live_rig_say (rig, 300, 0, 500);
+  live_rig_say (rig, 301, 500, 1000);
+  live_rig_say (rig, BYTE ('\''), 1000, 1200);
+  live_rig_say (rig, BYTE ('a'), 1200, 2000);
+  live_rig_say (rig, 302, 2000, 2400);
+  live_rig_hear (rig, 0, 2000, FALSE);
+  g_assert_cmpuint (rig->update.n_words, ==, 1);
+  live_rig_hear (rig, 0, 3000, FALSE);
+  g_assert_cmpuint (rig->update.n_words, ==, 1);
+  expected = g_strdup_printf ("%s'a", g_strstrip (word));
+  g_assert_cmpstr (rig->update.words[0].text, ==, expected);
+  live_rig_free (rig);
+}
+
 /* Chinese comes in runs that end with a mark. */
 static void
 test_without_spaces (void)
@@ -228,6 +251,7 @@ main (int argc, char **argv)
   g_test_add_func ("/live-transcript/pause", test_pause);
   g_test_add_func ("/live-transcript/context", test_context);
   g_test_add_func ("/live-transcript/late-punctuation", test_late_punctuation);
+  g_test_add_func ("/live-transcript/whole-words", test_whole_words);
   g_test_add_func ("/live-transcript/without-spaces", test_without_spaces);
   g_test_add_func ("/live-transcript/settings", test_settings);
   return live_rig_run ();
