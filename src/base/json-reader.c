@@ -293,6 +293,25 @@ npu_json_skip (NpuJson *json, GError **error)
 }
 
 gboolean
+npu_json_object (
+    NpuJson *json, NpuJsonMember read, gpointer data, GError **error)
+{
+  g_autoptr (GString) name = g_string_new (NULL);
+  gboolean done;
+
+  if (!npu_json_expect (json, '{', error))
+    return FALSE;
+  for (done = npu_json_accept (json, '}'); !done;) {
+    if (!npu_json_string (json, name, error) ||
+        !npu_json_expect (json, ':', error) ||
+        !read (json, name, data, error) ||
+        !npu_json_next (json, '}', &done, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
 npu_json_finish (NpuJson *json, GError **error)
 {
   skip_space (json);

@@ -46,6 +46,14 @@ gboolean npu_json_uint (NpuJson *json, guint64 *value, GError **error);
 /* Steps over a value of any kind. */
 gboolean npu_json_skip (NpuJson *json, GError **error);
 
+/* Reads the value of the member @name, which it may use for its own, whole. */
+typedef gboolean (*NpuJsonMember) (
+    NpuJson *json, GString *name, gpointer data, GError **error);
+
+/* Reads an object, member by member. */
+gboolean npu_json_object (
+    NpuJson *json, NpuJsonMember read, gpointer data, GError **error);
+
 /* Nothing but white space is left. */
 gboolean npu_json_finish (NpuJson *json, GError **error);
 

@@ -5,10 +5,7 @@
  */
 #include <string.h>
 
-#include "base/json-reader.h"
 #include "model-private.h"
-
-#define MAX_CONFIG (1 << 20) /* bytes */
 
 /* What is looked for; G_MAXUINT64 and NULL where it is not there. */
 typedef struct {
@@ -39,8 +36,9 @@ read_string (NpuJson *json, GString *text, char **value, GError **error)
 }
 
 static gboolean
-read_member (NpuJson *json, GString *text, Config *config, GError **error)
+read_member (NpuJson *json, GString *text, gpointer data, GError **error)
 {
+  Config *config = data;
   struct {
     const char *key;
     guint64 *number;
@@ -68,28 +66,21 @@ read_member (NpuJson *json, GString *text, Config *config, GError **error)
   return npu_json_skip (json, error);
 }
 
-static gboolean
-read_config (NpuTensorFile *file, Config *config, GError **error)
-{
-  g_autofree char *bytes = npu_tensor_file_read_text (file, MAX_CONFIG, error);
-  g_autoptr (GString) text = g_string_new (NULL);
-  NpuJson json = {.file = npu_tensor_file_get_name (file)};
-  gboolean done;
+#define MAX_FILE (1 << 20) /* bytes */
 
-  if (!bytes)
+gboolean
+npu_model_read_object (
+    NpuTensorFile *file, NpuJsonMember read, gpointer data, GError **error)
+{
+  g_autofree char *text = npu_tensor_file_read_text (file, MAX_FILE, error);
+  NpuJson json = {.file = npu_tensor_file_get_name (file)};
+
+  if (!text)
     return FALSE;
-  json.start = json.at = bytes;
-  json.end = bytes + npu_tensor_file_get_size (file);
-  if (!npu_json_expect (&json, '{', error))
-    return FALSE;
-  for (done = npu_json_accept (&json, '}'); !done;) {
-    if (!npu_json_string (&json, text, error) ||
-        !npu_json_expect (&json, ':', error) ||
-        !read_member (&json, text, config, error) ||
-        !npu_json_next (&json, '}', &done, error))
-      return FALSE;
-  }
-  return npu_json_finish (&json, error);
+  json.start = json.at = text;
+  json.end = text + npu_tensor_file_get_size (file);
+  return npu_json_object (&json, read, data, error) &&
+         npu_json_finish (&json, error);
 }
 
 /* --- what must be so ---------------------------------------------------------
@@ -141,7 +132,8 @@ npu_model_check_config (
   if (!file)
     return TRUE;
   g_ptr_array_add (model->priv->table->files, file);
-  if (!read_config (file, &config, is_checkout ? error : NULL))
+  if (!npu_model_read_object (
+          file, read_member, &config, is_checkout ? error : NULL))
     return !is_checkout;
   /* Of another model, or of one that Whisper's encoder is a part of. */
   if (!config.model_type || !g_str_equal (config.model_type, "whisper"))

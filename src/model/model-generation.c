@@ -3,10 +3,13 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "base/json-reader.h"
 #include "model-private.h"
 
-#define MAX_CONFIG (1 << 20) /* bytes */
+typedef struct {
+  const NpuTransformerConfig *decoder;
+  GArray *heads; /* of NpuAlignmentHead */
+  gboolean good; /* they are heads of the decoder */
+} Generation;
 
 /* Reads a number, or steps over what is none; G_MAXUINT64 then. */
 static gboolean
@@ -18,17 +21,17 @@ read_number (NpuJson *json, guint64 *value, GError **error)
              : npu_json_skip (json, error);
 }
 
-/* Reads [layer, head]; *@good is cleared where it is something else. */
+/* Reads [layer, head]; `good` is cleared where it is something else. */
 static gboolean
-read_head (NpuJson *json, const NpuTransformerConfig *decoder, GArray *heads,
-    gboolean *good, GError **error)
+read_head (NpuJson *json, Generation *generation, GError **error)
 {
+  const NpuTransformerConfig *decoder = generation->decoder;
   guint64 numbers[2] = {G_MAXUINT64, G_MAXUINT64}, ignored;
   gboolean done;
   guint n = 0;
 
   if (npu_json_peek (json) != '[') {
-    *good = FALSE;
+    generation->good = FALSE;
     return npu_json_skip (json, error);
   }
   npu_json_accept (json, '[');
@@ -39,28 +42,27 @@ read_head (NpuJson *json, const NpuTransformerConfig *decoder, GArray *heads,
   }
   if (n != 2 || numbers[0] >= decoder->n_layers ||
       numbers[1] >= decoder->n_heads)
-    *good = FALSE;
-  if (*good) {
+    generation->good = FALSE;
+  if (generation->good) {
     const NpuAlignmentHead head = {(guint8) numbers[0], (guint8) numbers[1]};
 
-    g_array_append_val (heads, head);
+    g_array_append_val (generation->heads, head);
   }
   return TRUE;
 }
 
 static gboolean
-read_heads (NpuJson *json, const NpuTransformerConfig *decoder, GArray *heads,
-    gboolean *good, GError **error)
+read_heads (NpuJson *json, Generation *generation, GError **error)
 {
   gboolean done;
 
-  g_array_set_size (heads, 0);
-  *good = npu_json_peek (json) == '[';
-  if (!*good)
+  g_array_set_size (generation->heads, 0);
+  generation->good = npu_json_peek (json) == '[';
+  if (!generation->good)
     return npu_json_skip (json, error);
   npu_json_accept (json, '[');
   for (done = npu_json_accept (json, ']'); !done;) {
-    if (!read_head (json, decoder, heads, good, error) ||
+    if (!read_head (json, generation, error) ||
         !npu_json_next (json, ']', &done, error))
       return FALSE;
   }
@@ -68,33 +70,11 @@ read_heads (NpuJson *json, const NpuTransformerConfig *decoder, GArray *heads,
 }
 
 static gboolean
-read_file (NpuTensorFile *file, const NpuTransformerConfig *decoder,
-    GArray *heads, gboolean *good, GError **error)
+read_member (NpuJson *json, GString *name, gpointer data, GError **error)
 {
-  g_autofree char *bytes = npu_tensor_file_read_text (file, MAX_CONFIG, error);
-  g_autoptr (GString) text = g_string_new (NULL);
-  NpuJson json = {.file = npu_tensor_file_get_name (file)};
-  gboolean done;
-
-  *good = FALSE;
-  if (!bytes)
-    return FALSE;
-  json.start = json.at = bytes;
-  json.end = bytes + npu_tensor_file_get_size (file);
-  if (!npu_json_expect (&json, '{', error))
-    return FALSE;
-  for (done = npu_json_accept (&json, '}'); !done;) {
-    if (!npu_json_string (&json, text, error) ||
-        !npu_json_expect (&json, ':', error))
-      return FALSE;
-    if (g_str_equal (text->str, "alignment_heads")
-            ? !read_heads (&json, decoder, heads, good, error)
-            : !npu_json_skip (&json, error))
-      return FALSE;
-    if (!npu_json_next (&json, '}', &done, error))
-      return FALSE;
-  }
-  return npu_json_finish (&json, error);
+  return g_str_equal (name->str, "alignment_heads")
+             ? read_heads (json, data, error)
+             : npu_json_skip (json, error);
 }
 
 static gint
@@ -129,8 +109,8 @@ npu_model_read_generation_config (
   g_autoptr (GArray) heads =
       g_array_new (FALSE, FALSE, sizeof (NpuAlignmentHead));
   NpuModelPrivate *priv = model->priv;
+  Generation generation = {&priv->config.decoder, heads, FALSE};
   NpuTensorFile *file;
-  gboolean good;
 
   if (priv->config.n_vocab == 0)
     return TRUE;
@@ -138,12 +118,12 @@ npu_model_read_generation_config (
   if (!file)
     return TRUE;
   g_ptr_array_add (priv->table->files, file);
-  if (!read_file (file, &priv->config.decoder, heads, &good,
-          is_checkout ? error : NULL))
+  if (!npu_model_read_object (
+          file, read_member, &generation, is_checkout ? error : NULL))
     return !is_checkout;
   /* Heads that are not there are a larger model's, of which this one was made:
    * the file says nothing of this one then. */
-  if (!good || heads->len == 0)
+  if (!generation.good || heads->len == 0)
     return TRUE;
   sort_heads (heads);
   priv->alignment_heads = g_steal_pointer (&heads);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/file-error.h"
+#include "base/json-reader.h"
 #include "npu-model.h"
 #include "tensors/tensors-private.h"
 
@@ -137,6 +138,10 @@ guint npu_tensor_spec_shape (
  * checks their shapes and types. A decoder that is not whole is no error but
  * decoder_error. */
 gboolean npu_model_resolve (NpuModel *model, GError **error);
+
+/* Reads one of a checkout's small JSON files, which is one object. */
+gboolean npu_model_read_object (
+    NpuTensorFile *file, NpuJsonMember read, gpointer data, GError **error);
 
 /* What config.json in @folder says, if it is there and about this model, must
  * be what can be computed; in a checkout of Hugging Face it is about it. */
