@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hypothesis.h"
 #include "repetition.h"
 
 #define MS G_GUINT64_CONSTANT (1000000)
@@ -39,9 +40,6 @@
 
 /* What was said before so long a silence is about something else. */
 #define LONGEST_SILENCE (5000 * MS)
-
-/* More drafted tokens than this are seldom right. */
-#define LONGEST_DRAFT 32
 
 typedef struct {
   guint n; /* tokens */
@@ -433,7 +431,7 @@ keep_draft (NpuCommitment *commitment, const NpuHypothesis *h, guint open)
 
   g_array_set_size (commitment->draft, 0);
   g_array_append_vals (commitment->draft, h->tokens + from,
-      MIN (h->n_tokens - from, LONGEST_DRAFT));
+      MIN (h->n_tokens - from, NPU_HYPOTHESIS_MAX_DRAFT));
 }
 
 /* What guards leave of a hypothesis: words [first, n). */

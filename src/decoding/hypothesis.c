@@ -7,9 +7,6 @@
 #include "search.h"
 #include "tokenizer/npu-tokenizer.h"
 
-/* Logits of this many drafted tokens are asked for in one step. */
-#define MAX_DRAFT 32
-
 /* startofprev, sot, a language, a task, notimestamps */
 #define MAX_TASK_TOKENS 5
 
@@ -143,7 +140,7 @@ step_start (
   g_autoptr (GArray) start = build_start (h, n_draft, &sot);
   g_autofree NpuDecoderRow *steps = g_new0 (NpuDecoderRow, start->len);
   g_autofree float **attention = g_new0 (float *, start->len);
-  float *logits[MAX_DRAFT + 2];
+  float *logits[NPU_HYPOTHESIS_MAX_DRAFT + 2];
   const guint first_wanted = h->n_start + h->task->n_prefix - 1;
   guint n = 0;
 
@@ -211,8 +208,8 @@ decode (Hypothesis *h, guint window, GError **error)
 {
   const NpuHypothesisTask *task = h->task;
   const guint n_vocab = h->search.special->n_vocab;
-  const guint n_draft =
-      MIN (MIN (task->n_draft, MAX_DRAFT), h->max_tokens - task->n_prefix - 1);
+  const guint n_draft = MIN (MIN (task->n_draft, NPU_HYPOTHESIS_MAX_DRAFT),
+      h->max_tokens - task->n_prefix - 1);
   g_autofree float *rows = g_new (float, (gsize) (n_draft + 2) * n_vocab);
   NpuHeard *heard = h->heard;
   guint n_new;

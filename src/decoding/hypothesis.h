@@ -9,6 +9,10 @@
 
 G_BEGIN_DECLS
 
+/* The most drafted tokens that are looked at, in one step: of more than these
+ * few are right. */
+#define NPU_HYPOTHESIS_MAX_DRAFT 32
+
 typedef struct {
   const guint32 *prompt; /* [n_prompt]: before sot */
   guint n_prompt;
