@@ -73,7 +73,7 @@ open_file (const NpuSpecialTokens *special, const char *path, GError **error)
   g_autoptr (NpuVocabulary) vocabulary = npu_vocabulary_new (special, path);
   g_autofree char *bytes = NULL;
   GError *cause = NULL;
-  gsize n;
+  gsize n = 0;
 
   if (!npu_input_file_read (path, MAX_SIZE, &bytes, &n, &cause)) {
     fail_read (path, cause, error);

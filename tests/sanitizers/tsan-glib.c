@@ -8,8 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#define _GNU_SOURCE /* dladdr() */
-#include <dlfcn.h>
+#include <dlfcn.h> /* dladdr() is of _GNU_SOURCE, as all are built with */
 #include <glib-object.h>
 #include <gst/gst.h>
 #include <stdlib.h>
