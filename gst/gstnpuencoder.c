@@ -406,7 +406,7 @@ encode_window (GstNpuEncoder *self, GstBuffer *inbuf, GstBuffer *outbuf,
   guint64 number;
 
   GST_OBJECT_LOCK (self);
-  number = self->totals.window + 1;
+  number = self->totals.report.window + 1;
   GST_OBJECT_UNLOCK (self);
 
   while (encoder) {

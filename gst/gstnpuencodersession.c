@@ -4,6 +4,7 @@
 #include "gstnpuencoder.h"
 #include "common/gstnpudevice.h"
 #include "common/gstnpuerror.h"
+#include "common/gstnpumodel.h"
 #include "common/gstnpurange.h"
 #include "gstnpuencoderfallback.h"
 #include "base/npu-output-file.h"
@@ -11,29 +12,6 @@
 #include <string.h>
 
 #define GST_CAT_DEFAULT gst_npu_encoder_debug
-
-static NpuModel *
-open_model (GstElement *element, const char *location)
-{
-  g_autoptr (GError) error = NULL;
-  NpuModel *model = NULL;
-
-  if (location && *location)
-    model = npu_model_open (location, &error);
-  else
-    g_set_error_literal (&error, NPU_ERROR, NPU_ERROR_NOT_FOUND,
-        "no model is set; set it to a Whisper model in safetensors or ggml format, or to synthetic:tiny to try without one");
-
-  if (!model)
-    gst_npu_post_error (
-        element, error, GST_RESOURCE_ERROR_OPEN_READ, "property model");
-  else if (model->synthetic)
-    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
-        ("The weights of %s are random: the states mean nothing. Set property model to a file for real ones.",
-            model->name),
-        (NULL));
-  return model;
-}
 
 static gboolean
 check_settings (GstElement *element)
@@ -134,7 +112,8 @@ gst_npu_encoder_session_new (
 
   if (!check_settings (element))
     goto fail;
-  model = open_model (element, settings->model);
+  model =
+      gst_npu_model_open (element, settings->model, "the states mean nothing");
   if (!model)
     goto fail;
   session->model_name = g_strdup (model->name);

@@ -35,40 +35,28 @@ void
 gst_npu_encoder_stats_init_window (GstNpuEncoderStats *stats, GstBuffer *buffer,
     const GstSegment *segment, guint n_frames)
 {
+  const GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer)
+                                    ? GST_BUFFER_DURATION (buffer)
+                                    : n_frames * FRAME_DURATION;
+
   *stats = (GstNpuEncoderStats) GST_NPU_ENCODER_STATS_INIT;
-  stats->timestamp = GST_BUFFER_PTS (buffer);
-  if (segment->format == GST_FORMAT_TIME) {
-    stats->stream_time =
-        gst_segment_to_stream_time (segment, GST_FORMAT_TIME, stats->timestamp);
-    stats->running_time = gst_segment_to_running_time (
-        segment, GST_FORMAT_TIME, stats->timestamp);
-  }
-  if (GST_BUFFER_DURATION_IS_VALID (buffer))
-    stats->duration = GST_BUFFER_DURATION (buffer);
-  else
-    stats->duration = n_frames * FRAME_DURATION;
+  gst_npu_report_init (
+      &stats->report, segment, GST_BUFFER_PTS (buffer), duration);
 }
 
 void
 gst_npu_encoder_stats_add (
     GstNpuEncoderStats *totals, GstNpuEncoderStats *window)
 {
-  window->window = totals->window + 1;
-
-  totals->window = window->window;
-  totals->timestamp = window->timestamp;
-  totals->stream_time = window->stream_time;
-  totals->running_time = window->running_time;
-  totals->duration += window->duration;
+  gst_npu_report_add (&totals->report, &window->report);
   npu_stats_add (&totals->npu, &window->npu);
 }
 
 static double
 realtime_factor (const GstNpuEncoderStats *stats)
 {
-  if (stats->npu.total_time == 0)
-    return 0;
-  return (double) stats->duration / stats->npu.total_time;
+  return gst_npu_report_get_realtime_factor (
+      &stats->report, stats->npu.total_time);
 }
 
 /* The fields that a window, a stage and the totals have in common. */
@@ -88,11 +76,8 @@ GstStructure *
 gst_npu_encoder_stats_to_structure (
     const GstNpuEncoderStats *stats, const GstNpuEncoderSetup *setup)
 {
-  GstStructure *structure = gst_structure_new ("npuencoder-stats", "window",
-      G_TYPE_UINT64, stats->window, "timestamp", GST_TYPE_CLOCK_TIME,
-      stats->timestamp, "stream-time", GST_TYPE_CLOCK_TIME, stats->stream_time,
-      "running-time", GST_TYPE_CLOCK_TIME, stats->running_time, "duration",
-      GST_TYPE_CLOCK_TIME, stats->duration, NULL);
+  GstStructure *structure =
+      gst_npu_report_to_structure (&stats->report, "npuencoder-stats");
 
   set_npu_stats (structure, &stats->npu);
   gst_structure_set (structure, "realtime-factor", G_TYPE_DOUBLE,
@@ -254,9 +239,10 @@ gst_npu_encoder_report_finish (GstNpuEncoderReport *report,
         " tiles in %" G_GUINT64_FORMAT
         " launches, %.3f ms a tile, DMA overhead %.1f %%, %" G_GUINT64_FORMAT
         " stalls",
-        window->window, GST_TIME_ARGS (window->timestamp),
-        (double) window->duration / GST_SECOND, MS (window->npu.total_time),
-        realtime_factor (window), window->npu.tiles, window->npu.launches,
+        window->report.window, GST_TIME_ARGS (window->report.timestamp),
+        (double) window->report.duration / GST_SECOND,
+        MS (window->npu.total_time), realtime_factor (window),
+        window->npu.tiles, window->npu.launches,
         MS (npu_stats_tile_time (&window->npu)),
         npu_stats_dma_overhead (&window->npu), window->npu.stalls);
 

@@ -7,6 +7,7 @@
 
 #include <gst/gst.h>
 
+#include "common/gstnpureport.h"
 #include "gstnpuencodersession.h"
 
 G_BEGIN_DECLS
@@ -22,17 +23,15 @@ void gst_npu_encoder_setup_init (GstNpuEncoderSetup *setup,
     const GstNpuEncoderSession *session, NpuEncoder *encoder);
 void gst_npu_encoder_setup_clear (GstNpuEncoderSetup *setup);
 
-/* One window, or all windows since the start or the reset: then the times are
- * the last window's and the duration is the sum. */
+/* One window, or all windows since the start or the reset. */
 typedef struct {
-  guint64 window; /* number of the window, from 1 */
-  GstClockTime timestamp, stream_time, running_time, duration;
+  GstNpuReport report;
   NpuStats npu;
 } GstNpuEncoderStats;
 
 #define GST_NPU_ENCODER_STATS_INIT                                             \
   {                                                                            \
-    0, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE, GST_CLOCK_TIME_NONE, 0,       \
+    GST_NPU_REPORT_INIT,                                                       \
     {                                                                          \
       0                                                                        \
     }                                                                          \

@@ -5,6 +5,7 @@
 
 #include "common/gstnpudevice.h"
 #include "common/gstnpuerror.h"
+#include "common/gstnpumodel.h"
 #include "gstwhisperdecoder.h"
 
 #define GST_CAT_DEFAULT gst_whisper_decoder_debug
@@ -123,22 +124,11 @@ initial_timestamp (guint64 ns)
 /* --- opening ------------------------------------------------------------ */
 
 static gboolean
-open_model (GstWhisperDecoderSession *session, GstElement *element,
-    const GstWhisperDecoderSettings *settings)
+open_model (GstWhisperDecoderSession *session, GstElement *element)
 {
-  g_autoptr (GError) error = NULL;
-
-  session->model = npu_model_open (session->location, &error);
-  if (!session->model) {
-    gst_whisper_decoder_post_error (element, error, "property model");
-    return FALSE;
-  }
-  if (session->model->synthetic)
-    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
-        ("The weights of %s are random: the text means nothing. Set property model to a file for real ones.",
-            session->model->name),
-        (NULL));
-  return TRUE;
+  session->model =
+      gst_npu_model_open (element, session->location, "the text means nothing");
+  return session->model != NULL;
 }
 
 static gboolean
@@ -276,7 +266,7 @@ gst_whisper_decoder_session_new (GstElement *element,
 
   session->location = g_strdup (location);
   /* What fails sooner comes first: a decoder packs weights. */
-  if (open_model (session, element, settings) &&
+  if (open_model (session, element) &&
       open_tokenizer (session, element, settings) &&
       open_decoder (session, element, settings) &&
       open_transcript (session, element, settings))

@@ -8,12 +8,7 @@ gst_whisper_decoder_stats_init_window (GstWhisperDecoderStats *stats,
     const NpuDecodedWindow *decoded, guint64 total_time)
 {
   *stats = (GstWhisperDecoderStats) GST_WHISPER_DECODER_STATS_INIT;
-  stats->timestamp = window->start;
-  stats->stream_time =
-      gst_segment_to_stream_time (time, GST_FORMAT_TIME, window->start);
-  stats->running_time =
-      gst_segment_to_running_time (time, GST_FORMAT_TIME, window->start);
-  stats->duration = window->duration;
+  gst_npu_report_init (&stats->report, time, window->start, window->duration);
   stats->total_time = total_time;
   stats->precision =
       npu_precision_to_string (npu_decoder_get_precision (session->decoder));
@@ -40,8 +35,8 @@ gst_whisper_decoder_stats_add (
 {
   GstWhisperDecoderStats sum = *window;
 
-  window->window = sum.window = totals->window + 1;
-  sum.duration += totals->duration;
+  sum.report = totals->report;
+  gst_npu_report_add (&sum.report, &window->report);
   sum.tokens += totals->tokens;
   sum.total_time += totals->total_time;
   sum.tries += totals->tries;
@@ -55,20 +50,20 @@ gst_whisper_decoder_stats_add (
 GstStructure *
 gst_whisper_decoder_stats_to_structure (const GstWhisperDecoderStats *stats)
 {
-  return gst_structure_new ("whisperdecoder-stats", "window", G_TYPE_UINT64,
-      stats->window, "timestamp", GST_TYPE_CLOCK_TIME, stats->timestamp,
-      "stream-time", GST_TYPE_CLOCK_TIME, stats->stream_time, "running-time",
-      GST_TYPE_CLOCK_TIME, stats->running_time, "duration", GST_TYPE_CLOCK_TIME,
-      stats->duration, "tokens", G_TYPE_UINT64, stats->tokens, "total-time",
-      G_TYPE_UINT64, stats->total_time, "token-time", G_TYPE_UINT64,
-      stats->tokens ? stats->total_time / stats->tokens : 0, "tries",
-      G_TYPE_UINT64, stats->tries, "temperature", G_TYPE_DOUBLE,
+  GstStructure *structure =
+      gst_npu_report_to_structure (&stats->report, "whisperdecoder-stats");
+
+  gst_structure_set (structure, "tokens", G_TYPE_UINT64, stats->tokens,
+      "total-time", G_TYPE_UINT64, stats->total_time, "token-time",
+      G_TYPE_UINT64, stats->tokens ? stats->total_time / stats->tokens : 0,
+      "tries", G_TYPE_UINT64, stats->tries, "temperature", G_TYPE_DOUBLE,
       stats->temperature, "avg-logprob", G_TYPE_DOUBLE, stats->avg_logprob,
       "compression-ratio", G_TYPE_DOUBLE, stats->compression_ratio,
       "no-speech-probability", G_TYPE_DOUBLE, stats->no_speech_prob, "language",
       G_TYPE_STRING, stats->language, "language-probability", G_TYPE_DOUBLE,
       stats->language_prob, "realtime-factor", G_TYPE_DOUBLE,
-      stats->total_time ? (double) stats->duration / stats->total_time : 0,
+      gst_npu_report_get_realtime_factor (&stats->report, stats->total_time),
       "device", G_TYPE_STRING, stats->device, "precision", G_TYPE_STRING,
       stats->precision, NULL);
+  return structure;
 }

@@ -7,15 +7,15 @@
 
 #include <gst/gst.h>
 
+#include "common/gstnpureport.h"
 #include "gstwhisperdecodersession.h"
 
 G_BEGIN_DECLS
 
-/* One window, or all since the start or the reset: then `duration`, `tokens`,
- * `total_time` and `tries` are sums and the rest is the last window's. */
+/* One window, or all since the start or the reset: then `tokens`, `total_time`
+ * and `tries` are sums and the rest is the last window's. */
 typedef struct {
-  guint64 window; /* number of the window, from 1 */
-  GstClockTime timestamp, stream_time, running_time, duration;
+  GstNpuReport report;
   guint64 tokens;
   guint64 total_time; /* ns */
   guint64 tries;
@@ -28,8 +28,7 @@ typedef struct {
 
 #define GST_WHISPER_DECODER_STATS_INIT                                         \
   {                                                                            \
-    .timestamp = GST_CLOCK_TIME_NONE, .stream_time = GST_CLOCK_TIME_NONE,      \
-    .running_time = GST_CLOCK_TIME_NONE                                        \
+    .report = GST_NPU_REPORT_INIT                                              \
   }
 
 /* Of @window, in @time, on @session; @decoded is %NULL where nothing was. */

@@ -202,8 +202,8 @@ log_window (GstWhisperDecoder *self, const GstWhisperDecoderStats *stats)
         "window %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT
         ": %.2f s of audio in %.3f ms, %" G_GUINT64_FORMAT
         " tokens in %" G_GUINT64_FORMAT " tries, language %s (%.2f)",
-        stats->window, GST_TIME_ARGS (stats->timestamp),
-        (double) stats->duration / GST_SECOND, stats->total_time / 1e6,
+        stats->report.window, GST_TIME_ARGS (stats->report.timestamp),
+        (double) stats->report.duration / GST_SECOND, stats->total_time / 1e6,
         stats->tokens, stats->tries,
         stats->language ? stats->language : "not known", stats->language_prob);
 }
