@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstnpurange.h"
 
-#include "npu-error.h"
+#include <string.h>
 
-typedef enum { RANGE_UINT, RANGE_UINT64, RANGE_DOUBLE, N_RANGES } Range;
+#include "npu-error.h"
 
 /* FALSE: the value is as it was. */
 static gboolean
@@ -18,6 +18,12 @@ class_init (gpointer klass, gpointer data)
   G_PARAM_SPEC_CLASS (klass)->value_validate = keep_value;
 }
 
+static gboolean
+is_range (GParamSpec *spec)
+{
+  return G_PARAM_SPEC_GET_CLASS (spec)->value_validate == keep_value;
+}
+
 static GType
 register_range (const char *name, GType parent, guint16 size)
 {
@@ -30,8 +36,10 @@ register_range (const char *name, GType parent, guint16 size)
   return g_type_register_static (parent, name, &info, 0);
 }
 
-static const GType *
-get_types (void)
+typedef enum { RANGE_UINT, RANGE_UINT64, RANGE_DOUBLE, N_RANGES } Range;
+
+static GType
+get_type (Range range)
 {
   static GType types[N_RANGES];
   static gsize is_done;
@@ -45,27 +53,15 @@ get_types (void)
         "GstNpuRangeDouble", G_TYPE_PARAM_DOUBLE, sizeof (GParamSpecDouble));
     g_once_init_leave (&is_done, 1);
   }
-  return types;
-}
-
-/* N_RANGES where @spec is none of ours. */
-static Range
-range_of (GParamSpec *spec)
-{
-  const GType *types = get_types ();
-  guint range = RANGE_UINT;
-
-  while (range < N_RANGES && G_PARAM_SPEC_TYPE (spec) != types[range])
-    range++;
-  return (Range) range;
+  return types[range];
 }
 
 GParamSpec *
 gst_npu_range_uint (const char *name, const char *nick, const char *blurb,
     guint minimum, guint maximum, guint default_value, GParamFlags flags)
 {
-  GParamSpecUInt *spec = g_param_spec_internal (
-      get_types ()[RANGE_UINT], name, nick, blurb, flags);
+  GParamSpecUInt *spec =
+      g_param_spec_internal (get_type (RANGE_UINT), name, nick, blurb, flags);
 
   spec->minimum = minimum;
   spec->maximum = maximum;
@@ -77,8 +73,8 @@ GParamSpec *
 gst_npu_range_uint64 (const char *name, const char *nick, const char *blurb,
     guint64 minimum, guint64 maximum, guint64 default_value, GParamFlags flags)
 {
-  GParamSpecUInt64 *spec = g_param_spec_internal (
-      get_types ()[RANGE_UINT64], name, nick, blurb, flags);
+  GParamSpecUInt64 *spec =
+      g_param_spec_internal (get_type (RANGE_UINT64), name, nick, blurb, flags);
 
   spec->minimum = minimum;
   spec->maximum = maximum;
@@ -90,8 +86,8 @@ GParamSpec *
 gst_npu_range_double (const char *name, const char *nick, const char *blurb,
     double minimum, double maximum, double default_value, GParamFlags flags)
 {
-  GParamSpecDouble *spec = g_param_spec_internal (
-      get_types ()[RANGE_DOUBLE], name, nick, blurb, flags);
+  GParamSpecDouble *spec =
+      g_param_spec_internal (get_type (RANGE_DOUBLE), name, nick, blurb, flags);
 
   spec->minimum = minimum;
   spec->maximum = maximum;
@@ -102,90 +98,72 @@ gst_npu_range_double (const char *name, const char *nick, const char *blurb,
 GParamSpec *
 gst_npu_range_copy (GParamSpec *spec, GParamFlags flags)
 {
-  const char *nick = g_param_spec_get_nick (spec);
-  const char *blurb = g_param_spec_get_blurb (spec);
+  GParamSpec *copy;
+  GTypeQuery type;
 
-  switch (range_of (spec)) {
-    case RANGE_UINT: {
-      const GParamSpecUInt *of = G_PARAM_SPEC_UINT (spec);
-
-      return gst_npu_range_uint (spec->name, nick, blurb, of->minimum,
-          of->maximum, of->default_value, flags);
-    }
-    case RANGE_UINT64: {
-      const GParamSpecUInt64 *of = G_PARAM_SPEC_UINT64 (spec);
-
-      return gst_npu_range_uint64 (spec->name, nick, blurb, of->minimum,
-          of->maximum, of->default_value, flags);
-    }
-    case RANGE_DOUBLE: {
-      const GParamSpecDouble *of = G_PARAM_SPEC_DOUBLE (spec);
-
-      return gst_npu_range_double (spec->name, nick, blurb, of->minimum,
-          of->maximum, of->default_value, flags);
-    }
-    case N_RANGES:
-      break;
-  }
-  return NULL;
+  if (!is_range (spec))
+    return NULL;
+  copy = g_param_spec_internal (G_PARAM_SPEC_TYPE (spec), spec->name,
+      g_param_spec_get_nick (spec), g_param_spec_get_blurb (spec), flags);
+  /* Behind what all have in common: the limits and the default. */
+  g_type_query (G_PARAM_SPEC_TYPE (spec), &type);
+  memcpy (copy + 1, spec + 1, type.instance_size - sizeof *spec);
+  return copy;
 }
 
 /* --- checks ------------------------------------------------------------- */
 
+/* Whether GLib's own check, which keep_value() hides, leaves @value as it is;
+ * it changes what is no number, too. */
 static gboolean
-check_uint (GParamSpec *spec, guint value, GError **error)
+fits (GParamSpec *spec, const GValue *value)
 {
-  const GParamSpecUInt *range = G_PARAM_SPEC_UINT (spec);
+  const GParamSpecClass *parent =
+      g_type_class_peek_parent (G_PARAM_SPEC_GET_CLASS (spec));
+  GValue copy = G_VALUE_INIT;
+  gboolean is_changed;
 
-  if (value >= range->minimum && value <= range->maximum)
-    return TRUE;
-  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "%s is %u; it must be from %u to %u (property %s)", spec->name, value,
-      range->minimum, range->maximum, spec->name);
-  return FALSE;
+  g_value_init (&copy, G_VALUE_TYPE (value));
+  g_value_copy (value, &copy);
+  is_changed = parent->value_validate (spec, &copy);
+  g_value_unset (&copy);
+  return !is_changed;
 }
 
 static gboolean
-check_uint64 (GParamSpec *spec, guint64 value, GError **error)
+fail (GParamSpec *spec, const GValue *value, GError **error)
 {
-  const GParamSpecUInt64 *range = G_PARAM_SPEC_UINT64 (spec);
+  g_autofree char *is = NULL, *range = NULL;
 
-  if (value >= range->minimum && value <= range->maximum)
-    return TRUE;
+  if (G_IS_PARAM_SPEC_UINT (spec)) {
+    const GParamSpecUInt *of = G_PARAM_SPEC_UINT (spec);
+
+    is = g_strdup_printf ("%u", g_value_get_uint (value));
+    range = g_strdup_printf ("%u to %u", of->minimum, of->maximum);
+  } else if (G_IS_PARAM_SPEC_UINT64 (spec)) {
+    const GParamSpecUInt64 *of = G_PARAM_SPEC_UINT64 (spec);
+
+    is = g_strdup_printf (
+        "%" G_GUINT64_FORMAT " ns", g_value_get_uint64 (value));
+    range = g_strdup_printf ("%" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
+                             " ns, and 1000000000 are a second",
+        of->minimum, of->maximum);
+  } else {
+    const GParamSpecDouble *of = G_PARAM_SPEC_DOUBLE (spec);
+
+    is = g_strdup_printf ("%g", g_value_get_double (value));
+    range = g_strdup_printf ("%g to %g", of->minimum, of->maximum);
+  }
   g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "%s is %" G_GUINT64_FORMAT " ns; it must be from %" G_GUINT64_FORMAT
-      " to %" G_GUINT64_FORMAT " ns, and 1000000000 are a second (property %s)",
-      spec->name, value, range->minimum, range->maximum, spec->name);
-  return FALSE;
-}
-
-static gboolean
-check_double (GParamSpec *spec, double value, GError **error)
-{
-  const GParamSpecDouble *range = G_PARAM_SPEC_DOUBLE (spec);
-
-  if (value >= range->minimum && value <= range->maximum)
-    return TRUE;
-  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "%s is %g; it must be from %g to %g (property %s)", spec->name, value,
-      range->minimum, range->maximum, spec->name);
+      "%s is %s; it must be from %s (property %s)", spec->name, is, range,
+      spec->name);
   return FALSE;
 }
 
 gboolean
 gst_npu_range_check (GParamSpec *spec, const GValue *value, GError **error)
 {
-  switch (range_of (spec)) {
-    case RANGE_UINT:
-      return check_uint (spec, g_value_get_uint (value), error);
-    case RANGE_UINT64:
-      return check_uint64 (spec, g_value_get_uint64 (value), error);
-    case RANGE_DOUBLE:
-      return check_double (spec, g_value_get_double (value), error);
-    case N_RANGES:
-      break;
-  }
-  return TRUE;
+  return !is_range (spec) || fits (spec, value) || fail (spec, value, error);
 }
 
 gboolean
@@ -199,7 +177,7 @@ gst_npu_range_check_all (GObject *object, GError **error)
   for (guint i = 0; i < n && fits; i++) {
     GValue value = G_VALUE_INIT;
 
-    if (range_of (specs[i]) == N_RANGES)
+    if (!is_range (specs[i]))
       continue;
     g_object_get_property (object, specs[i]->name, &value);
     fits = gst_npu_range_check (specs[i], &value, error);
