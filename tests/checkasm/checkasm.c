@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "checkasm.h"
+#include "kernels.h"
 
 #include <string.h>
 
@@ -71,6 +71,7 @@ main (int argc, char **argv)
     g_test_add_func (
         "/flags-without-their-base", test_flags_without_their_base);
     add_rotation_tests ();
+    g_test_add_func ("/every-kernel-is-listed", kernels_check_list);
   }
   for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
     Level *level = &levels[i];
@@ -87,14 +88,8 @@ main (int argc, char **argv)
     if (bench)
       continue;
     add_level_test (level, "name", test_name);
-    add_attention_tests (level);
-    add_attention_hostile_tests (level);
-    add_rows_tests (level);
-    add_epilogue_tests (level);
-    add_gemm_tests (level);
+    kernels_add_tests (level);
     add_plain_tests (level);
-    add_few_tests (level);
-    add_logits_tests (level);
   }
 
   if (bench) {

@@ -197,6 +197,22 @@ plain_quantize_q8 (uint8_t *restrict y, float *scale, const float *restrict x,
 }
 
 void
+plain_quantize_s16 (
+    int16_t *restrict y, float *scale, const float *restrict x, int rows, int k)
+{
+  for (int i = 0; i < rows; i++, x += k, y += k) {
+    float sum = 0, inverse;
+
+    for (int j = 0; j < k; j++)
+      sum += x[j] * x[j];
+    scale[i] = sqrtf (sum) / NPU_S16_NORM;
+    inverse = 1 / scale[i];
+    for (int j = 0; j < k; j++)
+      y[j] = (int16_t) lrintf (x[j] * inverse);
+  }
+}
+
+void
 plain_convert_bf16 (uint16_t *restrict y, const float *restrict x, size_t n)
 {
   for (size_t i = 0; i < n; i++) {

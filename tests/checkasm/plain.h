@@ -34,6 +34,9 @@ void plain_layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x,
 void plain_gelu_f32 (float *y, const float *x, size_t n);
 void plain_quantize_q8 (uint8_t *y, float *scale, const float *x,
     ptrdiff_t x_stride, const float *column_scale, int rows, int k);
+/* Of dense rows. */
+void plain_quantize_s16 (
+    int16_t *y, float *scale, const float *x, int rows, int k);
 void plain_convert_bf16 (uint16_t *y, const float *x, size_t n);
 
 /* y[n] = x[k] weight[k][n]: the weights lie as a row wants them. */
