@@ -65,7 +65,7 @@ run (NpuDevice *device, guint depth, const NpuTilesBlock *block,
     const NpuAttentionTile *list, Output *output, GError **error)
 {
   const NpuTilesOptions options = {
-      .depth = depth, .batch = 1, .max_kv = N_KV, .type = NPU_TYPE_F32};
+      .depth = depth, .batch = 1, .max_kv = N_KV, .product = NPU_PRODUCT_F32};
   const NpuTilesResults results = {
       .attention = output->attention[0],
       .layernorm = output->layernorm[0],

@@ -166,11 +166,10 @@ open_layer (DecoderWindows *windows, const NpuAttentionWeights *cross,
   const NpuOp op = {
       .kind = NPU_OP_LINEAR,
       .rows = windows->n_positions,
-      .k = cross->key_weight->shape[1],
-      .n = 2 * weights->d,
-      .a_type = NPU_TYPE_F32,
-      .b_type = weights->product != DECODER_F32 ? NPU_TYPE_S16 : NPU_TYPE_F32,
-      .c_type = NPU_TYPE_F32,
+      .linear = {.k = cross->key_weight->shape[1],
+          .n = 2 * weights->d,
+          .product = weights->product != DECODER_F32 ? NPU_PRODUCT_S16
+                                                     : NPU_PRODUCT_F32},
   };
   MapReader reader = {.cross = cross};
   g_autofree char *key = model

@@ -52,23 +52,27 @@ npu_device_query (NpuDevice *device, const NpuOp *op, guint depth,
     NpuSupport *support, GError **error)
 {
   static const float any[1];
+  NpuProduct wanted = NPU_PRODUCT_F32;
   NpuOp asked = *op;
 
   if (op->kind == NPU_OP_LINEAR || op->kind == NPU_OP_LAYERNORM)
     asked.weight = asked.bias = any;
-  *support = (NpuSupport){.product = op->b_type};
+  if (op->kind == NPU_OP_LINEAR)
+    wanted = op->linear.product;
+  *support = (NpuSupport){.product = wanted};
   return device->klass->query (device, &asked, depth, support, error);
 }
 
 gboolean
-npu_device_has_product (NpuDevice *device, NpuType type)
+npu_device_has_product (NpuDevice *device, NpuProduct product)
 {
-  const NpuOp op = {
-      .kind = NPU_OP_LINEAR, .rows = 64, .k = 64, .n = 64, .b_type = type};
+  const NpuOp op = {.kind = NPU_OP_LINEAR,
+      .rows = 64,
+      .linear = {.k = 64, .n = 64, .product = product}};
   NpuSupport support;
 
   return npu_device_query (device, &op, 1, &support, NULL) &&
-         support.product == type && support.rate > 1.0;
+         support.product == product && support.rate > 1.0;
 }
 
 /* --- a device that goes ------------------------------------------------- */

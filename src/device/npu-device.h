@@ -111,9 +111,9 @@ struct _NpuKernel {
 
 /* What a device says of an operation. */
 typedef struct {
-  /* What is really multiplied: F32 where the weights' type has no product of
-   * its own, or one that is no faster. */
-  NpuType product;
+  /* What is really multiplied: F32 where the device does not have the one that
+   * was asked for, or has it no faster. */
+  NpuProduct product;
   /* Of that product, against float's of the same processor, about; 0 where
    * nobody has measured it. */
   double rate;
@@ -186,8 +186,7 @@ NPU_API NpuDeviceUsage npu_device_get_usage (NpuDevice *device);
 
 /**
  * npu_device_query:
- * @op: as if it had weights and a bias; its pointers but tiles_for are not
- *   looked at
+ * @op: as if it had weights and a bias, which are not looked at
  * @depth: slots of the ring that it is for
  * @support: (out)
  *
@@ -195,9 +194,9 @@ NPU_API NpuDeviceUsage npu_device_get_usage (NpuDevice *device);
  */
 NPU_API gboolean npu_device_query (NpuDevice *device, const NpuOp *op,
     guint depth, NpuSupport *support, GError **error);
-/* Whether the device multiplies rows of floats with weights of this type as
- * what they are, and faster than with floats: asked of a small linear map. */
-NPU_API gboolean npu_device_has_product (NpuDevice *device, NpuType type);
+/* Whether the device has this product for rows of floats, and faster than
+ * float's: asked of a small linear map. */
+NPU_API gboolean npu_device_has_product (NpuDevice *device, NpuProduct product);
 
 NPU_API NpuBuffer *npu_buffer_new (
     NpuDevice *device, gsize size, GError **error);

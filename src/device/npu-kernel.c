@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "npu-device-private.h"
+#include "op-args.h"
 
 #define TILE_ALIGNMENT 64 /* bytes */
 
@@ -13,56 +14,46 @@
 
 /* Of an element of a row; of packed tiles whole cache lines. */
 static guint
-alignment_of (NpuType type)
+alignment_of (NpuStorage storage)
 {
-  switch (type) {
-    case NPU_TYPE_F32:
+  switch (storage) {
+    case NPU_STORAGE_F32:
       return sizeof (float);
-    case NPU_TYPE_BF16:
+    case NPU_STORAGE_BF16:
       return sizeof (guint16);
     default:
       return TILE_ALIGNMENT;
   }
 }
 
+/* A program's blocks are its own. */
 static void
 set_alignments (guint *alignment, const NpuOp *op)
 {
-  const gboolean tiles =
-      op->kind == NPU_OP_LINEAR && op->c_layout == NPU_LAYOUT_QKV_TILES;
+  const guint used = npu_op_reads (op) | npu_op_writes (op);
 
   for (guint i = 0; i < NPU_MAX_ARGS; i++)
-    alignment[i] = 1;
-  switch (op->kind) {
-    case NPU_OP_LINEAR:
-      alignment[NPU_ARG_A] = alignment_of (op->a_type);
-      alignment[NPU_ARG_C] = tiles ? TILE_ALIGNMENT : alignment_of (op->c_type);
-      alignment[NPU_ARG_R] = tiles ? TILE_ALIGNMENT : sizeof (float);
-      alignment[NPU_ARG_QKV_V] = TILE_ALIGNMENT;
-      break;
-    case NPU_OP_ATTENTION:
-      alignment[NPU_ARG_Q] = alignment[NPU_ARG_K] = alignment[NPU_ARG_V] =
-          TILE_ALIGNMENT;
-      alignment[NPU_ARG_O] = alignment_of (op->c_type);
-      break;
-    case NPU_OP_LAYERNORM:
-    case NPU_OP_GELU:
-      alignment[NPU_ARG_X] = alignment_of (op->a_type);
-      alignment[NPU_ARG_Y] = alignment_of (op->c_type);
-      break;
-    default: /* a program's blocks are its own */
-      break;
-  }
+    if (op->kind == NPU_OP_PROGRAM || !(used & NPU_ARG_BIT (i)))
+      alignment[i] = 1;
+    else if (npu_op_is_tiles (op, i))
+      alignment[i] = TILE_ALIGNMENT;
+    else
+      alignment[i] = alignment_of (npu_op_get_storage (op, i));
 }
 
 static void
 set_limits (NpuKernel *kernel, const NpuOp *op)
 {
   kernel->max_rows = op->rows;
-  kernel->max_kv_rows = op->kv_rows ? op->kv_rows : op->rows;
-  kernel->n_groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1;
-  if (op->kind == NPU_OP_PROGRAM)
+  kernel->max_kv_rows = op->rows;
+  kernel->n_groups = 1;
+  if (op->kind == NPU_OP_ATTENTION) {
+    kernel->n_groups = op->attention.heads;
+    if (op->attention.kv_rows)
+      kernel->max_kv_rows = op->attention.kv_rows;
+  } else if (op->kind == NPU_OP_PROGRAM) {
     kernel->n_groups = 0; /* its tiles are blocks */
+  }
   set_alignments (kernel->arg_alignment, op);
 }
 
@@ -134,7 +125,7 @@ make (gpointer data, NpuCacheEntry *entry, GError **error)
 {
   const Wish *wish = data;
   NpuOp op = *wish->op;
-  NpuKernel *kernel;
+  NpuKernel *kernel, *tiles_for;
 
   if (wish->weights && !wish->weights->read (wish->weights->data, &op, error))
     return NULL;
@@ -142,49 +133,107 @@ make (gpointer data, NpuCacheEntry *entry, GError **error)
   if (!kernel)
     return NULL;
   kernel->entry = entry;
-  if (op.tiles_for && op.tiles_for->entry) {
-    npu_cache_entry_ref (op.tiles_for->entry);
-    kernel->tiles_for = op.tiles_for;
+  tiles_for = op.kind == NPU_OP_LINEAR ? op.linear.tiles_for : NULL;
+  if (tiles_for && tiles_for->entry) {
+    npu_cache_entry_ref (tiles_for->entry);
+    kernel->tiles_for = tiles_for;
   }
   return kernel;
 }
 
 static const NpuCacheFuncs funcs = {make, close_kernel};
 
-/* Every field of the operation, pointers only where they name what is kept; or
- * NULL, where nobody else can have the same. */
+#define ADD(key, field)                                                        \
+  g_byte_array_append (key, (const guint8 *) &(field), sizeof (field))
+
+/* Field by field: what is between them is anything. */
+static void
+add_linear (GByteArray *key, const NpuLinearOp *op)
+{
+  ADD (key, op->k);
+  ADD (key, op->n);
+  ADD (key, op->a_stride);
+  ADD (key, op->a_storage);
+  ADD (key, op->product);
+  ADD (key, op->c_storage);
+  ADD (key, op->c_layout);
+  ADD (key, op->heads);
+  ADD (key, op->gelu);
+  ADD (key, op->residual);
+  ADD (key, op->tiles_for);
+}
+
+static void
+add_attention (GByteArray *key, const NpuAttentionOp *op)
+{
+  ADD (key, op->heads);
+  ADD (key, op->kv_rows);
+  ADD (key, op->qkv_storage);
+  ADD (key, op->o_storage);
+  ADD (key, op->scale);
+}
+
+static void
+add_layernorm (GByteArray *key, const NpuLayerNormOp *op)
+{
+  ADD (key, op->n);
+  ADD (key, op->y_storage);
+  ADD (key, op->epsilon);
+}
+
+static void
+add_gelu (GByteArray *key, const NpuGeluOp *op)
+{
+  ADD (key, op->n);
+  ADD (key, op->storage);
+}
+
+/* Whether others can have the same: all that it points to is known by name. */
+static gboolean
+can_be_shared (const NpuOp *op, const NpuWeightsSource *weights)
+{
+  if (op->kind == NPU_OP_PROGRAM || op->weight || op->bias ||
+      (weights && !weights->key))
+    return FALSE;
+  return op->kind != NPU_OP_LINEAR || !op->linear.tiles_for ||
+         op->linear.tiles_for->entry;
+}
+
+/* Every field of the operation, and the name of its constants; or NULL, where
+ * nobody else can have the same. */
 static GBytes *
 key_of (const NpuOp *op, const NpuWeightsSource *weights)
 {
-  const char *name = weights ? weights->key : "";
   GByteArray *key;
 
-  if (!name || op->weight || op->bias || op->program ||
-      (op->tiles_for && !op->tiles_for->entry))
+  if (!can_be_shared (op, weights))
     return NULL;
   key = g_byte_array_new ();
-#define ADD(field)                                                             \
-  g_byte_array_append (key, (const guint8 *) &op->field, sizeof op->field)
-  ADD (kind);
-  ADD (rows);
-  ADD (kv_rows);
-  ADD (k);
-  ADD (n);
-  ADD (a_stride);
-  ADD (heads);
-  ADD (a_type);
-  ADD (b_type);
-  ADD (c_type);
-  ADD (c_layout);
-  ADD (gelu);
-  ADD (residual);
-  ADD (scale);
-  ADD (epsilon);
-  ADD (tiles_for);
-#undef ADD
-  g_byte_array_append (key, (const guint8 *) name, (guint) strlen (name));
+  ADD (key, op->kind);
+  ADD (key, op->rows);
+  switch (op->kind) {
+    case NPU_OP_LINEAR:
+      add_linear (key, &op->linear);
+      break;
+    case NPU_OP_ATTENTION:
+      add_attention (key, &op->attention);
+      break;
+    case NPU_OP_LAYERNORM:
+      add_layernorm (key, &op->layernorm);
+      break;
+    case NPU_OP_GELU:
+      add_gelu (key, &op->gelu);
+      break;
+    case NPU_OP_PROGRAM: /* never shared */
+      break;
+  }
+  if (weights)
+    g_byte_array_append (
+        key, (const guint8 *) weights->key, (guint) strlen (weights->key));
   return g_byte_array_free_to_bytes (key);
 }
+
+#undef ADD
 
 NpuKernel *
 npu_kernel_get (NpuDevice *device, const NpuOp *op,

@@ -1,4 +1,4 @@
-/* What a kernel computes: its kind, shapes and types.
+/* What a kernel computes: its kind, shapes, storages and product.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,21 +13,10 @@ G_BEGIN_DECLS
 typedef struct _NpuKernel NpuKernel;
 
 typedef enum {
-  NPU_TYPE_F32,  /* row tiles past the last valid row hold anything */
-  NPU_TYPE_Q8,   /* int8 with scales: rows in q8 tiles (npu-kernels.h), weights
-                  * per output column, attention tiles device-packed */
-  NPU_TYPE_BF16, /* bfloat16, in rows like F32; weights whose products are
-                  * bfloat16's, where A in F32 is rounded as it is read */
-  NPU_TYPE_S16,  /* weights whose products are 16-bit integers', with a scale
-                  * for each row and column, where A in F32 is quantised as it
-                  * is read; float's where those are no faster */
-} NpuType;
-
-typedef enum {
   /* args A, C, R. C = epilogue (A B): A is rows x k with rows a_stride
    * elements apart (so that a convolution over frames is a linear map over
    * overlapping rows), B the constant weights [n][k], C rows x n, R the
-   * residual, rows x n, or the same buffer as C. */
+   * residual, rows x n floats, or the same buffer as C. */
   NPU_OP_LINEAR,
   /* args Q, K, V, O. O[rows][heads * 64]; Q, K, V are tiles packed by a
    * linear operation whose c_layout is NPU_LAYOUT_QKV_TILES, or by
@@ -35,14 +24,33 @@ typedef enum {
    * head: tile = head * n_row_tiles + r, where n_row_tiles = ceil (rows / 64)
    * for the rows of the launch. */
   NPU_OP_ATTENTION,
-  /* args X, Y: rows x n. */
+  /* args X, Y: rows x n; X is floats. */
   NPU_OP_LAYERNORM,
+  /* args X, Y: rows x n. */
   NPU_OP_GELU,
   /* args IN, OUT: a program of the device by its name, on blocks whose sizes
    * and content are its own. Tile t is block t of both; rows is how many
    * blocks there are at most. */
   NPU_OP_PROGRAM,
 } NpuOpKind;
+
+/* How a buffer holds numbers. */
+typedef enum {
+  NPU_STORAGE_F32,  /* row tiles past the last valid row hold anything */
+  NPU_STORAGE_BF16, /* bfloat16, in rows like F32 */
+  NPU_STORAGE_Q8,   /* int8 with scales: rows in q8 tiles (npu-kernels.h);
+                     * attention tiles as the device packs them */
+} NpuStorage;
+
+/* What is multiplied, whatever the storage of the rows: those become it as they
+ * are read. */
+typedef enum {
+  NPU_PRODUCT_F32,
+  NPU_PRODUCT_BF16, /* of values rounded to bfloat16 */
+  NPU_PRODUCT_S16,  /* 16-bit integers with a scale for each row and column, of
+                     * rows in F32; float's where those are no faster */
+  NPU_PRODUCT_S8,   /* int8 with a scale for each row and column, rotated */
+} NpuProduct;
 
 typedef enum {
   NPU_LAYOUT_ROWS,      /* row-major */
@@ -58,30 +66,55 @@ enum { NPU_ARG_IN = 0, NPU_ARG_OUT = 1 };
 
 #define NPU_ARG_BIT(arg) (1u << (arg))
 
-/* Describes one operation. Pointers need to live only until
- * npu_device_kernel_open() returns: a device packs what it keeps. */
 typedef struct {
-  NpuOpKind kind;
-  guint rows;     /* the most rows a launch will have */
-  guint kv_rows;  /* attention: the most keys; 0 means as many as rows */
-  guint k, n;     /* linear: inner size and output columns; else n columns */
-  guint a_stride; /* linear: elements between rows of A; 0 means k */
-  guint heads;    /* attention and NPU_LAYOUT_QKV_TILES */
-  NpuType a_type; /* of A, X, or the attention tiles */
-  NpuType b_type; /* of the weights */
-  NpuType c_type; /* of C, Y; with NPU_LAYOUT_QKV_TILES of the tiles */
+  guint k, n;           /* inner size and output columns */
+  guint a_stride;       /* elements between rows of A; 0 means k */
+  NpuStorage a_storage; /* S8 alone reads Q8, and only where a_stride is k */
+  NpuProduct product;   /* that is asked for: see NpuSupport */
+  NpuStorage c_storage; /* with NPU_LAYOUT_QKV_TILES of the tiles */
   NpuLayout c_layout;
-  gboolean gelu;       /* linear: exact GELU after the bias */
-  gboolean residual;   /* linear: C += R, after the GELU */
-  float scale;         /* attention: of the scores */
-  float epsilon;       /* layernorm */
-  const float *weight; /* linear: [n][k]; layernorm: gamma [n] */
-  const float *bias;   /* linear: [n] or NULL; layernorm: beta [n] */
-  const char *program; /* NPU_OP_PROGRAM: its name */
+  guint heads;       /* NPU_LAYOUT_QKV_TILES */
+  gboolean gelu;     /* exact GELU after the bias */
+  gboolean residual; /* C += R, after the GELU */
   /* NPU_LAYOUT_QKV_TILES: the attention that will read the tiles, which packs
    * them and must outlive this kernel, unless it is shared; NULL is one of the
    * same device. */
   NpuKernel *tiles_for;
+} NpuLinearOp;
+
+typedef struct {
+  guint heads;
+  guint kv_rows; /* the most keys; 0 means as many as rows */
+  NpuStorage qkv_storage;
+  NpuStorage o_storage;
+  float scale; /* of the scores */
+} NpuAttentionOp;
+
+typedef struct {
+  guint n;
+  NpuStorage y_storage;
+  float epsilon;
+} NpuLayerNormOp;
+
+typedef struct {
+  guint n;
+  NpuStorage storage; /* of both */
+} NpuGeluOp;
+
+/* Describes one operation. Its constants and names need to live only until
+ * npu_kernel_open() returns: a device packs what it keeps. */
+typedef struct {
+  NpuOpKind kind;
+  guint rows;          /* the most rows a launch will have */
+  const float *weight; /* linear: [n][k]; layernorm: gamma [n] */
+  const float *bias;   /* linear: [n] or NULL; layernorm: beta [n] */
+  union {              /* by kind */
+    NpuLinearOp linear;
+    NpuAttentionOp attention;
+    NpuLayerNormOp layernorm;
+    NpuGeluOp gelu;
+    const char *program; /* its name */
+  };
 } NpuOp;
 
 G_END_DECLS

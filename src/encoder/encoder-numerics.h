@@ -21,14 +21,15 @@ typedef enum {
 
 typedef struct {
   struct {
-    NpuType rows, weights;
-  } types[ENCODER_N_ROLES];
-  NpuType tiles;    /* the attention's queries, keys and values */
-  NpuType attended; /* what it writes, and the map after it reads */
+    NpuStorage rows; /* that they read */
+    NpuProduct product;
+  } maps[ENCODER_N_ROLES];
+  NpuStorage tiles;    /* the attention's queries, keys and values */
+  NpuStorage attended; /* what it writes, and the map after it reads */
   /* An NPU has nothing as exact. */
   gboolean host_only;
-  /* What bfloat16 weights are where the CPU multiplies them. */
-  NpuType host_bf16;
+  /* What the CPU multiplies where BF16 is asked for. */
+  NpuProduct host_bf16;
 } EncoderNumerics;
 
 /**

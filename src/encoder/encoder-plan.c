@@ -48,56 +48,31 @@ typedef struct {
 #define ARGS(...)                                                              \
   ((NpuPlanArgs){.n = N_ARGS (__VA_ARGS__), .buffer = {__VA_ARGS__}})
 
-/* What differs between the linear maps. */
-typedef struct {
-  guint rows, k, n, a_stride;
-  NpuType a_type, b_type, c_type;
-  NpuLayout c_layout;
-  gboolean gelu, residual;
-  NpuKernel *tiles_for;
-} LinearShape;
-
-static NpuOp
-linear_op (const Builder *builder, const LinearShape *shape)
-{
-  return (NpuOp){
-      .kind = NPU_OP_LINEAR,
-      .rows = shape->rows,
-      .k = shape->k,
-      .n = shape->n,
-      .a_stride = shape->a_stride,
-      .heads = builder->model->n_heads,
-      .a_type = shape->a_type,
-      .b_type = shape->b_type,
-      .c_type = shape->c_type,
-      .c_layout = shape->c_layout,
-      .gelu = shape->gelu,
-      .residual = shape->residual,
-      .tiles_for = shape->tiles_for,
-  };
-}
-
 static void
-add_linear (Builder *builder, NpuStageId id, const LinearShape *shape,
+add_linear (Builder *builder, NpuStageId id, const NpuLinearOp *linear,
     EncoderWeights weights, NpuPlanArgs args, NpuNeeds needs)
 {
-  const NpuOp op = linear_op (builder, shape);
+  const guint n_positions = builder->options.n_positions;
+  const gboolean is_conv1 = id.kind == ENCODER_CONV1;
+  const NpuOp op = {.kind = NPU_OP_LINEAR,
+      .rows = is_conv1 ? 2 * n_positions : n_positions,
+      .linear = *linear};
   NpuPlanWeights source = encoder_weights_source (&weights, builder->identity);
 
   npu_plan_add (builder->plan, id, &op, &source, &args,
-      id.kind == ENCODER_CONV1 ? ENCODER_FRAMES : ENCODER_POSITIONS, needs);
+      is_conv1 ? ENCODER_FRAMES : ENCODER_POSITIONS, needs);
 }
 
 static void
 add_layernorm (Builder *builder, NpuStageId id, EncoderWeights weights,
-    NpuType type, EncoderBuffer out)
+    NpuStorage storage, EncoderBuffer out)
 {
   const NpuOp op = {
       .kind = NPU_OP_LAYERNORM,
       .rows = builder->options.n_positions,
-      .n = builder->model->d,
-      .c_type = type,
-      .epsilon = LAYERNORM_EPSILON,
+      .layernorm = {.n = builder->model->d,
+          .y_storage = storage,
+          .epsilon = LAYERNORM_EPSILON},
   };
   NpuPlanWeights source = encoder_weights_source (&weights, builder->identity);
 
@@ -109,22 +84,20 @@ static void
 add_stem (Builder *builder)
 {
   const NpuModel *model = builder->model;
-  const guint d = model->d, n_positions = builder->options.n_positions;
-  const NpuType type = builder->numerics.types[ENCODER_STEM].weights;
-  const LinearShape conv1 = {
-      .rows = 2 * n_positions,
+  const guint d = model->d;
+  const NpuProduct product = builder->numerics.maps[ENCODER_STEM].product;
+  const NpuLinearOp conv1 = {
       .k = 3 * model->n_mels,
       .n = d,
       .a_stride = model->n_mels,
-      .b_type = type,
+      .product = product,
       .gelu = TRUE,
   };
-  const LinearShape conv2 = {
-      .rows = n_positions,
+  const NpuLinearOp conv2 = {
       .k = 3 * d,
       .n = d,
       .a_stride = 2 * d,
-      .b_type = type,
+      .product = product,
       .gelu = TRUE,
       .residual = TRUE,
   };
@@ -154,40 +127,39 @@ add_attention (Builder *builder, guint layer, const NpuModelBlock *block)
 {
   const EncoderNumerics *numerics = &builder->numerics;
   const EncoderRole role = role_of_block (layer);
-  const guint d = builder->model->d, rows = builder->options.n_positions;
+  const NpuStorage rows = numerics->maps[role].rows;
+  const guint d = builder->model->d;
   const NpuOp attention = {
       .kind = NPU_OP_ATTENTION,
-      .rows = rows,
-      .n = d,
-      .heads = builder->model->n_heads,
-      .a_type = numerics->tiles,
-      .c_type = numerics->attended,
-      .scale = ATTENTION_SCALE,
+      .rows = builder->options.n_positions,
+      .attention = {.heads = builder->model->n_heads,
+          .qkv_storage = numerics->tiles,
+          .o_storage = numerics->attended,
+          .scale = ATTENTION_SCALE},
   };
   NpuKernel *kernel = npu_plan_open_kernel (
       builder->plan, ID (ENCODER_ATTENTION, layer), &attention);
-  const LinearShape qkv = {
-      .rows = rows,
+  const NpuLinearOp qkv = {
       .k = d,
       .n = 3 * d,
-      .a_type = numerics->types[role].rows,
-      .b_type = numerics->types[role].weights,
-      .c_type = numerics->tiles,
+      .a_storage = rows,
+      .product = numerics->maps[role].product,
+      .c_storage = numerics->tiles,
       .c_layout = NPU_LAYOUT_QKV_TILES,
+      .heads = builder->model->n_heads,
       .tiles_for = kernel,
   };
-  const LinearShape out = {
-      .rows = rows,
+  const NpuLinearOp out = {
       .k = d,
       .n = d,
-      .a_type = numerics->attended,
-      .b_type = numerics->types[role].weights,
+      .a_storage = numerics->attended,
+      .product = numerics->maps[role].product,
       .residual = TRUE,
   };
 
   add_layernorm (builder, ID (ENCODER_ATTENTION_NORM, layer),
-      encoder_weights_plain (block->attn_ln_weight, block->attn_ln_bias),
-      numerics->types[role].rows, PLAN_NORM);
+      encoder_weights_plain (block->attn_ln_weight, block->attn_ln_bias), rows,
+      PLAN_NORM);
   add_linear (builder, ID (ENCODER_QKV, layer), &qkv,
       encoder_weights_qkv (block), ARGS (PLAN_NORM, PLAN_Q, PLAN_K, PLAN_V),
       NPU_NEEDS_SAME_ROWS);
@@ -203,35 +175,35 @@ add_attention (Builder *builder, guint layer, const NpuModelBlock *block)
 /* An NPU's GELU is an operation of its own: where it has both, the product and
  * the GELU are two stages there. FALSE where they are not. */
 static gboolean
-add_fc1_and_gelu (Builder *builder, guint layer, const LinearShape *fused,
+add_fc1_and_gelu (Builder *builder, guint layer, const NpuLinearOp *fused,
     const EncoderWeights *weights)
 {
   const NpuStageId fc1_id = ID (ENCODER_FC1, layer);
   const NpuStageId gelu_id = ID (ENCODER_GELU, layer);
   const NpuOp gelu_op = {
       .kind = NPU_OP_GELU,
-      .rows = fused->rows,
-      .n = fused->n,
-      .a_type = fused->c_type,
-      .c_type = fused->c_type,
+      .rows = builder->options.n_positions,
+      .gelu = {.n = fused->n, .storage = fused->c_storage},
   };
-  NpuOp linear = linear_op (builder, fused);
+  NpuOp op = {.kind = NPU_OP_LINEAR,
+      .rows = builder->options.n_positions,
+      .linear = *fused};
   NpuKernel *gelu =
       npu_plan_open_on_device (builder->plan, gelu_id, &gelu_op, NULL);
   NpuKernel *product = NULL;
 
-  linear.gelu = FALSE;
+  op.linear.gelu = FALSE;
   if (gelu) {
     g_auto (NpuPlanWeights) source =
         encoder_weights_source (weights, builder->identity);
 
-    product = npu_plan_open_on_device (builder->plan, fc1_id, &linear, &source);
+    product = npu_plan_open_on_device (builder->plan, fc1_id, &op, &source);
   }
   if (!product) {
     npu_kernel_unref (gelu);
     return FALSE;
   }
-  npu_plan_add_opened (builder->plan, fc1_id, &linear, product,
+  npu_plan_add_opened (builder->plan, fc1_id, &op, product,
       &ARGS (PLAN_NORM, PLAN_FC1), ENCODER_POSITIONS, NPU_NEEDS_SAME_ROWS);
   npu_plan_add_opened (builder->plan, gelu_id, &gelu_op, gelu,
       &ARGS (PLAN_FC1, PLAN_MLP), ENCODER_POSITIONS, NPU_NEEDS_SAME_ROWS);
@@ -242,33 +214,31 @@ static void
 add_mlp (Builder *builder, guint layer, const NpuModelBlock *block)
 {
   const EncoderRole role = role_of_block (layer);
-  const NpuType type = builder->numerics.types[role].weights;
-  const NpuType rows_type = builder->numerics.types[role].rows;
-  const guint d = builder->model->d, rows = builder->options.n_positions;
-  const LinearShape fc1 = {
-      .rows = rows,
+  const NpuProduct product = builder->numerics.maps[role].product;
+  const NpuStorage rows = builder->numerics.maps[role].rows;
+  const guint d = builder->model->d;
+  const NpuLinearOp fc1 = {
       .k = d,
       .n = 4 * d,
-      .a_type = rows_type,
-      .b_type = type,
-      .c_type = rows_type,
+      .a_storage = rows,
+      .product = product,
+      .c_storage = rows,
       .gelu = TRUE,
   };
-  const LinearShape fc2 = {
-      .rows = rows,
+  const NpuLinearOp fc2 = {
       .k = 4 * d,
       .n = d,
-      .a_type = rows_type,
-      .b_type = type,
+      .a_storage = rows,
+      .product = product,
       .residual = TRUE,
   };
   const EncoderWeights fc1_weights =
       encoder_weights_plain (block->fc1_weight, block->fc1_bias);
 
   add_layernorm (builder, ID (ENCODER_MLP_NORM, layer),
-      encoder_weights_plain (block->mlp_ln_weight, block->mlp_ln_bias),
-      rows_type, PLAN_NORM);
-  if (rows_type != NPU_TYPE_BF16 ||
+      encoder_weights_plain (block->mlp_ln_weight, block->mlp_ln_bias), rows,
+      PLAN_NORM);
+  if (rows != NPU_STORAGE_BF16 ||
       !add_fc1_and_gelu (builder, layer, &fc1, &fc1_weights))
     add_linear (builder, ID (ENCODER_FC1, layer), &fc1, fc1_weights,
         ARGS (PLAN_NORM, PLAN_MLP), NPU_NEEDS_SAME_ROWS);
@@ -320,7 +290,7 @@ add_stages (Builder *builder)
   if (end == model->n_layers)
     add_layernorm (builder, ID (ENCODER_FINAL_NORM, NO_LAYER),
         encoder_weights_plain (model->ln_post_weight, model->ln_post_bias),
-        NPU_TYPE_F32, PLAN_STATES);
+        NPU_STORAGE_F32, PLAN_STATES);
 }
 
 static gboolean

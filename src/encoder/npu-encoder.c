@@ -140,8 +140,8 @@ open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
   Probe probe = {encoder, model};
   NpuPrecision precision;
 
-  if (!npu_device_has_product (host, NPU_TYPE_Q8) &&
-      !npu_device_has_product (host, NPU_TYPE_S16))
+  if (!npu_device_has_product (host, NPU_PRODUCT_S8) &&
+      !npu_device_has_product (host, NPU_PRODUCT_S16))
     return open_plan (encoder, model, device, NPU_PRECISION_F32, error);
   encoder->verdict = npu_cache_get (&verdicts, key, &funcs, &probe, error);
   if (!encoder->verdict)

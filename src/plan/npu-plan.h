@@ -37,8 +37,8 @@ typedef struct {
   guint depth;              /* for the device's choice of a batch */
   const char *const *kinds; /* their names, static: "qkv" */
   gboolean host_only; /* no stage is the device's, but for the CPU's own */
-  /* What weights of NPU_TYPE_BF16 are on the host. */
-  NpuType host_bf16;
+  /* What the host multiplies where BF16 is asked for. */
+  NpuProduct host_bf16;
 } NpuPlanOptions;
 
 /* Where a stage's operands are; in the order of the operation's arguments. */
@@ -114,7 +114,7 @@ typedef struct {
   char *name; /* "block 3 qkv" */
   NpuKernel *kernel;
   NpuOp op;                   /* as the kernel has it; no pointers */
-  NpuType product;            /* what is multiplied */
+  NpuProduct product;         /* what is multiplied */
   guint args[NPU_MAX_ARGS];   /* buffers, or NPU_NO_BUFFER */
   gsize offset[NPU_MAX_ARGS]; /* bytes */
   guint memory[NPU_MAX_ARGS]; /* of the plan's, for the args that are used */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "device/op-args.h"
 #include "npu-kernels.h"
 #include "plan-private.h"
 
@@ -70,32 +71,14 @@ plan_stage_name (const NpuPlan *plan, NpuStageId id)
                       : g_strdup_printf ("block %d %s", id.layer, kind);
 }
 
-static void
-set_directions (NpuPlanStage *stage, const NpuOp *op)
+NpuOp
+plan_host_op (const NpuPlan *plan, const NpuOp *op)
 {
-  switch (op->kind) {
-    case NPU_OP_LINEAR:
-      stage->reads = NPU_ARG_BIT (NPU_ARG_A);
-      if (op->residual)
-        stage->reads |= NPU_ARG_BIT (NPU_ARG_R);
-      stage->writes = NPU_ARG_BIT (NPU_ARG_C);
-      if (op->c_layout == NPU_LAYOUT_QKV_TILES)
-        stage->writes = NPU_ARG_BIT (NPU_ARG_QKV_Q) |
-                        NPU_ARG_BIT (NPU_ARG_QKV_K) |
-                        NPU_ARG_BIT (NPU_ARG_QKV_V);
-      break;
-    case NPU_OP_ATTENTION:
-      stage->reads = NPU_ARG_BIT (NPU_ARG_Q) | NPU_ARG_BIT (NPU_ARG_K) |
-                     NPU_ARG_BIT (NPU_ARG_V);
-      stage->writes = NPU_ARG_BIT (NPU_ARG_O);
-      break;
-    case NPU_OP_LAYERNORM:
-    case NPU_OP_GELU:
-    case NPU_OP_PROGRAM:
-      stage->reads = NPU_ARG_BIT (NPU_ARG_X);
-      stage->writes = NPU_ARG_BIT (NPU_ARG_Y);
-      break;
-  }
+  NpuOp host_op = *op;
+
+  if (op->kind == NPU_OP_LINEAR && op->linear.product == NPU_PRODUCT_BF16)
+    host_op.linear.product = plan->options.host_bf16;
+  return host_op;
 }
 
 /* Its pointers are not kept: they live until the kernel is open. */
@@ -103,20 +86,19 @@ void
 plan_set_kernel (NpuPlan *plan, guint index, const NpuOp *op, NpuKernel *kernel)
 {
   NpuPlanStage *stage = plan_stage (plan, index);
-  NpuOp asked = *op;
+  const NpuOp asked =
+      kernel->device == plan->host ? plan_host_op (plan, op) : *op;
   NpuSupport support;
 
   stage->kernel = kernel;
-  if (kernel->device == plan->host && asked.b_type == NPU_TYPE_BF16)
-    asked.b_type = plan->options.host_bf16;
   if (!npu_device_query (
           kernel->device, &asked, plan->options.depth, &support, &plan->error))
     return;
   stage->batch = support.batch;
   stage->product = support.product;
-  stage->op = asked;
-  stage->op.weight = stage->op.bias = NULL;
-  stage->op.tiles_for = NULL;
+  stage->op = npu_op_to_keep (&asked);
+  if (asked.kind == NPU_OP_LINEAR)
+    stage->op.linear.tiles_for = NULL;
 }
 
 /* Returns the stage's index. */
@@ -128,11 +110,12 @@ append_stage (NpuPlan *plan, NpuStageId id, const NpuOp *op,
       .id = id,
       .name = plan_stage_name (plan, id),
       .rows = rows,
-      .groups = op->kind == NPU_OP_ATTENTION ? op->heads : 1,
+      .groups = op->kind == NPU_OP_ATTENTION ? op->attention.heads : 1,
+      .reads = npu_op_reads (op),
+      .writes = npu_op_writes (op),
       .needs = needs,
   };
 
-  set_directions (&stage, op);
   for (guint i = 0; i < NPU_MAX_ARGS; i++) {
     stage.args[i] = i < args->n ? args->buffer[i] : NPU_NO_BUFFER;
     stage.offset[i] = args->offset[i];

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "device/op-args.h"
 #include "plan-private.h"
 
 /* --- where ------------------------------------------------------------- */
@@ -66,27 +67,37 @@ npu_plan_describe_placement (const NpuPlan *plan)
 
 /* --- in what types ----------------------------------------------------- */
 
+/* Every operation has its first argument read, and its last one written. */
 static const char *
-type_name (NpuType type)
+storage_read (const NpuPlanStage *stage)
 {
-  switch (type) {
-    case NPU_TYPE_Q8:
-      return "int8";
-    case NPU_TYPE_BF16:
-      return "bf16";
-    case NPU_TYPE_S16:
-      return "int16";
-    default:
-      return "f32";
-  }
+  return npu_storage_to_string (npu_op_get_storage (&stage->op, NPU_ARG_X));
+}
+
+static const char *
+storage_written (const NpuPlanStage *stage)
+{
+  const guint arg = (guint) g_bit_nth_lsf (npu_op_writes (&stage->op), -1);
+
+  return npu_storage_to_string (npu_op_get_storage (&stage->op, arg));
+}
+
+/* What a linear map was asked to multiply. */
+static const char *
+product_asked (const NpuPlanStage *stage)
+{
+  return stage->op.kind == NPU_OP_LINEAR
+             ? npu_product_to_string (stage->op.linear.product)
+             : "-";
 }
 
 static gboolean
 are_alike (const NpuPlanStage *a, const NpuPlanStage *b)
 {
   return a->id.kind == b->id.kind && a->kernel->device == b->kernel->device &&
-         a->product == b->product && a->op.a_type == b->op.a_type &&
-         a->op.b_type == b->op.b_type && a->op.c_type == b->op.c_type;
+         a->product == b->product && product_asked (a) == product_asked (b) &&
+         storage_read (a) == storage_read (b) &&
+         storage_written (a) == storage_written (b);
 }
 
 /* The same of a neighbouring layer where it is alike, or NULL. */
@@ -130,11 +141,10 @@ npu_plan_describe (const NpuPlan *plan)
       continue;
     name = name_of_alike (plan, stage);
     g_string_append_printf (text, "%-26s %-6s %-6s %-8s %-8s %s\n", name,
-        npu_device_get_name (stage->kernel->device),
-        type_name (stage->op.a_type),
-        is_linear ? type_name (stage->op.b_type) : "-",
-        is_linear ? type_name (stage->product) : "-",
-        type_name (stage->op.c_type));
+        npu_device_get_name (stage->kernel->device), storage_read (stage),
+        product_asked (stage),
+        is_linear ? npu_product_to_string (stage->product) : "-",
+        storage_written (stage));
   }
   return g_string_free (text, FALSE);
 }

@@ -85,7 +85,7 @@ open_kernel (const NpuPlan *plan, const char *name, const NpuOp *op,
 {
   g_autoptr (GError) failure = NULL;
   NpuKernel *kernel = open_on_device (plan, name, op, reading, &failure);
-  NpuOp host_op = *op;
+  const NpuOp host_op = plan_host_op (plan, op);
 
   if (kernel)
     return kernel;
@@ -93,8 +93,6 @@ open_kernel (const NpuPlan *plan, const char *name, const NpuOp *op,
     g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
   }
-  if (op->b_type == NPU_TYPE_BF16)
-    host_op.b_type = plan->options.host_bf16;
   kernel = get_kernel (plan->host, &host_op, reading, error);
   if (!kernel)
     g_prefix_error (error, "%s: ", name);

@@ -36,6 +36,8 @@ plan_buffer (const NpuPlan *plan, guint index)
 
 /* plan-build.c */
 char *plan_stage_name (const NpuPlan *plan, NpuStageId id);
+/* @op as the CPU is asked for it. */
+NpuOp plan_host_op (const NpuPlan *plan, const NpuOp *op);
 /* Gives a stage its kernel. */
 void plan_set_kernel (
     NpuPlan *plan, guint stage, const NpuOp *op, NpuKernel *kernel);

@@ -51,22 +51,34 @@ batch_for (const NpuTiles *tiles, const NpuOp *op)
   return MIN (support.batch, NPU_EXECUTOR_MAX_BATCH);
 }
 
+static NpuStorage
+storage_of (NpuProduct product)
+{
+  switch (product) {
+    case NPU_PRODUCT_S8:
+      return NPU_STORAGE_Q8;
+    case NPU_PRODUCT_BF16:
+      return NPU_STORAGE_BF16;
+    default:
+      return NPU_STORAGE_F32;
+  }
+}
+
 static gboolean
-open_attention (NpuTiles *tiles, NpuType type, GError **error)
+open_attention (NpuTiles *tiles, NpuProduct product, GError **error)
 {
   NpuOp op = {
       .kind = NPU_OP_ATTENTION,
       .rows = TILE_ROWS,
-      .kv_rows = TILE_ROWS * tiles->max_kv,
-      .heads = NPU_EXECUTOR_MAX_BATCH,
-      .a_type = type,
-      .scale = 1.0f / 8.0f, /* 1 / sqrt (64) */
+      .attention = {.heads = NPU_EXECUTOR_MAX_BATCH,
+          .kv_rows = TILE_ROWS * tiles->max_kv,
+          .qkv_storage = storage_of (product),
+          .scale = 1.0f / 8.0f}, /* 1 / sqrt (64) */
   };
 
   if (tiles->batch == 0)
     tiles->batch = batch_for (tiles, &op);
-  op.heads = tiles->batch;
-  op.n = op.heads * TILE_COLUMNS;
+  op.attention.heads = tiles->batch;
   tiles->attention = npu_kernel_open (tiles->device, &op, error);
   return tiles->attention != NULL;
 }
@@ -109,10 +121,11 @@ tiles_new_on (NpuDevice *device, const NpuTilesOptions *options,
   tiles->executor = npu_executor_new (device, options->depth,
       options->timeout > 0 ? options->timeout : DEFAULT_TIMEOUT, error);
   if (tiles->executor == NULL ||
-      !open_attention (tiles, options->type, error) ||
+      !open_attention (tiles, options->product, error) ||
       !allocate_slots (tiles, error))
     return NULL;
-  if (block != NULL && !tiles_block_open (tiles, block, options->type, error))
+  if (block != NULL &&
+      !tiles_block_open (tiles, block, options->product, error))
     return NULL;
   return g_steal_pointer (&tiles);
 }

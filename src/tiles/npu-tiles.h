@@ -39,11 +39,11 @@ typedef struct {
 } NpuAttentionTile;
 
 typedef struct {
-  guint depth;     /* launches in flight, 1 to 16; 1 is sequential */
-  guint batch;     /* tiles per launch, 1 to 24; 0 = the device's choice */
-  guint max_kv;    /* the most K/V tiles of a query tile, 1 to 24; 0 = 1 */
-  NpuType type;    /* how the device computes: F32, or Q8 (integers) */
-  guint64 timeout; /* ns per launch; 0 = 10 s */
+  guint depth;        /* launches in flight, 1 to 16; 1 is sequential */
+  guint batch;        /* tiles per launch, 1 to 24; 0 = the device's choice */
+  guint max_kv;       /* the most K/V tiles of a query tile, 1 to 24; 0 = 1 */
+  NpuProduct product; /* what is multiplied: F32, or S8 (integers) */
+  guint64 timeout;    /* ns per launch; 0 = 10 s */
 } NpuTilesOptions;
 
 /* The constants of a block's later operations. */

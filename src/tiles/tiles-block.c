@@ -20,44 +20,42 @@
 
 /* int8 is integers of 16 bits where there are none of 8. */
 static void
-set_type (const NpuTiles *tiles, NpuOp *linear)
+set_product (const NpuTiles *tiles, NpuLinearOp *linear)
 {
-  if (linear->b_type == NPU_TYPE_Q8 &&
+  if (linear->product == NPU_PRODUCT_S8 &&
       tiles->device == npu_device_get_host (tiles->device) &&
-      !npu_device_has_product (tiles->device, NPU_TYPE_Q8))
-    linear->b_type = NPU_TYPE_S16;
+      !npu_device_has_product (tiles->device, NPU_PRODUCT_S8))
+    linear->product = NPU_PRODUCT_S16;
 }
 
 static gboolean
-open_kernels (
-    NpuTiles *tiles, const NpuTilesBlock *block, NpuType type, GError **error)
+open_kernels (NpuTiles *tiles, const NpuTilesBlock *block, NpuProduct product,
+    GError **error)
 {
   NpuOp ops[BLOCK_N_KERNELS] = {
       {
           .kind = NPU_OP_LAYERNORM,
           .rows = tiles->chunk * TILE_ROWS,
-          .n = TILE_COLUMNS,
-          .epsilon = block->epsilon > 0.0f ? block->epsilon : EPSILON,
           .weight = block->gamma,
           .bias = block->beta,
+          .layernorm = {.n = TILE_COLUMNS,
+              .epsilon = block->epsilon > 0.0f ? block->epsilon : EPSILON},
       },
       {
           .kind = NPU_OP_LINEAR,
           .rows = tiles->chunk * TILE_ROWS,
-          .k = TILE_COLUMNS,
-          .n = block->n,
-          .b_type = type,
           .weight = block->weight,
           .bias = block->bias,
+          .linear = {.k = TILE_COLUMNS, .n = block->n, .product = product},
       },
       {
           .kind = NPU_OP_GELU,
           .rows = tiles->chunk * TILE_ROWS,
-          .n = block->n,
+          .gelu = {.n = block->n},
       },
   };
 
-  set_type (tiles, &ops[1]);
+  set_product (tiles, &ops[1].linear);
   for (guint i = 0; i < BLOCK_N_KERNELS; i++) {
     tiles->kernels[i] = npu_kernel_open (tiles->device, &ops[i], error);
     if (tiles->kernels[i] == NULL)
@@ -67,8 +65,8 @@ open_kernels (
 }
 
 gboolean
-tiles_block_open (
-    NpuTiles *tiles, const NpuTilesBlock *block, NpuType type, GError **error)
+tiles_block_open (NpuTiles *tiles, const NpuTilesBlock *block,
+    NpuProduct product, GError **error)
 {
   if (block->gamma == NULL || block->beta == NULL || block->weight == NULL ||
       block->n == 0 || block->n % TILE_COLUMNS != 0) {
@@ -81,7 +79,7 @@ tiles_block_open (
   tiles->chunk = MAX (MIN_CHUNK, 2 * tiles->depth * tiles->batch);
   tiles->columns[BLOCK_X] = tiles->columns[BLOCK_NORM] = TILE_COLUMNS;
   tiles->columns[BLOCK_PRODUCT] = tiles->columns[BLOCK_GELU] = block->n;
-  if (!open_kernels (tiles, block, type, error))
+  if (!open_kernels (tiles, block, product, error))
     return FALSE;
 
   for (guint i = 0; i < BLOCK_N_BUFFERS; i++) {

@@ -63,8 +63,8 @@ struct _NpuTiles {
 };
 
 /* tiles-block.c */
-gboolean tiles_block_open (
-    NpuTiles *tiles, const NpuTilesBlock *block, NpuType type, GError **error);
+gboolean tiles_block_open (NpuTiles *tiles, const NpuTilesBlock *block,
+    NpuProduct product, GError **error);
 void tiles_block_close (NpuTiles *tiles);
 /* Fills the BLOCK_N_KERNELS stages that follow a segment's attention. */
 void tiles_block_fill (

@@ -251,10 +251,10 @@ window_new (const NpuModel *model, NpuDevice *device)
   window->d = model->d;
   window->n_heads = model->n_heads;
   window->n_layers = model->n_layers;
-  window->int8_products = npu_device_has_product (host, NPU_TYPE_Q8);
+  window->int8_products = npu_device_has_product (host, NPU_PRODUCT_S8);
   window->fast_int8 =
-      window->int8_products || npu_device_has_product (host, NPU_TYPE_S16);
-  window->fast_bf16 = npu_device_has_product (host, NPU_TYPE_BF16);
+      window->int8_products || npu_device_has_product (host, NPU_PRODUCT_S16);
+  window->fast_bf16 = npu_device_has_product (host, NPU_PRODUCT_BF16);
   window->mel = g_new (float, (gsize) model->n_mels *N_FRAMES);
   for (guint i = 0; i < model->n_mels * N_FRAMES; i++)
     window->mel[i] = (float) g_rand_double_range (rand, -1, 1.5);

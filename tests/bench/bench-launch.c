@@ -145,7 +145,8 @@ time_launches (
 gboolean
 bench_run_launch (Bench *bench, GError **error)
 {
-  const NpuOp op = {.kind = NPU_OP_GELU, .rows = 64 * N_LAUNCHES, .n = 1};
+  const NpuOp op = {
+      .kind = NPU_OP_GELU, .rows = 64 * N_LAUNCHES, .gelu = {.n = 1}};
   TimedDevice device = {.base = *bench->device, .real = bench->device};
   NpuKernel *kernel = npu_kernel_open (bench->device, &op, error);
   NpuBuffer *x = NULL;

@@ -27,23 +27,24 @@ typedef struct {
 } List;
 
 /* Of what the CPU has, the one that the decoder's weights would be in. */
-static NpuType
-weights_type (const Bench *bench)
+static NpuProduct
+product_for (const Bench *bench)
 {
   if (bench->options.precision == NPU_PRECISION_F32)
-    return NPU_TYPE_F32;
-  if (npu_device_has_product (bench->device, NPU_TYPE_Q8))
-    return NPU_TYPE_Q8;
-  return npu_device_has_product (bench->device, NPU_TYPE_S16) ? NPU_TYPE_S16
-                                                              : NPU_TYPE_F32;
+    return NPU_PRODUCT_F32;
+  if (npu_device_has_product (bench->device, NPU_PRODUCT_S8))
+    return NPU_PRODUCT_S8;
+  return npu_device_has_product (bench->device, NPU_PRODUCT_S16)
+             ? NPU_PRODUCT_S16
+             : NPU_PRODUCT_F32;
 }
 
 static const char *
-type_name (NpuType type)
+name_of (NpuProduct product)
 {
-  if (type == NPU_TYPE_F32)
+  if (product == NPU_PRODUCT_F32)
     return "f32";
-  return type == NPU_TYPE_Q8 ? "int8" : "int16";
+  return product == NPU_PRODUCT_S8 ? "int8" : "int16";
 }
 
 static gboolean
@@ -59,18 +60,17 @@ add_launch (List *list, const NpuOp *op, NpuBuffer *in, NpuBuffer *out,
 }
 
 static gboolean
-add_linear (List *list, NpuType type, guint k, guint n, const float *weight,
-    NpuBuffer *in, NpuBuffer *out, GError **error)
+add_linear (List *list, NpuProduct product, guint k, guint n,
+    const float *weight, NpuBuffer *in, NpuBuffer *out, GError **error)
 {
   const NpuOp op = {.kind = NPU_OP_LINEAR,
       .rows = 1,
-      .k = k,
-      .n = n,
-      .b_type = type,
-      .residual = in != list->y,
-      .weight = weight};
+      .weight = weight,
+      .linear = {
+          .k = k, .n = n, .product = product, .residual = in != list->y}};
 
-  return add_launch (list, &op, in, out, op.residual ? out : NULL, error);
+  return add_launch (
+      list, &op, in, out, op.linear.residual ? out : NULL, error);
 }
 
 static gboolean
@@ -78,10 +78,9 @@ add_norm (List *list, const float *weight, GError **error)
 {
   const NpuOp op = {.kind = NPU_OP_LAYERNORM,
       .rows = 1,
-      .n = WIDTH,
-      .epsilon = 1e-5f,
       .weight = weight,
-      .bias = weight};
+      .bias = weight,
+      .layernorm = {.n = WIDTH, .epsilon = 1e-5f}};
 
   return add_launch (list, &op, list->x, list->y, NULL, error);
 }
@@ -89,26 +88,26 @@ add_norm (List *list, const float *weight, GError **error)
 /* Norm, q, k and v, their output's map, the same of the attention over a window
  * but for k and v, norm, and the two layers of the perceptron. */
 static gboolean
-add_layer (List *list, NpuType type, const float *weight, GError **error)
+add_layer (List *list, NpuProduct product, const float *weight, GError **error)
 {
   return add_norm (list, weight, error) &&
-         add_linear (list, type, WIDTH, 3 * WIDTH, weight, list->y, list->wide,
-             error) &&
+         add_linear (list, product, WIDTH, 3 * WIDTH, weight, list->y,
+             list->wide, error) &&
          add_linear (
-             list, type, WIDTH, WIDTH, weight, list->wide, list->x, error) &&
+             list, product, WIDTH, WIDTH, weight, list->wide, list->x, error) &&
          add_linear (
-             list, type, WIDTH, WIDTH, weight, list->y, list->wide, error) &&
+             list, product, WIDTH, WIDTH, weight, list->y, list->wide, error) &&
          add_linear (
-             list, type, WIDTH, WIDTH, weight, list->wide, list->x, error) &&
+             list, product, WIDTH, WIDTH, weight, list->wide, list->x, error) &&
          add_norm (list, weight, error) &&
-         add_linear (list, type, WIDTH, 4 * WIDTH, weight, list->y, list->wide,
-             error) &&
-         add_linear (
-             list, type, 4 * WIDTH, WIDTH, weight, list->wide, list->x, error);
+         add_linear (list, product, WIDTH, 4 * WIDTH, weight, list->y,
+             list->wide, error) &&
+         add_linear (list, product, 4 * WIDTH, WIDTH, weight, list->wide,
+             list->x, error);
 }
 
 static gboolean
-fill_list (List *list, NpuType type, GError **error)
+fill_list (List *list, NpuProduct product, GError **error)
 {
   const gsize n_weights = 4 * WIDTH * WIDTH;
   const gsize row = 64 * WIDTH * sizeof (float);
@@ -125,11 +124,11 @@ fill_list (List *list, NpuType type, GError **error)
   for (guint i = 0; done && i < WIDTH; i++)
     ((float *) list->x->data)[i] = (float) g_rand_double_range (rand, -1, 1);
   for (guint i = 0; done && i < N_LAYERS; i++)
-    done = add_layer (list, type, weight, error);
+    done = add_layer (list, product, weight, error);
   if (done)
     done = add_norm (list, weight, error) &&
            add_linear (
-               list, type, WIDTH, WIDTH, weight, list->y, list->wide, error);
+               list, product, WIDTH, WIDTH, weight, list->y, list->wide, error);
   list->run = done ? npu_run_new (list->device, NULL, error) : NULL;
   return list->run != NULL;
 }
@@ -222,14 +221,14 @@ time_in_turn (gpointer objects[2], gboolean (*run) (gpointer, GError **),
 static gboolean
 time_lists (Bench *bench, NpuDevice *devices[2], GError **error)
 {
-  const NpuType type = weights_type (bench);
+  const NpuProduct product = product_for (bench);
   List lists[2] = {{.device = devices[0]}, {.device = devices[1]}};
   gpointer objects[] = {&lists[0], &lists[1]};
   BenchSmall *small = &bench->small;
   double ms[2];
   const gboolean done =
-      fill_list (&lists[0], type, error) &&
-      fill_list (&lists[1], type, error) &&
+      fill_list (&lists[0], product, error) &&
+      fill_list (&lists[1], product, error) &&
       time_in_turn (objects, run_list, 10, bench->options.repeat, ms, error);
 
   if (done) {
@@ -238,7 +237,7 @@ time_lists (Bench *bench, NpuDevice *devices[2], GError **error)
     g_print ("a list of %u launches of one row, each of which needs the one "
              "before (base's sizes, %s): one thread %.0f us, %u %.0f us "
              "(%.2fx)\n",
-        N_LAUNCHES, type_name (type), small->list_one_us,
+        N_LAUNCHES, name_of (product), small->list_one_us,
         npu_device_get_n_workers (devices[1]), small->list_us, ms[1] / ms[0]);
   }
   clear_list (&lists[0]);

@@ -107,8 +107,8 @@ open_tiles (const Bench *bench, NpuDevice *device, const Workload *work,
   const NpuTilesOptions options = {
       .depth = depth,
       .batch = batch,
-      .type =
-          strcmp (bench->precision, "int8") == 0 ? NPU_TYPE_Q8 : NPU_TYPE_F32,
+      .product = strcmp (bench->precision, "int8") == 0 ? NPU_PRODUCT_S8
+                                                        : NPU_PRODUCT_F32,
   };
 
   return npu_tiles_new (

@@ -34,7 +34,7 @@ encoder_fixture_has_int16 (void)
 {
   const NpuDeviceOptions options = {.threads = 1};
   NpuDevice *device = npu_device_open ("cpu", &options, NULL);
-  const gboolean has = npu_device_has_product (device, NPU_TYPE_S16);
+  const gboolean has = npu_device_has_product (device, NPU_PRODUCT_S16);
 
   npu_device_unref (device);
   return has;

@@ -14,9 +14,6 @@ typedef struct {
   guint n;
 } FakeNpuPieces;
 
-/* NPU_ARG_BITs of the arguments that @op reads; it writes the others. */
-guint fake_npu_reads (const NpuOp *op);
-
 /* Of the argument @arg, from its start, no more than the launch's own valid
  * rows. What it reads whole, an attention's keys and values, belongs to the
  * launch that has its head's first query tile. */

@@ -6,6 +6,7 @@
 
 #include "device/device-registry.h"
 #include "device/npu-device-impl.h"
+#include "device/op-args.h"
 #include "fake-npu-pieces.h"
 #include "npu-clock.h"
 
@@ -136,14 +137,18 @@ is_supported (const NpuOp *op)
 
   switch (op->kind) {
     case NPU_OP_LINEAR:
-      return (op->b_type == NPU_TYPE_BF16 && (ops & FAKE_NPU_LINEAR_BF16)) ||
-             (op->b_type == NPU_TYPE_Q8 && (ops & FAKE_NPU_LINEAR_Q8));
+      return (op->linear.product == NPU_PRODUCT_BF16 &&
+                 (ops & FAKE_NPU_LINEAR_BF16)) ||
+             (op->linear.product == NPU_PRODUCT_S8 &&
+                 (ops & FAKE_NPU_LINEAR_Q8));
     case NPU_OP_ATTENTION:
-      return op->a_type == NPU_TYPE_BF16 && (ops & FAKE_NPU_ATTENTION);
+      return op->attention.qkv_storage == NPU_STORAGE_BF16 &&
+             (ops & FAKE_NPU_ATTENTION);
     case NPU_OP_LAYERNORM:
-      return op->c_type == NPU_TYPE_BF16 && (ops & FAKE_NPU_LAYERNORM);
+      return op->layernorm.y_storage == NPU_STORAGE_BF16 &&
+             (ops & FAKE_NPU_LAYERNORM);
     case NPU_OP_GELU:
-      return op->a_type == NPU_TYPE_BF16 && (ops & FAKE_NPU_GELU);
+      return op->gelu.storage == NPU_STORAGE_BF16 && (ops & FAKE_NPU_GELU);
     default:
       return FALSE;
   }
@@ -157,9 +162,9 @@ host_args_for (const NpuOp *op)
 
   if (op->kind != NPU_OP_LINEAR)
     return 0;
-  if (op->a_stride && op->a_stride != op->k)
+  if (op->linear.a_stride && op->linear.a_stride != op->linear.k)
     args |= NPU_ARG_BIT (NPU_ARG_A);
-  if (op->c_layout == NPU_LAYOUT_QKV_TILES)
+  if (op->linear.c_layout == NPU_LAYOUT_QKV_TILES)
     args |= NPU_ARG_BIT (NPU_ARG_QKV_Q) | NPU_ARG_BIT (NPU_ARG_QKV_K) |
             NPU_ARG_BIT (NPU_ARG_QKV_V);
   else if (current_options ().host_epilogue)
@@ -185,7 +190,7 @@ fake_npu_kernel_open (NpuDevice *device, const NpuOp *op, GError **error)
   }
   /* Its tiles of queries are not those of the CPU: twice as large. */
   if (op->kind == NPU_OP_ATTENTION)
-    array_op.scale *= 0.5f;
+    array_op.attention.scale *= 0.5f;
   kernel = g_new0 (FakeNpuKernel, 1);
   kernel->op = *op;
   kernel->kernel =
@@ -270,9 +275,9 @@ static void
 sync_launch (const NpuLaunch *launch, NpuSyncDirection direction)
 {
   const FakeNpuKernel *kernel = (const FakeNpuKernel *) launch->kernel;
-  const guint reads = fake_npu_reads (&kernel->op);
-  const guint args =
-      launch->sync_args & (direction == NPU_SYNC_TO_DEVICE ? reads : ~reads);
+  const guint args = launch->sync_args & (direction == NPU_SYNC_TO_DEVICE
+                                                 ? npu_op_reads (&kernel->op)
+                                                 : npu_op_writes (&kernel->op));
 
   for (guint arg = 0; arg < NPU_MAX_ARGS; arg++) {
     FakeNpuPieces pieces;
@@ -362,7 +367,7 @@ static void
 corrupt (const NpuLaunch *launch)
 {
   const FakeNpuKernel *kernel = (const FakeNpuKernel *) launch->kernel;
-  const guint written = ~fake_npu_reads (&kernel->op);
+  const guint written = npu_op_writes (&kernel->op);
 
   for (guint arg = 0; arg < NPU_MAX_ARGS; arg++) {
     FakeNpuBuffer *buffer = (FakeNpuBuffer *) launch->args[arg];

@@ -153,14 +153,14 @@ tiles_device (guint n_workers)
 }
 
 NpuTiles *
-tiles_new (NpuDevice *device, guint depth, guint batch, NpuType type,
+tiles_new (NpuDevice *device, guint depth, guint batch, NpuProduct product,
     const NpuTilesBlock *block)
 {
   const NpuTilesOptions options = {
       .depth = depth,
       .batch = batch,
       .max_kv = 5,
-      .type = type,
+      .product = product,
   };
   GError *error = NULL;
   NpuTiles *tiles = npu_tiles_new (device, &options, block, &error);

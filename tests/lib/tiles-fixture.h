@@ -46,7 +46,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Results, results_free)
 
 /* A CPU device, and a pipeline on it for up to 5 K/V tiles. */
 NpuDevice *tiles_device (guint n_workers);
-NpuTiles *tiles_new (NpuDevice *device, guint depth, guint batch, NpuType type,
-    const NpuTilesBlock *block);
+NpuTiles *tiles_new (NpuDevice *device, guint depth, guint batch,
+    NpuProduct product, const NpuTilesBlock *block);
 
 G_END_DECLS

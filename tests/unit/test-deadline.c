@@ -69,7 +69,8 @@ static char *
 run_slow_launch (int begun, guint64 timeout)
 {
   const NpuDeviceOptions options = {.threads = 1, .tile_observer = slow_tile};
-  const NpuOp op = {.kind = NPU_OP_GELU, .rows = 64 * N_TILES, .n = 64};
+  const NpuOp op = {
+      .kind = NPU_OP_GELU, .rows = 64 * N_TILES, .gelu = {.n = 64}};
   NpuDevice *device = npu_device_open ("cpu", &options, NULL);
   NpuKernel *kernel = npu_kernel_open (device, &op, NULL);
   NpuBuffer *x = npu_buffer_new (device, kernel->arg_size[NPU_ARG_X], NULL);

@@ -151,11 +151,7 @@ test_beside_launches (void)
 {
   g_autoptr (NpuDevice) device = open_device (2);
   Lists lists = {.device = device};
-  const NpuOp op = {.kind = NPU_OP_GELU,
-      .rows = ROWS,
-      .n = WIDTH,
-      .a_type = NPU_TYPE_F32,
-      .c_type = NPU_TYPE_F32};
+  const NpuOp op = {.kind = NPU_OP_GELU, .rows = ROWS, .gelu = {.n = WIDTH}};
   g_autoptr (GError) error = NULL;
   NpuKernel *kernel = npu_kernel_open (device, &op, &error);
   NpuBuffer *x, *y;

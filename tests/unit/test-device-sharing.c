@@ -228,8 +228,8 @@ test_same_verdict (void)
   NpuDevice *device = open_with ("cpu", &(NpuDeviceOptions){.threads = 2,
                                             .tile_observer = count_tile,
                                             .tile_observer_data = &n_tiles});
-  const gboolean is_probed = npu_device_has_product (device, NPU_TYPE_Q8) ||
-                             npu_device_has_product (device, NPU_TYPE_S16);
+  const gboolean is_probed = npu_device_has_product (device, NPU_PRODUCT_S8) ||
+                             npu_device_has_product (device, NPU_PRODUCT_S16);
   NpuEncoder *a = new_encoder (device, NPU_PRECISION_AUTO), *b;
   const gint n_first = g_atomic_int_get (&n_tiles);
 
@@ -266,7 +266,7 @@ test_kernel_keys (void)
   NpuDevice *device = open_cpu (1);
   guint n_read = 0;
   NpuWeightsSource source = {"a", read_weights, &n_read};
-  NpuOp op = {.kind = NPU_OP_LINEAR, .rows = 64, .k = 64, .n = 64};
+  NpuOp op = {.kind = NPU_OP_LINEAR, .rows = 64, .linear = {.k = 64, .n = 64}};
   g_autoptr (GError) error = NULL;
   NpuKernel *kernels[6];
 
@@ -278,7 +278,7 @@ test_kernel_keys (void)
   g_assert_cmpuint (n_read, ==, 2);
   source.key = "b";
   kernels[2] = npu_kernel_get (device, &op, &source, NULL);
-  op.gelu = TRUE;
+  op.linear.gelu = TRUE;
   kernels[3] = npu_kernel_get (device, &op, &source, NULL);
   source.key = NULL;
   kernels[4] = npu_kernel_get (device, &op, &source, NULL);
@@ -340,7 +340,8 @@ submit (Streams *streams, NpuRun *run, guint first_tile, guint n_tiles)
 static void
 begin (Streams *streams, guint n_tiles)
 {
-  const NpuOp op = {.kind = NPU_OP_GELU, .rows = 64 * N_TILES, .n = 1};
+  const NpuOp op = {
+      .kind = NPU_OP_GELU, .rows = 64 * N_TILES, .gelu = {.n = 1}};
   const NpuRunOptions a = {.stream = &streams->a};
 
   *streams = (Streams){.order = g_array_new (FALSE, FALSE, sizeof (guint))};

@@ -92,7 +92,7 @@ check_int8 (
 {
   g_autoptr (NpuDevice) cpu = npu_device_open ("cpu", NULL, NULL);
 
-  if (npu_device_has_product (cpu, NPU_TYPE_Q8))
+  if (npu_device_has_product (cpu, NPU_PRODUCT_S8))
     compare_check (what, states, expected, n, D, 0.9996, 0.995, NULL);
   else
     compare_check (what, states, expected, n, D, 0.99999, 0.9999, NULL);

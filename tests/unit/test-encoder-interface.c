@@ -168,8 +168,8 @@ test_automatic_without_fast_int8 (void)
   else
     g_unsetenv ("NPUENC_CPU");
   g_assert_no_error (error);
-  g_assert_false (npu_device_has_product (device, NPU_TYPE_Q8));
-  g_assert_false (npu_device_has_product (device, NPU_TYPE_S16));
+  g_assert_false (npu_device_has_product (device, NPU_PRODUCT_S8));
+  g_assert_false (npu_device_has_product (device, NPU_PRODUCT_S16));
   encoder = npu_encoder_new (model, device, &options, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (npu_encoder_get_precision (encoder), ==, "f32");

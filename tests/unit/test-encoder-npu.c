@@ -315,8 +315,8 @@ test_automatic_precision (void)
       "attention norm, attention, mlp norm, final norm: cpu; 10 stages: xrt:0");
   /* This model's states hold in int8. */
   check_placement (&no_linear, NPU_PRECISION_AUTO,
-      npu_device_has_product (cpu, NPU_TYPE_Q8) ||
-              npu_device_has_product (cpu, NPU_TYPE_S16)
+      npu_device_has_product (cpu, NPU_PRODUCT_S8) ||
+              npu_device_has_product (cpu, NPU_PRODUCT_S16)
           ? "int8"
           : "f32",
       "cpu");

@@ -52,7 +52,7 @@ has_int16 (void)
       .depth = 1, .precision = NPU_PRECISION_INT16, .timeout = G_MAXUINT64};
   g_autoptr (NpuModel) model = encoder_fixture_open_model ("synthetic:tiny");
   NpuDevice *device = npu_device_open ("cpu", &device_options, NULL);
-  const gboolean has = npu_device_has_product (device, NPU_TYPE_S16);
+  const gboolean has = npu_device_has_product (device, NPU_PRODUCT_S16);
   g_autoptr (GError) error = NULL;
   NpuEncoder *encoder = npu_encoder_new (model, device, &options, &error);
 

@@ -70,13 +70,10 @@ check_refused (Rig *rig, const NpuLaunch *launch, const char *part)
   g_assert_nonnull (strstr (error->message, part));
 }
 
-static const NpuOp gelu = {.kind = NPU_OP_GELU, .rows = ROWS, .n = N};
+static const NpuOp gelu = {.kind = NPU_OP_GELU, .rows = ROWS, .gelu = {.n = N}};
 static const NpuOp attention = {.kind = NPU_OP_ATTENTION,
     .rows = ROWS,
-    .kv_rows = 64,
-    .n = 2 * N,
-    .heads = 2,
-    .scale = 0.125f};
+    .attention = {.heads = 2, .kv_rows = 64, .scale = 0.125f}};
 
 static void
 test_rows_and_tiles (void)
@@ -171,33 +168,38 @@ test_errors_are_set (void)
   rig_clear (&rig);
 }
 
-/* 16-bit integers are a type of products only. */
+/* Storages and products that do not go together are refused in words. */
 static void
-test_no_rows_of_16_bit_integers (void)
+test_what_does_not_go_together (void)
 {
   static const float weight[N * N];
   const NpuOp linear = {.kind = NPU_OP_LINEAR,
       .rows = ROWS,
-      .k = N,
-      .n = N,
-      .b_type = NPU_TYPE_S16,
-      .weight = weight};
+      .weight = weight,
+      .linear = {.k = N, .n = N, .product = NPU_PRODUCT_S16}};
   const NpuDeviceOptions options = {.threads = 1};
   NpuDevice *device = npu_device_open ("cpu", &options, NULL);
   NpuKernel *kernel = npu_kernel_open (device, &linear, NULL);
+  NpuOp ops[] = {linear, linear, gelu, attention};
+  static const char *const words[] = {"reads int8, multiplies int16",
+      "writes int8 tiles", "gelu with 64 columns, reads int8",
+      "attention with 128 columns, reads f32, writes int8"};
 
   g_assert_nonnull (kernel);
   npu_kernel_unref (kernel);
-  for (guint i = 0; i < 4; i++) {
-    NpuOp op = i < 2 ? linear : i == 2 ? gelu : attention;
+  ops[0].linear.a_storage = NPU_STORAGE_Q8;
+  ops[1].linear.c_storage = NPU_STORAGE_Q8;
+  ops[1].linear.c_layout = NPU_LAYOUT_QKV_TILES;
+  ops[1].linear.heads = 2;
+  ops[2].gelu.storage = NPU_STORAGE_Q8;
+  ops[3].attention.o_storage = NPU_STORAGE_Q8;
+  for (guint i = 0; i < G_N_ELEMENTS (ops); i++) {
     g_autoptr (GError) error = NULL;
 
-    if (i != 1)
-      op.a_type = NPU_TYPE_S16;
-    if (i == 1 || i == 2)
-      op.c_type = NPU_TYPE_S16;
-    g_assert_null (npu_kernel_open (device, &op, &error));
+    g_assert_null (npu_kernel_open (device, &ops[i], &error));
     g_assert_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED);
+    g_test_message ("%s", error->message);
+    g_assert_nonnull (strstr (error->message, words[i]));
   }
   npu_device_unref (device);
 }
@@ -211,6 +213,6 @@ main (int argc, char **argv)
   g_test_add_func ("/launch/offsets", test_offsets);
   g_test_add_func ("/launch/errors-are-set", test_errors_are_set);
   g_test_add_func (
-      "/launch/no-rows-of-16-bit-integers", test_no_rows_of_16_bit_integers);
+      "/launch/what-does-not-go-together", test_what_does_not_go_together);
   return g_test_run ();
 }

@@ -20,7 +20,7 @@ test_stats (void)
   g_autoptr (List) list = list_new (20, 1);
   g_autoptr (Weights) weights = weights_new (64);
   g_autoptr (NpuTiles) tiles =
-      tiles_new (device, 3, 2, NPU_TYPE_F32, &weights->block);
+      tiles_new (device, 3, 2, NPU_PRODUCT_F32, &weights->block);
   g_autoptr (Results) results = results_new (20, 64);
   g_autofree float *out = g_new (float, 20 * 64 * 64);
   NpuStats stats, block;
@@ -52,7 +52,7 @@ test_print (void)
 {
   g_autoptr (NpuDevice) device = tiles_device (2);
   g_autoptr (List) list = list_new (20, 1);
-  g_autoptr (NpuTiles) tiles = tiles_new (device, 1, 2, NPU_TYPE_F32, NULL);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 1, 2, NPU_PRODUCT_F32, NULL);
   g_autofree float *out = g_new (float, 20 * 64 * 64);
   char *text = NULL;
   size_t size = 0;
@@ -77,7 +77,7 @@ lines_of (guint depth, guint batch, guint n_tiles, guint n_kv)
   g_autoptr (NpuDevice) device = tiles_device (1);
   g_autoptr (List) list = list_new (n_tiles, n_kv);
   g_autoptr (NpuTiles) tiles =
-      tiles_new (device, depth, batch, NPU_TYPE_F32, NULL);
+      tiles_new (device, depth, batch, NPU_PRODUCT_F32, NULL);
   g_autofree float *out = g_new (float, n_tiles * 64 * 64);
   g_autoptr (GRegex) stall = g_regex_new (" \\(stall\\)", 0, 0, NULL);
   char *text = NULL, *plain;
@@ -211,7 +211,7 @@ test_workers (void)
       .threads = 2, .tile_observer = note_worker, .tile_observer_data = &seen};
   g_autoptr (NpuDevice) device = npu_device_open ("cpu", &options, NULL);
   g_autoptr (List) list = list_new (20, 5);
-  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, NPU_TYPE_F32, NULL);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, NPU_PRODUCT_F32, NULL);
   g_autofree float *out = g_new (float, 20 * 64 * 64);
 
   g_assert_true (npu_tiles_attention (tiles, list->tiles, 20, out, NULL));
@@ -305,7 +305,7 @@ test_cancel (void)
 {
   g_autoptr (NpuDevice) device = tiles_device (1);
   g_autoptr (List) list = list_new (3, 1);
-  g_autoptr (NpuTiles) tiles = tiles_new (device, 2, 1, NPU_TYPE_F32, NULL);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 2, 1, NPU_PRODUCT_F32, NULL);
   g_autofree float *out = g_new (float, 3 * 64 * 64);
   GError *error = NULL;
 

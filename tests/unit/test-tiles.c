@@ -76,7 +76,7 @@ block_f64 (const NpuTilesBlock *block, const Results *from, Results *to)
 /* --- accuracy ---------------------------------------------------------- */
 
 typedef struct {
-  NpuType type;
+  NpuProduct product;
   guint n_kv; /* 0: from 1 to 5 */
 } Case;
 
@@ -86,7 +86,7 @@ test_attention (gconstpointer data)
   const Case *c = data;
   g_autoptr (NpuDevice) device = tiles_device (2);
   g_autoptr (List) list = list_new (9, c->n_kv);
-  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, c->type, NULL);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, c->product, NULL);
   g_autofree float *out = g_new (float, 9 * 64 * 64);
   g_autofree float *expected = g_new (float, 9 * 64 * 64);
   GError *error = NULL;
@@ -95,7 +95,7 @@ test_attention (gconstpointer data)
     attention_f64 (&list->tiles[i], expected + i * 64 * 64);
   npu_tiles_attention (tiles, list->tiles, 9, out, &error);
   g_assert_no_error (error);
-  if (c->type == NPU_TYPE_F32)
+  if (c->product == NPU_PRODUCT_F32)
     compare_check ("attention, f32", out, expected, 9 * 64, 64, 0.9999999,
         0.9999999, NULL);
   else
@@ -111,10 +111,10 @@ test_block (gconstpointer data)
   g_autoptr (List) list = list_new (9, c->n_kv);
   g_autoptr (Weights) weights = weights_new (128);
   g_autoptr (NpuTiles) tiles =
-      tiles_new (device, 3, 2, c->type, &weights->block);
+      tiles_new (device, 3, 2, c->product, &weights->block);
   g_autoptr (Results) actual = results_new (9, 128);
   g_autoptr (Results) expected = results_new (9, 128);
-  const gboolean exact = c->type == NPU_TYPE_F32;
+  const gboolean exact = c->product == NPU_PRODUCT_F32;
   GError *error = NULL;
 
   results_run (actual, tiles, list, &error);
@@ -148,7 +148,7 @@ test_attention_same (gconstpointer data)
   for (guint depth = 1; depth <= 16; depth += depth < 4 ? 1 : 6)
     for (guint i = 0; i < G_N_ELEMENTS (batches); i++) {
       g_autoptr (NpuTiles) tiles =
-          tiles_new (device, depth, batches[i], c->type, NULL);
+          tiles_new (device, depth, batches[i], c->product, NULL);
       const gboolean first = depth == 1 && i == 0;
       float *to = first ? sequential : out;
 
@@ -171,7 +171,7 @@ test_block_same (gconstpointer data)
   for (guint depth = 1; depth <= 16; depth += depth < 4 ? 1 : 6)
     for (guint i = 0; i < G_N_ELEMENTS (batches); i++) {
       g_autoptr (NpuTiles) tiles =
-          tiles_new (device, depth, batches[i], c->type, &weights->block);
+          tiles_new (device, depth, batches[i], c->product, &weights->block);
       Results *to = depth == 1 && i == 0 ? sequential : out;
 
       results_poison (to);
@@ -216,7 +216,7 @@ test_parts_left_out (void)
   g_autoptr (List) list = list_new (7, 2);
   g_autoptr (Weights) weights = weights_new (64);
   g_autoptr (NpuTiles) tiles =
-      tiles_new (device, 3, 2, NPU_TYPE_F32, &weights->block);
+      tiles_new (device, 3, 2, NPU_PRODUCT_F32, &weights->block);
   g_autoptr (Results) all = results_new (7, 64);
   g_autoptr (Results) gelu = results_new (7, 64);
   const NpuTilesResults wanted = {.gelu = gelu->gelu};
@@ -233,8 +233,8 @@ test_block_pipeline_does_attention (void)
   g_autoptr (List) list = list_new (7, 2);
   g_autoptr (Weights) weights = weights_new (64);
   g_autoptr (NpuTiles) block =
-      tiles_new (device, 3, 2, NPU_TYPE_F32, &weights->block);
-  g_autoptr (NpuTiles) plain = tiles_new (device, 3, 2, NPU_TYPE_F32, NULL);
+      tiles_new (device, 3, 2, NPU_PRODUCT_F32, &weights->block);
+  g_autoptr (NpuTiles) plain = tiles_new (device, 3, 2, NPU_PRODUCT_F32, NULL);
   g_autofree float *a = g_new (float, 7 * 64 * 64);
   g_autofree float *b = g_new (float, 7 * 64 * 64);
   NpuStats stats;
@@ -250,7 +250,7 @@ static void
 test_empty_list (void)
 {
   g_autoptr (NpuDevice) device = tiles_device (1);
-  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, NPU_TYPE_F32, NULL);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 2, NPU_PRODUCT_F32, NULL);
   GError *error = NULL;
   NpuStats stats;
 
@@ -265,9 +265,9 @@ static void
 test_device_chooses_batch (void)
 {
   g_autoptr (NpuDevice) device = tiles_device (2);
-  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 0, NPU_TYPE_F32, NULL);
-  g_autoptr (NpuTiles) deeper = tiles_new (device, 4, 1, NPU_TYPE_F32, NULL);
-  g_autoptr (NpuTiles) flat = tiles_new (device, 1, 1, NPU_TYPE_F32, NULL);
+  g_autoptr (NpuTiles) tiles = tiles_new (device, 3, 0, NPU_PRODUCT_F32, NULL);
+  g_autoptr (NpuTiles) deeper = tiles_new (device, 4, 1, NPU_PRODUCT_F32, NULL);
+  g_autoptr (NpuTiles) flat = tiles_new (device, 1, 1, NPU_PRODUCT_F32, NULL);
 
   g_assert_cmpuint (npu_tiles_get_batch (tiles), >=, 1);
   g_assert_cmpuint (npu_tiles_get_batch (tiles), <=, 24);
@@ -295,9 +295,9 @@ test_npu_without_a_program (void)
   g_assert_nonnull (npu);
   {
     g_autoptr (NpuTiles) there =
-        tiles_new (npu, 3, 2, NPU_TYPE_Q8, &weights->block);
+        tiles_new (npu, 3, 2, NPU_PRODUCT_S8, &weights->block);
     g_autoptr (NpuTiles) here =
-        tiles_new (cpu, 3, 2, NPU_TYPE_Q8, &weights->block);
+        tiles_new (cpu, 3, 2, NPU_PRODUCT_S8, &weights->block);
 
     g_assert_true (results_run (got, there, list, NULL));
     g_assert_true (results_run (expected, here, list, NULL));
@@ -312,8 +312,8 @@ test_npu_without_a_program (void)
 int
 main (int argc, char **argv)
 {
-  static const Case cases[] = {
-      {NPU_TYPE_F32, 1}, {NPU_TYPE_F32, 0}, {NPU_TYPE_Q8, 1}, {NPU_TYPE_Q8, 0}};
+  static const Case cases[] = {{NPU_PRODUCT_F32, 1}, {NPU_PRODUCT_F32, 0},
+      {NPU_PRODUCT_S8, 1}, {NPU_PRODUCT_S8, 0}};
   static const char *const names[] = {
       "f32", "f32-mixed-keys", "int8", "int8-mixed-keys"};
 

@@ -39,7 +39,7 @@ expected_init (Expected *expected, int precision)
     expected->npu[i] = element_rig_push (rig, i, i);
     g_assert_nonnull (expected->npu[i]);
     /* int8 is the same there where the CPU has int8 products. */
-    if (precision == INT8 && npu_device_has_product (cpu, NPU_TYPE_Q8))
+    if (precision == INT8 && npu_device_has_product (cpu, NPU_PRODUCT_S8))
       g_assert_true (g_bytes_equal (expected->cpu[i], expected->npu[i]));
     element_rig_check_near (
         expected->npu[i], expected->cpu[i], precision == INT8 ? 0.999 : 0.9999);

@@ -103,51 +103,52 @@ fill_q8 (NpuBuffer *buffer, guint rows, guint k)
 }
 
 static void
-compare_int8 (const Case *c, NpuOp op)
+compare_int8 (const Case *c, NpuLinearOp linear)
 {
   g_autoptr (NpuDevice) device = rig_open (c->overlays);
-  g_autofree float *weight = rig_random ((gsize) op.n * op.k, 1);
-  g_autofree float *bias = rig_random (op.n, 2);
+  g_autofree float *weight = rig_random ((gsize) linear.n * linear.k, 1);
+  g_autofree float *bias = rig_random (linear.n, 2);
+  NpuOp op = {.kind = NPU_OP_LINEAR,
+      .rows = 1500,
+      .weight = weight,
+      .bias = bias,
+      .linear = linear};
   g_autofree guint8 *expected = NULL;
   g_autoptr (GError) error = NULL;
   const RigRun run = run_of (c, 0);
   gsize size;
   RigOp *xrt;
 
-  op.kind = NPU_OP_LINEAR;
-  op.rows = 1500;
-  op.b_type = NPU_TYPE_Q8;
-  op.weight = weight;
-  op.bias = bias;
+  op.linear.product = NPU_PRODUCT_S8;
   xrt = rig_op_new (device, &op, NULL);
-  if (op.a_type == NPU_TYPE_Q8) {
-    fill_q8 (xrt->args[NPU_ARG_A], c->rows, op.k);
+  if (linear.a_storage == NPU_STORAGE_Q8) {
+    fill_q8 (xrt->args[NPU_ARG_A], c->rows, linear.k);
   } else {
     g_autofree float *a =
         rig_random (xrt->args[NPU_ARG_A]->size / sizeof (float), 3);
 
     memcpy (xrt->args[NPU_ARG_A]->data, a, xrt->args[NPU_ARG_A]->size);
   }
-  if (op.residual)
-    for (gsize i = 0; i < (gsize) 1500 * op.n; i++)
+  if (linear.residual)
+    for (gsize i = 0; i < (gsize) 1500 * linear.n; i++)
       ((float *) xrt->args[NPU_ARG_R]->data)[i] = (float) (i % 11) * 0.1f;
   expected = cpu_result (&op, xrt, NPU_ARG_C, c->rows);
   rig_op_run (xrt, &run, &error);
   g_assert_no_error (error);
-  if (op.c_type == NPU_TYPE_Q8) {
+  if (linear.c_storage == NPU_STORAGE_Q8) {
     const guint8 *y = xrt->args[NPU_ARG_C]->data;
 
     for (guint tile = 0; tile * 64 < c->rows; tile++) {
-      const gsize at = tile * NPU_Q8_TILE_SIZE (op.n);
+      const gsize at = tile * NPU_Q8_TILE_SIZE (linear.n);
       const guint rows = MIN (c->rows - tile * 64, 64);
-      const gsize scales = at + NPU_Q8_TILE_SCALES (op.n);
+      const gsize scales = at + NPU_Q8_TILE_SCALES (linear.n);
 
-      g_assert_cmpmem (y + at, rows * op.n, expected + at, rows * op.n);
+      g_assert_cmpmem (y + at, rows * linear.n, expected + at, rows * linear.n);
       g_assert_cmpmem (y + scales, rows * sizeof (float), expected + scales,
           rows * sizeof (float));
     }
   } else {
-    size = (gsize) c->rows * op.n * sizeof (float);
+    size = (gsize) c->rows * linear.n * sizeof (float);
     g_assert_cmpmem (xrt->args[NPU_ARG_C]->data, size, expected, size);
   }
   rig_op_free (xrt, NULL);
@@ -156,13 +157,14 @@ compare_int8 (const Case *c, NpuOp op)
 static void
 test_int8_case (const Case *c)
 {
-  compare_int8 (c, (NpuOp){.k = D, .n = D, .residual = TRUE});
-  compare_int8 (c, (NpuOp){.k = D,
+  compare_int8 (c, (NpuLinearOp){.k = D, .n = D, .residual = TRUE});
+  compare_int8 (c, (NpuLinearOp){.k = D,
                        .n = 4 * D,
-                       .a_type = NPU_TYPE_Q8,
-                       .c_type = NPU_TYPE_Q8,
+                       .a_storage = NPU_STORAGE_Q8,
+                       .c_storage = NPU_STORAGE_Q8,
                        .gelu = TRUE});
-  compare_int8 (c, (NpuOp){.k = 4 * D, .n = D, .a_type = NPU_TYPE_Q8});
+  compare_int8 (
+      c, (NpuLinearOp){.k = 4 * D, .n = D, .a_storage = NPU_STORAGE_Q8});
 }
 
 static void
@@ -181,16 +183,20 @@ gelu (double x)
 
 /* One row of the operation in plain loops; @residual is its row, or NULL. */
 static void
-linear_row (float *y, const float *a, const NpuOp *op, const float *residual)
+linear_row (
+    float *y, const float *a, const NpuOp *described, const float *residual)
 {
+  const NpuLinearOp *op = &described->linear;
+
   for (guint j = 0; j < op->n; j++) {
     double sum = 0;
 
     for (guint i = 0; i < op->k; i++)
       sum += (double) rig_from_bf16 (rig_to_bf16 (a[i])) *
-             rig_from_bf16 (rig_to_bf16 (op->weight[(gsize) j * op->k + i]));
-    if (op->bias)
-      sum += op->bias[j];
+             rig_from_bf16 (
+                 rig_to_bf16 (described->weight[(gsize) j * op->k + i]));
+    if (described->bias)
+      sum += described->bias[j];
     y[j] = (float) (op->gelu ? gelu (sum) : sum);
     if (residual)
       y[j] += residual[j];
@@ -198,67 +204,69 @@ linear_row (float *y, const float *a, const NpuOp *op, const float *residual)
 }
 
 static void
-fill_a (NpuBuffer *buffer, NpuType type)
+fill_a (NpuBuffer *buffer, NpuStorage storage)
 {
-  const gsize n = buffer->size / (type == NPU_TYPE_BF16 ? 2 : 4);
+  const gsize n = buffer->size / (storage == NPU_STORAGE_BF16 ? 2 : 4);
   g_autofree float *a = rig_random (n, 5);
 
   for (gsize i = 0; i < n; i++)
-    if (type == NPU_TYPE_BF16)
+    if (storage == NPU_STORAGE_BF16)
       ((guint16 *) buffer->data)[i] = rig_to_bf16 (a[i]);
     else
       ((float *) buffer->data)[i] = a[i];
 }
 
 static float
-read_c (const RigOp *op, NpuType type, guint arg, gsize i)
+read_c (const RigOp *op, NpuStorage storage, guint arg, gsize i)
 {
-  return type == NPU_TYPE_BF16
+  return storage == NPU_STORAGE_BF16
              ? rig_from_bf16 (((guint16 *) op->args[arg]->data)[i])
              : ((float *) op->args[arg]->data)[i];
 }
 
 static void
-compare_bf16 (const Case *c, NpuOp op)
+compare_bf16 (const Case *c, NpuLinearOp linear)
 {
   const guint check[] = {0, c->rows / 2, c->rows - 1};
   g_autoptr (NpuDevice) device = rig_open (c->overlays);
-  g_autofree float *weight = rig_random ((gsize) op.n * op.k, 1);
-  g_autofree float *bias = rig_random (op.n, 2);
-  g_autofree float *expected = g_new (float, op.n);
-  g_autofree float *got = g_new (float, op.n);
-  g_autofree float *a = g_new (float, op.k);
+  g_autofree float *weight = rig_random ((gsize) linear.n * linear.k, 1);
+  g_autofree float *bias = rig_random (linear.n, 2);
+  NpuOp op = {.kind = NPU_OP_LINEAR,
+      .rows = 1500,
+      .weight = weight,
+      .bias = bias,
+      .linear = linear};
+  g_autofree float *expected = g_new (float, linear.n);
+  g_autofree float *got = g_new (float, linear.n);
+  g_autofree float *a = g_new (float, linear.k);
   g_autoptr (GError) error = NULL;
   const RigRun run =
       run_of (c, NPU_ARG_BIT (NPU_ARG_A) | NPU_ARG_BIT (NPU_ARG_C) |
                      NPU_ARG_BIT (NPU_ARG_R));
-  const gsize stride = op.a_stride ? op.a_stride : op.k;
+  const gsize stride = linear.a_stride ? linear.a_stride : linear.k;
   RigOp *xrt;
 
-  op.kind = NPU_OP_LINEAR;
-  op.rows = 1500;
-  op.b_type = NPU_TYPE_BF16;
-  op.weight = weight;
-  op.bias = bias;
+  op.linear.product = NPU_PRODUCT_BF16;
   xrt = rig_op_new (device, &op, NULL);
-  fill_a (xrt->args[NPU_ARG_A], op.a_type);
-  if (op.residual)
-    for (gsize i = 0; i < (gsize) 1500 * op.n; i++)
+  fill_a (xrt->args[NPU_ARG_A], linear.a_storage);
+  if (linear.residual)
+    for (gsize i = 0; i < (gsize) 1500 * linear.n; i++)
       ((float *) xrt->args[NPU_ARG_R]->data)[i] = (float) (i % 11) - 5.0f;
   rig_op_run (xrt, &run, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < G_N_ELEMENTS (check); i++) {
-    const float *residual = op.residual
+    const float *residual = linear.residual
                                 ? (const float *) xrt->args[NPU_ARG_R]->data +
-                                      (gsize) check[i] * op.n
+                                      (gsize) check[i] * linear.n
                                 : NULL;
 
-    for (guint j = 0; j < op.k; j++)
-      a[j] = read_c (xrt, op.a_type, NPU_ARG_A, check[i] * stride + j);
+    for (guint j = 0; j < linear.k; j++)
+      a[j] = read_c (xrt, linear.a_storage, NPU_ARG_A, check[i] * stride + j);
     linear_row (expected, a, &op, residual);
-    for (guint j = 0; j < op.n; j++)
-      got[j] = read_c (xrt, op.c_type, NPU_ARG_C, (gsize) check[i] * op.n + j);
-    g_assert_cmpfloat (rig_cosine (expected, got, op.n), >, 0.99999);
+    for (guint j = 0; j < linear.n; j++)
+      got[j] = read_c (
+          xrt, linear.c_storage, NPU_ARG_C, (gsize) check[i] * linear.n + j);
+    g_assert_cmpfloat (rig_cosine (expected, got, linear.n), >, 0.99999);
   }
   rig_op_free (xrt, NULL);
 }
@@ -266,15 +274,15 @@ compare_bf16 (const Case *c, NpuOp op)
 static void
 test_bf16_case (const Case *c)
 {
-  compare_bf16 (c, (NpuOp){.k = D, .n = D});
-  compare_bf16 (c, (NpuOp){.k = D,
+  compare_bf16 (c, (NpuLinearOp){.k = D, .n = D});
+  compare_bf16 (c, (NpuLinearOp){.k = D,
                        .n = 4 * D,
-                       .a_type = NPU_TYPE_BF16,
-                       .c_type = NPU_TYPE_BF16,
+                       .a_storage = NPU_STORAGE_BF16,
+                       .c_storage = NPU_STORAGE_BF16,
                        .gelu = TRUE});
   /* as conv2: rows overlap */
   compare_bf16 (
-      c, (NpuOp){.k = 3 * D, .n = D, .a_stride = 2 * D, .gelu = TRUE});
+      c, (NpuLinearOp){.k = 3 * D, .n = D, .a_stride = 2 * D, .gelu = TRUE});
 }
 
 static void
@@ -289,7 +297,7 @@ static void
 test_fused (void)
 {
   static const guint rows[] = {1500, 130}, batches[] = {24, 2};
-  const NpuOp plain = {.k = D, .n = D};
+  const NpuLinearOp plain = {.k = D, .n = D};
 
   for (guint fused = 0; fused < 3; fused++)
     for (guint i = 0; i < 4; i++) {
@@ -297,23 +305,21 @@ test_fused (void)
           .rows = rows[i % 2],
           .batch = batches[i / 2],
           .depth = 1 + i};
-      NpuOp op = plain;
+      NpuLinearOp linear = plain;
 
-      op.gelu = fused == 1;
-      op.residual = fused == 2;
-      compare_bf16 (&c, op);
+      linear.gelu = fused == 1;
+      linear.residual = fused == 2;
+      compare_bf16 (&c, linear);
       rig_assert_clean ();
     }
   for (guint fused = 1; fused < 3; fused++) {
     g_autoptr (NpuDevice) device = rig_open (fused_overlays[fused]);
     g_autofree float *weight = rig_random (D * D, 1);
     g_autoptr (GError) error = NULL;
-    NpuOp op = plain;
+    NpuOp op = {
+        .kind = NPU_OP_LINEAR, .rows = 1500, .weight = weight, .linear = plain};
 
-    op.kind = NPU_OP_LINEAR;
-    op.rows = 1500;
-    op.b_type = NPU_TYPE_BF16;
-    op.weight = weight;
+    op.linear.product = NPU_PRODUCT_BF16;
     g_assert_null (npu_kernel_open (device, &op, &error));
     g_assert_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED);
   }
@@ -329,17 +335,15 @@ test_layernorm_case (const Case *c)
   g_autofree float *beta = rig_random (D, 2);
   const NpuOp op = {.kind = NPU_OP_LAYERNORM,
       .rows = 1500,
-      .n = D,
-      .c_type = NPU_TYPE_BF16,
-      .epsilon = 1e-5f,
       .weight = gamma,
-      .bias = beta};
+      .bias = beta,
+      .layernorm = {.n = D, .y_storage = NPU_STORAGE_BF16, .epsilon = 1e-5f}};
   RigOp *xrt = rig_op_new (device, &op, NULL);
   const RigRun run =
       run_of (c, NPU_ARG_BIT (NPU_ARG_X) | NPU_ARG_BIT (NPU_ARG_Y));
   g_autoptr (GError) error = NULL;
 
-  fill_a (xrt->args[NPU_ARG_X], NPU_TYPE_F32);
+  fill_a (xrt->args[NPU_ARG_X], NPU_STORAGE_F32);
   rig_op_run (xrt, &run, &error);
   g_assert_no_error (error);
   for (guint row = 0; row < c->rows; row++) {
@@ -352,7 +356,7 @@ test_layernorm_case (const Case *c)
       variance += (x[i] - mean) * (x[i] - mean) / D;
     for (guint i = 0; i < D; i++)
       g_assert_cmpfloat_with_epsilon (
-          read_c (xrt, NPU_TYPE_BF16, NPU_ARG_Y, (gsize) row * D + i),
+          read_c (xrt, NPU_STORAGE_BF16, NPU_ARG_Y, (gsize) row * D + i),
           (x[i] - mean) / sqrt (variance + 1e-5) * gamma[i] + beta[i], 0.02);
   }
   rig_op_free (xrt, NULL);
@@ -370,20 +374,19 @@ test_gelu_case (const Case *c)
   g_autoptr (NpuDevice) device = rig_open (c->overlays);
   const NpuOp op = {.kind = NPU_OP_GELU,
       .rows = 1500,
-      .n = 4 * D,
-      .a_type = NPU_TYPE_BF16,
-      .c_type = NPU_TYPE_BF16};
+      .gelu = {.n = 4 * D, .storage = NPU_STORAGE_BF16}};
   RigOp *xrt = rig_op_new (device, &op, NULL);
   const RigRun run =
       run_of (c, NPU_ARG_BIT (NPU_ARG_X) | NPU_ARG_BIT (NPU_ARG_Y));
   g_autoptr (GError) error = NULL;
 
-  fill_a (xrt->args[NPU_ARG_X], NPU_TYPE_BF16);
+  fill_a (xrt->args[NPU_ARG_X], NPU_STORAGE_BF16);
   rig_op_run (xrt, &run, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < (gsize) c->rows * 4 * D; i++)
-    g_assert_cmpfloat_with_epsilon (read_c (xrt, NPU_TYPE_BF16, NPU_ARG_Y, i),
-        gelu (read_c (xrt, NPU_TYPE_BF16, NPU_ARG_X, i)), 0.004);
+    g_assert_cmpfloat_with_epsilon (
+        read_c (xrt, NPU_STORAGE_BF16, NPU_ARG_Y, i),
+        gelu (read_c (xrt, NPU_STORAGE_BF16, NPU_ARG_X, i)), 0.004);
   rig_op_free (xrt, NULL);
 }
 
@@ -452,11 +455,10 @@ test_attention_case (const Case *c)
   g_autoptr (NpuDevice) device = rig_open (c->overlays);
   const NpuOp op = {.kind = NPU_OP_ATTENTION,
       .rows = 1500,
-      .n = D,
-      .heads = HEADS,
-      .a_type = NPU_TYPE_BF16,
-      .c_type = NPU_TYPE_BF16,
-      .scale = 0.125f};
+      .attention = {.heads = HEADS,
+          .qkv_storage = NPU_STORAGE_BF16,
+          .o_storage = NPU_STORAGE_BF16,
+          .scale = 0.125f}};
   RigOp *xrt = rig_op_new (device, &op, NULL);
   g_autofree float *q = rig_random ((gsize) 1500 * D, 1);
   g_autofree float *k = rig_random ((gsize) 1500 * D, 2);
@@ -492,7 +494,7 @@ test_attention_case (const Case *c)
 
         attend (expected, qkv, head, check[j], rows);
         for (guint l = 0; l < 64; l++)
-          got[l] = read_c (xrt, NPU_TYPE_BF16, NPU_ARG_O,
+          got[l] = read_c (xrt, NPU_STORAGE_BF16, NPU_ARG_O,
               (gsize) check[j] * D + head * 64 + l);
         g_assert_cmpfloat (rig_cosine (expected, got, 64), >, 0.999);
       }
@@ -545,9 +547,12 @@ test_unsupported (void)
   g_autoptr (NpuDevice) device = rig_open (large_overlays);
   float one[1] = {1};
   const NpuOp ops[] = {
-      {.kind = NPU_OP_LINEAR, .rows = 64, .k = 1, .n = 1, .weight = one},
-      {.kind = NPU_OP_GELU, .rows = 64, .n = 4 * D},
-      {.kind = NPU_OP_ATTENTION, .rows = 64, .heads = HEADS},
+      {.kind = NPU_OP_LINEAR,
+          .rows = 64,
+          .weight = one,
+          .linear = {.k = 1, .n = 1}},
+      {.kind = NPU_OP_GELU, .rows = 64, .gelu = {.n = 4 * D}},
+      {.kind = NPU_OP_ATTENTION, .rows = 64, .attention = {.heads = HEADS}},
       {.kind = NPU_OP_PROGRAM, .rows = 1, .program = "none"},
   };
 

@@ -96,15 +96,15 @@ struct _CpuKernel {
   void (*store_rows) (const CpuKernel *kernel, const NpuLaunch *launch,
       guint tile, const float *rows);
   gsize scratch_size;
-  NpuOp op; /* its pointers are NULL but for those below */
+  NpuOp op; /* npu_op_to_keep() */
 
   const NpuKernels *kernels;
   const NpuAttentionKernel *attention; /* QKV_TILES and attention */
   const NpuKernel *tiles_for; /* QKV_TILES: another device's attention, or
                                * NULL */
   CpuGemm *gemm;
-  NpuType product; /* linear: the type that is multiplied */
-  float *bias;     /* linear's, or beta */
+  NpuProduct product; /* linear: what is multiplied */
+  float *bias;        /* linear's, or beta */
   float *gamma;
   float *weight_scale; /* [n], weights of integers */
   gint32 *zero_sum;    /* [n], likewise: see epilogue_s32 */

@@ -16,9 +16,9 @@ device_of (const CpuKernel *kernel)
 static gboolean
 pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  kernel->product = NPU_TYPE_F32;
-  kernel->gemm = cpu_gemm_new_f32 (
-      &kernel->kernels->gemm_f32, weight, kernel->op.n, kernel->op.k, error);
+  kernel->product = NPU_PRODUCT_F32;
+  kernel->gemm = cpu_gemm_new_f32 (&kernel->kernels->gemm_f32, weight,
+      kernel->op.linear.n, kernel->op.linear.k, error);
   return kernel->gemm != NULL;
 }
 
@@ -26,12 +26,13 @@ pack_f32_weight (CpuKernel *kernel, const float *weight, GError **error)
 static gboolean
 pack_q8_weight_in_float (CpuKernel *kernel, const gint8 *q, GError **error)
 {
-  const gsize size = (gsize) kernel->op.n * kernel->op.k;
+  const guint n = kernel->op.linear.n;
+  const gsize size = (gsize) n * kernel->op.linear.k;
   g_autofree float *weight = g_new (float, size);
 
   for (gsize i = 0; i < size; i++)
     weight[i] = q[i];
-  memset (kernel->zero_sum, 0, kernel->op.n * sizeof *kernel->zero_sum);
+  memset (kernel->zero_sum, 0, n * sizeof *kernel->zero_sum);
   return pack_f32_weight (kernel, weight, error);
 }
 
@@ -39,7 +40,7 @@ pack_q8_weight_in_float (CpuKernel *kernel, const gint8 *q, GError **error)
 static gboolean
 pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  const guint n = kernel->op.n, k = kernel->op.k;
+  const guint n = kernel->op.linear.n, k = kernel->op.linear.k;
   g_autofree gint8 *q = g_malloc ((gsize) n * k);
 
   kernel->signs = cpu_rotation_signs (k);
@@ -50,15 +51,15 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
     return pack_q8_weight_in_float (kernel, q, error);
   for (guint i = 0; i < n; i++)
     kernel->zero_sum[i] *= NPU_Q8_ZERO;
-  kernel->product = NPU_TYPE_Q8;
+  kernel->product = NPU_PRODUCT_S8;
   kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
   return kernel->gemm != NULL;
 }
 
 gboolean
-cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op)
+cpu_linear_has_s16 (const CpuDevice *device, const NpuLinearOp *op)
 {
-  return op->a_type == NPU_TYPE_F32 &&
+  return op->a_storage == NPU_STORAGE_F32 &&
          cpu_gemm_takes (&device->host.kernels.gemm_s16, op->n, op->k);
 }
 
@@ -67,10 +68,10 @@ cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op)
 static gboolean
 pack_s16_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  const guint n = kernel->op.n, k = kernel->op.k;
+  const guint n = kernel->op.linear.n, k = kernel->op.linear.k;
   g_autofree gint16 *q = NULL;
 
-  if (!cpu_linear_has_s16 (device_of (kernel), &kernel->op))
+  if (!cpu_linear_has_s16 (device_of (kernel), &kernel->op.linear))
     return pack_f32_weight (kernel, weight, error);
   q = g_new (gint16, (gsize) n * k);
   kernel->weight_scale = g_new (float, n);
@@ -81,7 +82,7 @@ pack_s16_weight (CpuKernel *kernel, const float *weight, GError **error)
     g_clear_pointer (&kernel->weight_scale, g_free);
     return pack_f32_weight (kernel, weight, error);
   }
-  kernel->product = NPU_TYPE_S16;
+  kernel->product = NPU_PRODUCT_S16;
   kernel->zero_sum = g_new0 (gint32, n);
   return TRUE;
 }
@@ -91,32 +92,32 @@ pack_s16_weight (CpuKernel *kernel, const float *weight, GError **error)
 static gboolean
 pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
 {
-  const gsize n = (gsize) kernel->op.n * kernel->op.k;
-  g_autofree guint16 *rounded = g_new (guint16, n);
+  const NpuLinearOp *op = &kernel->op.linear;
+  const gsize size = (gsize) op->n * op->k;
+  g_autofree guint16 *rounded = g_new (guint16, size);
   g_autofree float *expanded = NULL;
 
-  kernel->kernels->convert_bf16 (rounded, weight, n);
+  kernel->kernels->convert_bf16 (rounded, weight, size);
   if (device_of (kernel)->fast_bf16)
-    kernel->gemm =
-        cpu_gemm_new_bf16 (rounded, kernel->op.n, kernel->op.k, NULL);
+    kernel->gemm = cpu_gemm_new_bf16 (rounded, op->n, op->k, NULL);
   if (kernel->gemm) {
-    kernel->product = NPU_TYPE_BF16;
+    kernel->product = NPU_PRODUCT_BF16;
     return TRUE;
   }
-  expanded = g_new (float, n);
-  cpu_expand_bf16 (expanded, rounded, n);
+  expanded = g_new (float, size);
+  cpu_expand_bf16 (expanded, rounded, size);
   return pack_f32_weight (kernel, expanded, error);
 }
 
 gboolean
 cpu_linear_pack (CpuKernel *kernel, const float *weight, GError **error)
 {
-  switch (kernel->op.b_type) {
-    case NPU_TYPE_Q8:
+  switch (kernel->op.linear.product) {
+    case NPU_PRODUCT_S8:
       return pack_q8_weight (kernel, weight, error);
-    case NPU_TYPE_BF16:
+    case NPU_PRODUCT_BF16:
       return pack_bf16_weight (kernel, weight, error);
-    case NPU_TYPE_S16:
+    case NPU_PRODUCT_S16:
       return pack_s16_weight (kernel, weight, error);
     default:
       return pack_f32_weight (kernel, weight, error);

@@ -29,20 +29,21 @@ typedef struct {
 static gboolean
 multiplies_bytes_in_float (const CpuKernel *kernel)
 {
-  return kernel->op.b_type == NPU_TYPE_Q8 && kernel->product == NPU_TYPE_F32;
+  return kernel->op.linear.product == NPU_PRODUCT_S8 &&
+         kernel->product == NPU_PRODUCT_F32;
 }
 
 static gsize
 scratch_x_size (const CpuKernel *kernel)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const gsize k = op->k;
 
   if (multiplies_bytes_in_float (kernel) ||
-      (op->a_type == NPU_TYPE_BF16 && op->b_type == NPU_TYPE_Q8))
+      (op->a_storage == NPU_STORAGE_BF16 && op->product == NPU_PRODUCT_S8))
     return NPU_TILE_ROWS * k * sizeof (float);
   /* One row between its rounding and the float product. */
-  return op->b_type == NPU_TYPE_BF16 ? k * sizeof (guint16) : 0;
+  return op->product == NPU_PRODUCT_BF16 ? k * sizeof (guint16) : 0;
 }
 
 /* Not pointer arithmetic: without a base only the size is asked for. */
@@ -55,14 +56,14 @@ at (guint8 *base, gsize offset)
 static LinearScratch
 linear_scratch (const CpuKernel *kernel, guint8 *base)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const gsize block = cpu_gemm_block_columns (kernel->gemm);
-  const gsize a_size = op->b_type == NPU_TYPE_Q8
+  const gsize a_size = op->product == NPU_PRODUCT_S8
                            ? NPU_Q8_TILE_SIZE (op->k)
                            : NPU_TILE_ROWS * (gsize) op->k * sizeof (float);
   const gsize acc_size = NPU_TILE_ROWS * block * sizeof (float);
   const gsize c_size =
-      op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS
+      op->c_storage == NPU_STORAGE_Q8 && op->c_layout == NPU_LAYOUT_ROWS
           ? NPU_TILE_ROWS * (gsize) op->n * sizeof (float)
           : acc_size;
   LinearScratch scratch;
@@ -104,12 +105,12 @@ static LinearLeft
 linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
     const LinearScratch *scratch)
 {
-  const NpuOp *op = &kernel->op;
-  const gboolean quantise = op->b_type == NPU_TYPE_Q8;
+  const NpuLinearOp *op = &kernel->op.linear;
+  const gboolean quantise = op->product == NPU_PRODUCT_S8;
   float *expanded = quantise ? scratch->x : (float *) scratch->a;
   LinearLeft left = {scratch->a, op->k, NULL};
 
-  if (kernel->product == NPU_TYPE_BF16) {
+  if (kernel->product == NPU_PRODUCT_BF16) {
     if (op->a_stride == op->k)
       left.rows = x;
     else
@@ -135,12 +136,12 @@ static void
 round_rows (const CpuKernel *kernel, const float *x, guint rows,
     const LinearScratch *scratch)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
 
   for (guint i = 0; i < rows; i++, x += op->a_stride) {
     const gsize first = (gsize) i * op->k;
 
-    if (kernel->product == NPU_TYPE_BF16) {
+    if (kernel->product == NPU_PRODUCT_BF16) {
       kernel->kernels->convert_bf16 ((guint16 *) scratch->a + first, x, op->k);
     } else {
       kernel->kernels->convert_bf16 ((guint16 *) scratch->x, x, op->k);
@@ -155,22 +156,22 @@ static LinearLeft
 linear_a_f32 (const CpuKernel *kernel, const float *x, guint rows,
     const LinearScratch *scratch)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   LinearLeft left = {scratch->a, op->k, NULL};
 
-  if (op->b_type == NPU_TYPE_Q8) {
+  if (op->product == NPU_PRODUCT_S8) {
     float *scale = (float *) (scratch->a + NPU_Q8_TILE_SCALES (op->k));
 
     kernel->kernels->quantize_q8 (
         scratch->a, scale, x, op->a_stride, kernel->signs, rows, op->k);
     left.scale = scale;
-  } else if (kernel->product == NPU_TYPE_S16) {
+  } else if (kernel->product == NPU_PRODUCT_S16) {
     float *scale = (float *) (scratch->a + S16_TILE_SCALES (op->k));
 
     kernel->kernels->quantize_s16 (
         (gint16 *) scratch->a, scale, x, op->a_stride, rows, op->k);
     left.scale = scale;
-  } else if (op->b_type == NPU_TYPE_BF16) {
+  } else if (op->product == NPU_PRODUCT_BF16) {
     round_rows (kernel, x, rows, scratch);
   } else if (op->a_stride == op->k ||
              cpu_gemm_takes_any_stride (kernel->gemm)) {
@@ -189,16 +190,16 @@ static LinearLeft
 linear_a_typed (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint rows, const LinearScratch *scratch)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const guint8 *a = cpu_arg (launch, NPU_ARG_A);
   const gsize first = (gsize) tile * NPU_TILE_ROWS * op->a_stride;
 
-  switch (op->a_type) {
-    case NPU_TYPE_Q8:
+  switch (op->a_storage) {
+    case NPU_STORAGE_Q8:
       a += tile * NPU_Q8_TILE_SIZE (op->k);
       return (LinearLeft){
           a, op->k, (const float *) (a + NPU_Q8_TILE_SCALES (op->k))};
-    case NPU_TYPE_BF16:
+    case NPU_STORAGE_BF16:
       return linear_a_bf16 (kernel, (const guint16 *) a + first, rows, scratch);
     default:
       return linear_a_f32 (kernel, (const float *) a + first, rows, scratch);
@@ -214,7 +215,7 @@ linear_a (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   const guint8 *bytes = left.rows;
 
   if (multiplies_bytes_in_float (kernel)) {
-    for (gsize i = 0; i < (gsize) rows * kernel->op.k; i++)
+    for (gsize i = 0; i < (gsize) rows * kernel->op.linear.k; i++)
       scratch->x[i] = (float) (bytes[i] - NPU_Q8_ZERO);
     left.rows = scratch->x;
   }
@@ -229,7 +230,7 @@ static void
 store_qkv (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     guint rows, const float *c, guint first, guint n)
 {
-  const guint heads = kernel->op.heads;
+  const guint heads = kernel->op.linear.heads;
   const guint n_row_tiles = CPU_N_TILES (kernel->op.rows);
 
   for (guint i = 0; i < n / NPU_HEAD_DIM; i++) {
@@ -254,11 +255,11 @@ store_bf16 (const CpuKernel *kernel, const NpuLaunch *launch, gsize first_row,
     guint rows, const float *c, guint first, guint n)
 {
   guint16 *to =
-      (guint16 *) cpu_arg (launch, NPU_ARG_C) + first_row * kernel->op.n;
+      (guint16 *) cpu_arg (launch, NPU_ARG_C) + first_row * kernel->op.linear.n;
 
   for (guint i = 0; i < rows; i++)
     kernel->kernels->convert_bf16 (
-        to + (gsize) i * kernel->op.n + first, c + (gsize) i * n, n);
+        to + (gsize) i * kernel->op.linear.n + first, c + (gsize) i * n, n);
 }
 
 /* Float sums of integers, in place: beyond 2^24 they have been rounded. */
@@ -285,8 +286,8 @@ typedef struct {
 static gboolean
 quantises_rows (const CpuKernel *kernel)
 {
-  return kernel->op.c_layout == NPU_LAYOUT_ROWS &&
-         kernel->op.c_type == NPU_TYPE_Q8;
+  return kernel->op.linear.c_layout == NPU_LAYOUT_ROWS &&
+         kernel->op.linear.c_storage == NPU_STORAGE_Q8;
 }
 
 /* Columns [first, first + block) of a tile: a block of the product's, or a part
@@ -296,7 +297,7 @@ run_columns (const CpuKernel *kernel, const NpuLaunch *launch,
     const LinearTile *tile, guint first, guint block,
     const LinearScratch *scratch, CpuGemmThread *thread)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const guint rows = tile->rows;
   const gsize first_row = (gsize) tile->number * NPU_TILE_ROWS;
   const gboolean in_rows = op->c_layout == NPU_LAYOUT_ROWS;
@@ -310,7 +311,7 @@ run_columns (const CpuKernel *kernel, const NpuLaunch *launch,
   if (quantises_rows (kernel)) {
     c_stride = op->n;
     c += first;
-  } else if (in_rows && op->c_type == NPU_TYPE_F32) {
+  } else if (in_rows && op->c_storage == NPU_STORAGE_F32) {
     c_stride = op->n;
     c = (float *) cpu_arg (launch, NPU_ARG_C) + first_row * op->n + first;
   }
@@ -333,7 +334,7 @@ run_columns (const CpuKernel *kernel, const NpuLaunch *launch,
         block, &epilogue, rows, block);
   if (!in_rows)
     store_qkv (kernel, launch, tile->number, rows, c, first, block);
-  else if (op->c_type == NPU_TYPE_BF16)
+  else if (op->c_storage == NPU_STORAGE_BF16)
     store_bf16 (kernel, launch, first_row, rows, c, first, block);
 }
 
@@ -352,7 +353,7 @@ run_linear_tiles (const CpuKernel *kernel, const NpuLaunch *launch, guint first,
     tiles[t].rows = cpu_rows_of_tile (launch, first + t);
     tiles[t].a = linear_a (kernel, launch, first + t, tiles[t].rows, &scratch);
   }
-  for (guint i = 0; i < kernel->op.n; i += block)
+  for (guint i = 0; i < kernel->op.linear.n; i += block)
     for (guint t = 0; t < n; t++)
       run_columns (kernel, launch, &tiles[t], i, block, &scratch, worker->gemm);
 }
@@ -369,7 +370,7 @@ static void
 store_q8 (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     const float *rows)
 {
-  const gsize n = kernel->op.n;
+  const gsize n = kernel->op.linear.n;
   guint8 *y = cpu_arg (launch, NPU_ARG_C) + tile * NPU_Q8_TILE_SIZE (n);
 
   kernel->kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (n)), rows,
@@ -414,31 +415,32 @@ static gboolean
 takes_pairs (const CpuKernel *kernel)
 {
   const gsize element =
-      kernel->product == NPU_TYPE_S16 ? sizeof (gint16) : sizeof (float);
+      kernel->product == NPU_PRODUCT_S16 ? sizeof (gint16) : sizeof (float);
 
   return cpu_gemm_takes_any_stride (kernel->gemm) && !quantises_rows (kernel) &&
          !multiplies_bytes_in_float (kernel) &&
-         kernel->op.k * element <= MAX_PAIR_ROW_SIZE;
+         kernel->op.linear.k * element <= MAX_PAIR_ROW_SIZE;
 }
 
 /* --- opening ----------------------------------------------------------- */
 
 gboolean
-cpu_linear_is_supported (const NpuOp *op)
+cpu_linear_is_supported (const NpuLinearOp *op)
 {
-  if (op->k == 0 || op->n == 0 || !op->weight)
+  if (op->k == 0 || op->n == 0)
     return FALSE;
-  if (op->a_type == NPU_TYPE_Q8 &&
-      (op->b_type != NPU_TYPE_Q8 || (op->a_stride && op->a_stride != op->k)))
+  if (op->a_storage == NPU_STORAGE_Q8 &&
+      (op->product != NPU_PRODUCT_S8 ||
+          (op->a_stride && op->a_stride != op->k)))
     return FALSE;
-  if (op->b_type == NPU_TYPE_Q8 && !cpu_is_q8_columns (op->k))
+  if (op->product == NPU_PRODUCT_S8 && !cpu_is_q8_columns (op->k))
     return FALSE;
   if (op->c_layout == NPU_LAYOUT_QKV_TILES)
     return op->n == 3 * op->heads * NPU_HEAD_DIM && !op->residual;
-  if (op->c_type == NPU_TYPE_F32)
+  if (op->c_storage == NPU_STORAGE_F32)
     return TRUE;
   return !op->residual &&
-         (op->c_type == NPU_TYPE_BF16 || cpu_is_q8_columns (op->n));
+         (op->c_storage == NPU_STORAGE_BF16 || cpu_is_q8_columns (op->n));
 }
 
 /* The sizes of the tiles are those of the attention that reads them. */
@@ -447,7 +449,8 @@ set_qkv_sizes (CpuKernel *kernel)
 {
   NpuKernel *base = &kernel->base;
   const NpuAttentionKernel *attention = kernel->attention;
-  const gsize tiles = kernel->op.heads * (gsize) CPU_N_TILES (kernel->op.rows);
+  const gsize tiles =
+      kernel->op.linear.heads * (gsize) CPU_N_TILES (kernel->op.rows);
 
   if (kernel->tiles_for) {
     memcpy (&base->arg_size[NPU_ARG_QKV_Q],
@@ -460,18 +463,20 @@ set_qkv_sizes (CpuKernel *kernel)
 }
 
 gboolean
-cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error)
+cpu_linear_open (CpuKernel *kernel, const NpuOp *described, GError **error)
 {
+  const NpuLinearOp *op = &described->linear;
+  const guint n_rows = described->rows;
   NpuKernel *base = &kernel->base;
   const gsize a_element =
-      op->a_type == NPU_TYPE_BF16 ? sizeof (guint16) : sizeof (float);
-  const gsize padded_rows = CPU_N_TILES (op->rows) * (gsize) NPU_TILE_ROWS;
+      op->a_storage == NPU_STORAGE_BF16 ? sizeof (guint16) : sizeof (float);
+  const gsize padded_rows = CPU_N_TILES (n_rows) * (gsize) NPU_TILE_ROWS;
 
   kernel->run_tile = run_linear;
-  if (!cpu_linear_pack (kernel, op->weight, error))
+  if (!cpu_linear_pack (kernel, described->weight, error))
     return FALSE;
-  kernel->bias = cpu_copy_floats (op->bias, op->n);
-  if (op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS)
+  kernel->bias = cpu_copy_floats (described->bias, op->n);
+  if (op->c_storage == NPU_STORAGE_Q8 && op->c_layout == NPU_LAYOUT_ROWS)
     kernel->c_signs = cpu_rotation_signs (op->n);
   if (op->tiles_for && op->tiles_for->device != base->device)
     kernel->tiles_for = op->tiles_for;
@@ -485,15 +490,16 @@ cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error)
   kernel->scratch_size = linear_scratch (kernel, NULL).size;
 
   base->arg_size[NPU_ARG_A] =
-      op->a_type == NPU_TYPE_Q8
-          ? cpu_rows_size (NPU_TYPE_Q8, op->rows, op->k)
-          : ((padded_rows - 1) * kernel->op.a_stride + op->k) * a_element;
+      op->a_storage == NPU_STORAGE_Q8
+          ? cpu_rows_size (NPU_STORAGE_Q8, n_rows, op->k)
+          : ((padded_rows - 1) * kernel->op.linear.a_stride + op->k) *
+                a_element;
   if (op->c_layout == NPU_LAYOUT_QKV_TILES) {
     set_qkv_sizes (kernel);
     return TRUE;
   }
-  base->arg_size[NPU_ARG_C] = cpu_rows_size (op->c_type, op->rows, op->n);
+  base->arg_size[NPU_ARG_C] = cpu_rows_size (op->c_storage, n_rows, op->n);
   if (op->residual)
-    base->arg_size[NPU_ARG_R] = cpu_rows_size (NPU_TYPE_F32, op->rows, op->n);
+    base->arg_size[NPU_ARG_R] = cpu_rows_size (NPU_STORAGE_F32, n_rows, op->n);
   return TRUE;
 }

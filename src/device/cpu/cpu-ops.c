@@ -7,15 +7,17 @@
 
 #include <string.h>
 
+#include "device/op-args.h"
+
 gsize
-cpu_rows_size (NpuType type, guint rows, guint n)
+cpu_rows_size (NpuStorage storage, guint rows, guint n)
 {
   const gsize tiles = CPU_N_TILES (rows);
 
-  switch (type) {
-    case NPU_TYPE_Q8:
+  switch (storage) {
+    case NPU_STORAGE_Q8:
       return tiles * NPU_Q8_TILE_SIZE (n);
-    case NPU_TYPE_BF16:
+    case NPU_STORAGE_BF16:
       return tiles * NPU_TILE_ROWS * n * sizeof (guint16);
     default:
       return tiles * NPU_TILE_ROWS * n * sizeof (float);
@@ -85,16 +87,17 @@ run_attention (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     CpuWorker *worker)
 {
   const NpuAttentionKernel *attention = kernel->attention;
+  const NpuAttentionOp *op = &kernel->op.attention;
   const guint n_row_tiles = CPU_N_TILES (launch->rows);
   const guint head = tile / n_row_tiles, row_tile = tile % n_row_tiles;
   const guint kv_rows = launch->kv_rows ? launch->kv_rows : launch->rows;
   const guint rows = cpu_rows_of_tile (launch, row_tile);
   const gsize first_q = (gsize) head * CPU_N_TILES (kernel->op.rows);
-  const gsize first_kv = (gsize) head * CPU_N_TILES (kernel->op.kv_rows);
-  const gsize n = (gsize) kernel->op.heads * NPU_HEAD_DIM;
+  const gsize first_kv = (gsize) head * CPU_N_TILES (op->kv_rows);
+  const gsize n = (gsize) op->heads * NPU_HEAD_DIM;
   const gsize first =
       (gsize) row_tile * NPU_TILE_ROWS * n + head * NPU_HEAD_DIM;
-  const gboolean round = kernel->op.c_type == NPU_TYPE_BF16;
+  const gboolean round = op->o_storage == NPU_STORAGE_BF16;
   float *tile_o = (float *) (worker->scratch + attention->scratch_size);
   float *o = round ? tile_o : (float *) cpu_arg (launch, NPU_ARG_O) + first;
 
@@ -103,7 +106,7 @@ run_attention (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
           (first_q + row_tile) * attention->q_tile_size,
       cpu_arg (launch, NPU_ARG_K) + first_kv * attention->k_tile_size,
       cpu_arg (launch, NPU_ARG_V) + first_kv * attention->v_tile_size, rows,
-      kv_rows, kernel->op.scale, worker->scratch);
+      kv_rows, op->scale, worker->scratch);
 
   for (guint i = 0; round && i < rows; i++)
     kernel->kernels->convert_bf16 (
@@ -112,23 +115,25 @@ run_attention (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
 }
 
 static void
-open_attention (CpuKernel *kernel, const NpuOp *op)
+open_attention (CpuKernel *kernel)
 {
   const NpuAttentionKernel *attention = kernel->attention;
-  const gsize q_tiles = (gsize) op->heads * CPU_N_TILES (op->rows);
-  const gsize kv_tiles = (gsize) op->heads * CPU_N_TILES (kernel->op.kv_rows);
+  const NpuAttentionOp *op = &kernel->op.attention;
+  const guint rows = kernel->op.rows;
+  const gsize q_tiles = (gsize) op->heads * CPU_N_TILES (rows);
+  const gsize kv_tiles = (gsize) op->heads * CPU_N_TILES (op->kv_rows);
   NpuKernel *base = &kernel->base;
 
   kernel->run_tile = run_attention;
   kernel->scratch_size = attention->scratch_size;
-  if (op->c_type == NPU_TYPE_BF16)
+  if (op->o_storage == NPU_STORAGE_BF16)
     kernel->scratch_size +=
         NPU_TILE_ROWS * (gsize) NPU_HEAD_DIM * sizeof (float);
   base->arg_size[NPU_ARG_Q] = q_tiles * attention->q_tile_size;
   base->arg_size[NPU_ARG_K] = kv_tiles * attention->k_tile_size;
   base->arg_size[NPU_ARG_V] = kv_tiles * attention->v_tile_size;
   base->arg_size[NPU_ARG_O] =
-      cpu_rows_size (op->c_type, op->rows, op->heads * NPU_HEAD_DIM);
+      cpu_rows_size (op->o_storage, rows, op->heads * NPU_HEAD_DIM);
 }
 
 /* --- layernorm and gelu ------------------------------------------------ */
@@ -137,25 +142,25 @@ static void
 run_layernorm (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
     CpuWorker *worker)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLayerNormOp *op = &kernel->op.layernorm;
   const guint rows = cpu_rows_of_tile (launch, tile);
   const gsize first = (gsize) tile * NPU_TILE_ROWS * op->n;
   const float *x = (const float *) cpu_arg (launch, NPU_ARG_X) + first;
   guint8 *y = cpu_arg (launch, NPU_ARG_Y);
   float *to;
 
-  if (op->c_type == NPU_TYPE_Q8) {
+  if (op->y_storage == NPU_STORAGE_Q8) {
     y += tile * NPU_Q8_TILE_SIZE (op->n);
     kernel->kernels->layernorm_q8 (y,
         (float *) (y + NPU_Q8_TILE_SCALES (op->n)), x, op->n, kernel->gamma,
         kernel->bias, op->epsilon, rows, op->n);
     return;
   }
-  to = op->c_type == NPU_TYPE_BF16 ? (float *) worker->scratch
-                                   : (float *) y + first;
+  to = op->y_storage == NPU_STORAGE_BF16 ? (float *) worker->scratch
+                                         : (float *) y + first;
   kernel->kernels->layernorm_f32 (to, op->n, x, op->n, kernel->gamma,
       kernel->bias, op->epsilon, rows, op->n);
-  if (op->c_type == NPU_TYPE_BF16)
+  if (op->y_storage == NPU_STORAGE_BF16)
     kernel->kernels->convert_bf16 (
         (guint16 *) y + first, to, (gsize) rows * op->n);
 }
@@ -166,11 +171,12 @@ run_gelu (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
 {
   const guint8 *x = cpu_arg (launch, NPU_ARG_X);
   guint8 *y = cpu_arg (launch, NPU_ARG_Y);
-  const gsize first = (gsize) tile * NPU_TILE_ROWS * kernel->op.n;
-  const gsize n = (gsize) cpu_rows_of_tile (launch, tile) * kernel->op.n;
+  const NpuGeluOp *op = &kernel->op.gelu;
+  const gsize first = (gsize) tile * NPU_TILE_ROWS * op->n;
+  const gsize n = (gsize) cpu_rows_of_tile (launch, tile) * op->n;
   float *scratch = (float *) worker->scratch;
 
-  if (kernel->op.a_type == NPU_TYPE_F32) {
+  if (op->storage == NPU_STORAGE_F32) {
     kernel->kernels->gelu_f32 (
         (float *) y + first, (const float *) x + first, n);
     return;
@@ -180,15 +186,23 @@ run_gelu (const CpuKernel *kernel, const NpuLaunch *launch, guint tile,
   kernel->kernels->convert_bf16 ((guint16 *) y + first, scratch, n);
 }
 
-static void
-open_rows (CpuKernel *kernel, const NpuOp *op)
+/* Whole rows of float on their way to or from bfloat16. */
+static gsize
+rows_scratch_size (NpuStorage storage, guint n)
 {
+  return storage == NPU_STORAGE_BF16 ? NPU_TILE_ROWS * n * sizeof (float) : 0;
+}
+
+static void
+open_layernorm (CpuKernel *kernel, const NpuOp *described)
+{
+  const NpuLayerNormOp *op = &described->layernorm;
   NpuKernel *base = &kernel->base;
 
-  kernel->run_tile = op->kind == NPU_OP_GELU ? run_gelu : run_layernorm;
-  kernel->gamma = cpu_copy_floats (op->weight, op->n);
-  kernel->bias = cpu_copy_floats (op->bias, op->n);
-  if (op->kind == NPU_OP_LAYERNORM && op->c_type == NPU_TYPE_Q8) {
+  kernel->run_tile = run_layernorm;
+  kernel->gamma = cpu_copy_floats (described->weight, op->n);
+  kernel->bias = cpu_copy_floats (described->bias, op->n);
+  if (op->y_storage == NPU_STORAGE_Q8) {
     g_autofree float *signs = cpu_rotation_signs (op->n);
 
     for (guint i = 0; i < op->n; i++) {
@@ -196,32 +210,42 @@ open_rows (CpuKernel *kernel, const NpuOp *op)
       kernel->bias[i] *= signs[i];
     }
   }
-  if (op->c_type == NPU_TYPE_BF16)
-    kernel->scratch_size = NPU_TILE_ROWS * (gsize) op->n * sizeof (float);
-  base->arg_size[NPU_ARG_X] = cpu_rows_size (op->a_type, op->rows, op->n);
-  base->arg_size[NPU_ARG_Y] = cpu_rows_size (op->c_type, op->rows, op->n);
+  kernel->scratch_size = rows_scratch_size (op->y_storage, op->n);
+  base->arg_size[NPU_ARG_X] =
+      cpu_rows_size (NPU_STORAGE_F32, described->rows, op->n);
+  base->arg_size[NPU_ARG_Y] =
+      cpu_rows_size (op->y_storage, described->rows, op->n);
+}
+
+static void
+open_gelu (CpuKernel *kernel)
+{
+  const NpuGeluOp *op = &kernel->op.gelu;
+
+  kernel->run_tile = run_gelu;
+  kernel->scratch_size = rows_scratch_size (op->storage, op->n);
+  kernel->base.arg_size[NPU_ARG_X] = kernel->base.arg_size[NPU_ARG_Y] =
+      cpu_rows_size (op->storage, kernel->op.rows, op->n);
 }
 
 /* --- kernels ----------------------------------------------------------- */
 
-/* Whether the types of @op go together on this device. */
+/* Whether the storages of @op go together on this device. */
 static gboolean
-types_go_together (const NpuOp *op)
+storages_go_together (const NpuOp *op)
 {
-  /* A type of products, not of rows or tiles. */
-  if (op->a_type == NPU_TYPE_S16 || op->c_type == NPU_TYPE_S16)
-    return FALSE;
   switch (op->kind) {
     case NPU_OP_LINEAR:
-      return cpu_linear_is_supported (op);
+      return op->weight && cpu_linear_is_supported (&op->linear);
     case NPU_OP_ATTENTION:
-      return op->heads > 0 && op->c_type != NPU_TYPE_Q8;
+      return op->attention.heads > 0 &&
+             op->attention.o_storage != NPU_STORAGE_Q8;
     case NPU_OP_LAYERNORM:
-      return op->n > 0 && op->weight && op->bias &&
-             op->a_type == NPU_TYPE_F32 &&
-             (op->c_type != NPU_TYPE_Q8 || cpu_is_q8_columns (op->n));
+      return op->layernorm.n > 0 && op->weight && op->bias &&
+             (op->layernorm.y_storage != NPU_STORAGE_Q8 ||
+                 cpu_is_q8_columns (op->layernorm.n));
     case NPU_OP_GELU:
-      return op->n > 0 && op->a_type == op->c_type && op->a_type != NPU_TYPE_Q8;
+      return op->gelu.n > 0 && op->gelu.storage != NPU_STORAGE_Q8;
     case NPU_OP_PROGRAM:
       return FALSE;
   }
@@ -231,11 +255,13 @@ types_go_together (const NpuOp *op)
 gboolean
 cpu_op_is_supported (const NpuOp *op, GError **error)
 {
-  if (types_go_together (op))
+  g_autofree char *text = NULL;
+
+  if (storages_go_together (op))
     return TRUE;
+  text = npu_op_to_string (op);
   g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-      "the CPU device does not do operation %d with %u columns and types %d, %d, %d",
-      op->kind, op->n, op->a_type, op->b_type, op->c_type);
+      "the CPU device does not do %s", text);
   return FALSE;
 }
 
@@ -243,17 +269,23 @@ cpu_op_is_supported (const NpuOp *op, GError **error)
 static gsize
 packed_size_of (const CpuKernel *kernel)
 {
-  return kernel->gemm ? cpu_gemm_packed_size (kernel->gemm)
-                      : (kernel->gamma ? 2 * kernel->op.n * sizeof (float) : 0);
+  if (kernel->gemm)
+    return cpu_gemm_packed_size (kernel->gemm);
+  return kernel->gamma ? 2 * kernel->op.layernorm.n * sizeof (float) : 0;
 }
 
+/* Of the operation's tiles; NULL where it has none. */
 static const NpuAttentionKernel *
-attention_of (const NpuKernels *kernels, NpuType tiles)
+attention_of (const NpuKernels *kernels, const NpuOp *op)
 {
-  switch (tiles) {
-    case NPU_TYPE_Q8:
+  const guint arg = op->kind == NPU_OP_LINEAR ? NPU_ARG_QKV_Q : NPU_ARG_Q;
+
+  if (!npu_op_is_tiles (op, arg))
+    return NULL;
+  switch (npu_op_get_storage (op, arg)) {
+    case NPU_STORAGE_Q8:
       return &kernels->attention_s8;
-    case NPU_TYPE_BF16:
+    case NPU_STORAGE_BF16:
       return &kernels->attention_bf16;
     default:
       return &kernels->attention_f32;
@@ -264,8 +296,6 @@ NpuKernel *
 cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
 {
   const CpuDevice *device = (const CpuDevice *) base;
-  const NpuType tiles_type =
-      op->kind == NPU_OP_ATTENTION ? op->a_type : op->c_type;
   CpuKernel *kernel;
 
   if (!cpu_op_is_supported (op, error))
@@ -275,15 +305,8 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->base.device = base;
   kernel->base.host_args = NPU_ARG_BIT (NPU_MAX_ARGS) - 1;
   kernel->kernels = &device->host.kernels;
-  kernel->attention = attention_of (&device->host.kernels, tiles_type);
-  kernel->op = *op;
-  kernel->op.weight = kernel->op.bias = NULL;
-  kernel->op.program = NULL;
-  kernel->op.tiles_for = NULL;
-  if (kernel->op.a_stride == 0)
-    kernel->op.a_stride = op->k;
-  if (kernel->op.kv_rows == 0)
-    kernel->op.kv_rows = op->rows;
+  kernel->attention = attention_of (&device->host.kernels, op);
+  kernel->op = npu_op_to_keep (op);
 
   switch (op->kind) {
     case NPU_OP_LINEAR:
@@ -293,11 +316,13 @@ cpu_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
       }
       break;
     case NPU_OP_ATTENTION:
-      open_attention (kernel, op);
+      open_attention (kernel);
       break;
     case NPU_OP_LAYERNORM:
+      open_layernorm (kernel, op);
+      break;
     case NPU_OP_GELU:
-      open_rows (kernel, op);
+      open_gelu (kernel);
       break;
     case NPU_OP_PROGRAM: /* refused above */
       break;

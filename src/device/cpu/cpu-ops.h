@@ -24,7 +24,7 @@ cpu_rows_of_tile (const NpuLaunch *launch, guint row_tile)
 }
 
 /* Bytes of whole tiles of @rows rows of n columns. */
-gsize cpu_rows_size (NpuType type, guint rows, guint n);
+gsize cpu_rows_size (NpuStorage storage, guint rows, guint n);
 
 /* Whether rows of @n columns fit q8 tiles. */
 gboolean cpu_is_q8_columns (guint n);
@@ -40,18 +40,19 @@ void cpu_expand_bf16 (float *y, const guint16 *x, gsize n);
 void cpu_pack_tile (const NpuAttentionKernel *attention, guint arg,
     guint8 *data, gsize tile, const float *x, gsize stride, guint rows);
 
-/* UNSUPPORTED where the types of @op do not go together on this device. */
+/* UNSUPPORTED where the storages of @op do not go together on this device. */
 gboolean cpu_op_is_supported (const NpuOp *op, GError **error);
 
 /* cpu-linear.c: whether the device does this linear @op; the rest of opening
  * it. */
-gboolean cpu_linear_is_supported (const NpuOp *op);
+gboolean cpu_linear_is_supported (const NpuLinearOp *op);
 /* cpu-linear-pack.c: whether it has 16-bit products for it. */
-gboolean cpu_linear_has_s16 (const CpuDevice *device, const NpuOp *op);
+gboolean cpu_linear_has_s16 (const CpuDevice *device, const NpuLinearOp *op);
 /* cpu-linear-pack.c: packs weight[n][k] into the kernel, and says in it what is
  * multiplied. */
 gboolean cpu_linear_pack (
     CpuKernel *kernel, const float *weight, GError **error);
-gboolean cpu_linear_open (CpuKernel *kernel, const NpuOp *op, GError **error);
+gboolean cpu_linear_open (
+    CpuKernel *kernel, const NpuOp *described, GError **error);
 
 G_END_DECLS

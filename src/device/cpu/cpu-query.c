@@ -23,32 +23,32 @@ batch_for (const CpuDevice *device, guint depth)
   return CLAMP (for_workers, 8, 24);
 }
 
-/* What weights of a type are multiplied as; see cpu_linear_pack().
- */
-static NpuType
-product_of (const CpuDevice *device, const NpuOp *op)
+/* What is multiplied where a product is asked for; see cpu_linear_pack(). */
+static NpuProduct
+product_of (const CpuDevice *device, const NpuLinearOp *op)
 {
-  switch (op->b_type) {
-    case NPU_TYPE_Q8:
-      return device->int8_products ? NPU_TYPE_Q8 : NPU_TYPE_F32;
-    case NPU_TYPE_BF16:
-      return device->fast_bf16 ? NPU_TYPE_BF16 : NPU_TYPE_F32;
-    case NPU_TYPE_S16:
-      return cpu_linear_has_s16 (device, op) ? NPU_TYPE_S16 : NPU_TYPE_F32;
+  switch (op->product) {
+    case NPU_PRODUCT_S8:
+      return device->int8_products ? NPU_PRODUCT_S8 : NPU_PRODUCT_F32;
+    case NPU_PRODUCT_BF16:
+      return device->fast_bf16 ? NPU_PRODUCT_BF16 : NPU_PRODUCT_F32;
+    case NPU_PRODUCT_S16:
+      return cpu_linear_has_s16 (device, op) ? NPU_PRODUCT_S16
+                                             : NPU_PRODUCT_F32;
     default:
-      return NPU_TYPE_F32;
+      return NPU_PRODUCT_F32;
   }
 }
 
 static double
-rate_of (NpuType product)
+rate_of (NpuProduct product)
 {
   switch (product) {
-    case NPU_TYPE_Q8:
+    case NPU_PRODUCT_S8:
       return RATE_S8;
-    case NPU_TYPE_BF16:
+    case NPU_PRODUCT_BF16:
       return RATE_BF16;
-    case NPU_TYPE_S16:
+    case NPU_PRODUCT_S16:
       return RATE_S16;
     default:
       return 1.0;
@@ -64,8 +64,9 @@ cpu_device_query (NpuDevice *base, const NpuOp *op, guint depth,
   if (!cpu_op_is_supported (op, error))
     return FALSE;
   support->batch = batch_for (device, depth);
-  support->product =
-      op->kind == NPU_OP_LINEAR ? product_of (device, op) : NPU_TYPE_F32;
+  support->product = op->kind == NPU_OP_LINEAR
+                         ? product_of (device, &op->linear)
+                         : NPU_PRODUCT_F32;
   support->rate = rate_of (support->product);
   return TRUE;
 }

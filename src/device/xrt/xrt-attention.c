@@ -22,22 +22,25 @@ q_pitch (const XrtOverlay *overlay, guint rows)
 }
 
 guint
-xrt_attention_match (const XrtOverlay *overlay, const NpuOp *op)
+xrt_attention_match (const XrtOverlay *overlay, const NpuOp *described)
 {
-  const guint kv_rows = op->kv_rows ? op->kv_rows : op->rows;
+  const NpuAttentionOp *op = &described->attention;
+  const guint rows = described->rows;
+  const guint kv_rows = op->kv_rows ? op->kv_rows : rows;
 
   if (overlay->op != NPU_OP_ATTENTION || overlay->layout != XRT_LAYOUT_TILES ||
-      op->a_type != NPU_TYPE_BF16 || op->c_type != NPU_TYPE_BF16 ||
+      op->qkv_storage != NPU_STORAGE_BF16 ||
+      op->o_storage != NPU_STORAGE_BF16 ||
       overlay->n != op->heads * NPU_HEAD_DIM ||
       op->heads % overlay->heads != 0 || overlay->kv_tiles < N_TILES (kv_rows))
     return 0;
   /* A command's heads have their tiles one after the other. */
-  if (overlay->heads > 1 && overlay->rows < op->rows)
+  if (overlay->heads > 1 && overlay->rows < rows)
     return 0;
   /* The fewest masked tiles, then the fewest commands. */
   return 1 + ((1024 - MIN (overlay->kv_tiles, 1023)) << 16) +
          (overlay->heads << 8) +
-         (q_pitch (overlay, op->rows) == N_TILES (op->rows) ? 1 : 0);
+         (q_pitch (overlay, rows) == N_TILES (rows) ? 1 : 0);
 }
 
 /* --- tiles ------------------------------------------------------------- */
@@ -59,8 +62,9 @@ xrt_attention_pack_tile (const NpuKernel *base, guint arg, guint8 *data,
     guint tile, const float *x, gsize stride, guint rows)
 {
   const XrtKernel *kernel = (const XrtKernel *) base;
-  const NpuOp *op = &kernel->op;
-  const guint n_tiles = N_TILES (arg == NPU_ARG_Q ? op->rows : op->kv_rows);
+  const NpuAttentionOp *op = &kernel->op.attention;
+  const guint n_tiles =
+      N_TILES (arg == NPU_ARG_Q ? kernel->op.rows : op->kv_rows);
   const guint pitch =
       arg == NPU_ARG_Q ? kernel->q_pitch : kernel->program->overlay->kv_tiles;
   const gsize index = (gsize) (tile / n_tiles) * pitch + tile % n_tiles;
@@ -93,7 +97,7 @@ is_rest_masked (const XrtKernel *kernel, const guint8 *k, guint first)
   guint16 bias;
 
   kernel->kernels->convert_bf16 (&bias, &masked, 1);
-  for (guint head = 0; head < kernel->op.heads; head++)
+  for (guint head = 0; head < kernel->op.attention.heads; head++)
     for (guint i = first; i < kv_tiles; i++) {
       const guint8 *tile = k + ((gsize) head * kv_tiles + i) * XRT_QK_TILE_SIZE;
 
@@ -117,7 +121,7 @@ mask_rest (const XrtKernel *kernel, const NpuLaunch *launch, GError **error)
       is_rest_masked (kernel, buffer->base.data + offset, N_TILES (kv_rows)))
     return TRUE;
   buffer->masked_kv_rows = 0; /* until all is synced */
-  for (guint head = 0; head < kernel->op.heads; head++)
+  for (guint head = 0; head < kernel->op.attention.heads; head++)
     for (guint i = N_TILES (kv_rows); i < kv_tiles; i++) {
       const gsize tile =
           offset + ((gsize) head * kv_tiles + i) * XRT_QK_TILE_SIZE;
@@ -252,7 +256,7 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
   if (!(launch->sync_args & NPU_ARG_BIT (NPU_ARG_O)))
     return TRUE;
   heads_of (kernel, launch, &first, &end);
-  if (end - first == kernel->op.heads)
+  if (end - first == kernel->op.attention.heads)
     return npu_buffer_sync (
         o, NPU_SYNC_FROM_DEVICE, offset, launch->rows * row_size, error);
   for (guint i = 0; i < launch->rows; i++)
@@ -267,7 +271,8 @@ gboolean
 xrt_attention_open (XrtKernel *kernel, const NpuOp *op, GError **error)
 {
   const XrtOverlay *overlay = kernel->program->overlay;
-  const gsize kv_tiles = (gsize) op->heads * overlay->kv_tiles;
+  const gsize heads = op->attention.heads;
+  const gsize kv_tiles = heads * overlay->kv_tiles;
   gsize *size = kernel->base.arg_size;
 
   kernel->prepare = prepare;
@@ -277,7 +282,7 @@ xrt_attention_open (XrtKernel *kernel, const NpuOp *op, GError **error)
   /* One command may have more rows than the operation. */
   kernel->q_pitch = q_pitch (overlay, op->rows);
   kernel->base.groups_per_launch = overlay->heads;
-  size[NPU_ARG_Q] = op->heads * (gsize) kernel->q_pitch * XRT_QK_TILE_SIZE;
+  size[NPU_ARG_Q] = heads * kernel->q_pitch * XRT_QK_TILE_SIZE;
   size[NPU_ARG_K] = kv_tiles * XRT_QK_TILE_SIZE;
   size[NPU_ARG_V] = kv_tiles * XRT_V_TILE_SIZE;
   size[NPU_ARG_O] =

@@ -15,21 +15,23 @@
 /* --- choosing ---------------------------------------------------------- */
 
 static gboolean
-types_match (const XrtOverlay *overlay, const NpuOp *op)
+product_matches (const XrtOverlay *overlay, const NpuLinearOp *op)
 {
-  if (op->b_type == NPU_TYPE_Q8)
-    return overlay->a_type == XRT_TYPE_INT8 && op->a_type != NPU_TYPE_BF16 &&
-           op->k % 64 == 0 && op->k <= NPU_Q8_COLUMNS;
-  return op->b_type == NPU_TYPE_BF16 && overlay->a_type == XRT_TYPE_BF16 &&
-         op->a_type != NPU_TYPE_Q8;
+  if (op->product == NPU_PRODUCT_S8)
+    return overlay->a_type == XRT_TYPE_INT8 &&
+           op->a_storage != NPU_STORAGE_BF16 && op->k % 64 == 0 &&
+           op->k <= NPU_Q8_COLUMNS;
+  return op->product == NPU_PRODUCT_BF16 && overlay->a_type == XRT_TYPE_BF16 &&
+         op->a_storage != NPU_STORAGE_Q8;
 }
 
 /* Whether the program does what begins the operation's epilogue, and nothing
  * else, and all of it where it gives bfloat16. */
 static gboolean
-epilogue_matches (const XrtOverlay *overlay, const NpuOp *op)
+epilogue_matches (
+    const XrtOverlay *overlay, const NpuLinearOp *op, gboolean has_bias)
 {
-  const gboolean bias_left = op->bias && !overlay->has_bias;
+  const gboolean bias_left = has_bias && !overlay->has_bias;
   const gboolean gelu_left = op->gelu && !overlay->has_gelu;
   const gboolean residual_left = op->residual && !overlay->has_residual;
 
@@ -39,27 +41,31 @@ epilogue_matches (const XrtOverlay *overlay, const NpuOp *op)
   if (overlay->has_residual && overlay->n != op->n)
     return FALSE; /* its rows would have to be those of all columns */
   return overlay->c_type != XRT_TYPE_BF16 ||
-         (op->c_type == NPU_TYPE_BF16 && op->c_layout == NPU_LAYOUT_ROWS &&
-             !bias_left && !gelu_left && !residual_left);
+         (op->c_storage == NPU_STORAGE_BF16 &&
+             op->c_layout == NPU_LAYOUT_ROWS && !bias_left && !gelu_left &&
+             !residual_left);
 }
 
 static gboolean
-layout_matches (const XrtOverlay *overlay, const NpuOp *op)
+layout_matches (const XrtOverlay *overlay, const NpuLinearOp *op)
 {
   if (op->c_layout == NPU_LAYOUT_QKV_TILES)
     return op->tiles_for && overlay->n % NPU_HEAD_DIM == 0 &&
            op->n == 3 * op->heads * NPU_HEAD_DIM && !op->residual;
-  if (op->c_type == NPU_TYPE_Q8)
+  if (op->c_storage == NPU_STORAGE_Q8)
     return !op->residual && op->n % 64 == 0 && op->n <= NPU_Q8_COLUMNS;
   return TRUE;
 }
 
 guint
-xrt_linear_match (const XrtOverlay *overlay, const NpuOp *op)
+xrt_linear_match (const XrtOverlay *overlay, const NpuOp *described)
 {
+  const NpuLinearOp *op = &described->linear;
+
   if (overlay->op != NPU_OP_LINEAR || overlay->layout != XRT_LAYOUT_ROWS ||
-      !op->weight || overlay->k != op->k || op->n % overlay->n != 0 ||
-      !types_match (overlay, op) || !epilogue_matches (overlay, op) ||
+      !described->weight || overlay->k != op->k || op->n % overlay->n != 0 ||
+      !product_matches (overlay, op) ||
+      !epilogue_matches (overlay, op, described->bias != NULL) ||
       !layout_matches (overlay, op))
     return 0;
   /* What is done on the device counts most, then few commands. */
@@ -92,13 +98,13 @@ static void
 pack_q8_tile (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     guint index, guint8 *to)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const guint tile = launch->first_tile + index;
   const guint rows = xrt_tile_rows (launch, tile);
   float *scale = run->row_scale + (gsize) index * NPU_TILE_ROWS;
   const guint8 *a = xrt_arg (launch, NPU_ARG_A);
 
-  if (op->a_type == NPU_TYPE_Q8) {
+  if (op->a_storage == NPU_STORAGE_Q8) {
     a += tile * NPU_Q8_TILE_SIZE (op->k);
     memcpy (scale, a + NPU_Q8_TILE_SCALES (op->k), rows * sizeof *scale);
     recentre (to, a, (gsize) rows * op->k);
@@ -116,7 +122,7 @@ static void
 pack_bf16_tile (
     const XrtKernel *kernel, const NpuLaunch *launch, guint index, guint8 *to)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const guint tile = launch->first_tile + index;
   const guint rows = xrt_tile_rows (launch, tile);
   const guint8 *a = xrt_arg (launch, NPU_ARG_A);
@@ -125,7 +131,7 @@ pack_bf16_tile (
     const gsize first = ((gsize) tile * NPU_TILE_ROWS + i) * op->a_stride;
     guint16 *row = (guint16 *) to + (gsize) i * op->k;
 
-    if (op->a_type == NPU_TYPE_BF16)
+    if (op->a_storage == NPU_STORAGE_BF16)
       memcpy (row, (const guint16 *) a + first, op->k * sizeof *row);
     else
       kernel->kernels->convert_bf16 (row, (const float *) a + first, op->k);
@@ -138,10 +144,10 @@ stage_a (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
 {
   const gsize row_size =
-      kernel->op.k * xrt_type_size (kernel->program->overlay->a_type);
+      kernel->op.linear.k * xrt_type_size (kernel->program->overlay->a_type);
   const gsize size = command_rows (kernel, launch) * row_size;
   const gsize valid = xrt_launch_rows (launch) * row_size;
-  const gboolean is_q8 = kernel->op.b_type == NPU_TYPE_Q8;
+  const gboolean is_q8 = kernel->op.linear.product == NPU_PRODUCT_S8;
 
   if (!xrt_run_stage (run, &run->staging_in, size, error))
     return FALSE;
@@ -167,10 +173,10 @@ prepare (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
 {
   const XrtOverlay *overlay = kernel->program->overlay;
   const gboolean is_whole = xrt_chunks_are_whole (launch, overlay->rows);
-  const gsize c_size = command_rows (kernel, launch) * kernel->op.n *
+  const gsize c_size = command_rows (kernel, launch) * kernel->op.linear.n *
                        xrt_type_size (overlay->c_type);
-  const gsize a_row = kernel->op.k * sizeof (guint16);
-  const gsize r_row = kernel->op.n * sizeof (float);
+  const gsize a_row = kernel->op.linear.k * sizeof (guint16);
+  const gsize r_row = kernel->op.linear.n * sizeof (float);
 
   run->in_is_staged = !kernel->a_is_direct || !is_whole;
   run->out_is_staged = !kernel->c_is_direct || !is_whole;
@@ -195,7 +201,7 @@ prepare (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
 static guint
 n_blocks (const XrtKernel *kernel)
 {
-  return kernel->op.n / kernel->program->overlay->n;
+  return kernel->op.linear.n / kernel->program->overlay->n;
 }
 
 static guint
@@ -248,13 +254,13 @@ static void
 store_qkv (const XrtKernel *kernel, const NpuLaunch *launch, guint tile,
     guint rows, const float *c, guint first, guint n)
 {
-  const guint heads = kernel->op.heads;
+  const guint heads = kernel->op.linear.heads;
 
   for (guint i = 0; i < n / NPU_HEAD_DIM; i++) {
     const guint column_tile = first / NPU_HEAD_DIM + i;
     const guint operand = column_tile / heads; /* 0, 1, 2: q, k, v */
 
-    npu_kernel_pack_tile (kernel->op.tiles_for, NPU_ARG_Q + operand,
+    npu_kernel_pack_tile (kernel->op.linear.tiles_for, NPU_ARG_Q + operand,
         xrt_arg (launch, NPU_ARG_QKV_Q + operand),
         (column_tile % heads) * N_TILES (kernel->op.rows) + tile,
         c + i * NPU_HEAD_DIM, n, rows);
@@ -266,14 +272,14 @@ static float *
 target (const XrtKernel *kernel, const NpuLaunch *launch, guint tile,
     guint first, float *scratch, gsize *stride)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
 
   if (op->c_layout == NPU_LAYOUT_QKV_TILES) {
     *stride = kernel->program->overlay->n;
     return scratch;
   }
   *stride = op->n;
-  if (op->c_type != NPU_TYPE_F32)
+  if (op->c_storage != NPU_STORAGE_F32)
     return scratch + first;
   return (float *) xrt_arg (launch, NPU_ARG_C) +
          (gsize) tile * NPU_TILE_ROWS * op->n + first;
@@ -283,7 +289,7 @@ static void
 run_epilogue (const XrtKernel *kernel, const XrtRun *run,
     const NpuLaunch *launch, guint index, guint block, float *c, gsize stride)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const XrtOverlay *overlay = kernel->program->overlay;
   const guint tile = launch->first_tile + index;
   const int rows = (int) xrt_tile_rows (launch, tile), n = (int) overlay->n;
@@ -304,7 +310,7 @@ run_epilogue (const XrtKernel *kernel, const XrtRun *run,
                         (gsize) tile * NPU_TILE_ROWS * op->n + first;
     epilogue.residual_stride = op->n;
   }
-  if (op->b_type == NPU_TYPE_Q8)
+  if (op->product == NPU_PRODUCT_S8)
     kernel->kernels->epilogue_s32 (c, (ptrdiff_t) stride, (const gint32 *) acc,
         n, run->row_scale + (gsize) index * NPU_TILE_ROWS,
         kernel->weight_scale + first, kernel->zeros, &epilogue, rows, n);
@@ -318,15 +324,15 @@ static void
 store_rows (const XrtKernel *kernel, const NpuLaunch *launch, guint tile,
     const float *c)
 {
-  const NpuOp *op = &kernel->op;
+  const NpuLinearOp *op = &kernel->op.linear;
   const guint rows = xrt_tile_rows (launch, tile);
   guint8 *y = xrt_arg (launch, NPU_ARG_C);
 
-  if (op->c_type == NPU_TYPE_Q8) {
+  if (op->c_storage == NPU_STORAGE_Q8) {
     y += tile * NPU_Q8_TILE_SIZE (op->n);
     kernel->kernels->quantize_q8 (y, (float *) (y + NPU_Q8_TILE_SCALES (op->n)),
         c, op->n, kernel->c_signs, (int) rows, (int) op->n);
-  } else if (op->c_type == NPU_TYPE_BF16) {
+  } else if (op->c_storage == NPU_STORAGE_BF16) {
     kernel->kernels->convert_bf16 (
         (guint16 *) y + (gsize) tile * NPU_TILE_ROWS * op->n, c,
         (gsize) rows * op->n);
@@ -345,11 +351,11 @@ finish_tile (const XrtKernel *kernel, const XrtRun *run,
     float *c = target (kernel, launch, tile, block * n, scratch, &stride);
 
     run_epilogue (kernel, run, launch, index, block, c, stride);
-    if (kernel->op.c_layout == NPU_LAYOUT_QKV_TILES)
+    if (kernel->op.linear.c_layout == NPU_LAYOUT_QKV_TILES)
       store_qkv (
           kernel, launch, tile, xrt_tile_rows (launch, tile), c, block * n, n);
   }
-  if (kernel->op.c_layout == NPU_LAYOUT_ROWS)
+  if (kernel->op.linear.c_layout == NPU_LAYOUT_ROWS)
     store_rows (kernel, launch, tile, scratch);
 }
 
@@ -358,7 +364,7 @@ static void
 copy_rows (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch)
 {
   const gsize rows = kernel->program->overlay->rows;
-  const gsize n = kernel->program->overlay->n, pitch = kernel->op.n;
+  const gsize n = kernel->program->overlay->n, pitch = kernel->op.linear.n;
   const guint16 *from = (const guint16 *) run->staging_out->data;
   guint16 *to = (guint16 *) xrt_arg (launch, NPU_ARG_C) +
                 (gsize) launch->first_tile * NPU_TILE_ROWS * pitch;
@@ -398,7 +404,7 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
 {
   const XrtOverlay *overlay = kernel->program->overlay;
-  const gsize c_row = kernel->op.n * xrt_type_size (overlay->c_type);
+  const gsize c_row = kernel->op.linear.n * xrt_type_size (overlay->c_type);
   const gboolean crosses = (launch->sync_args & NPU_ARG_BIT (NPU_ARG_C)) != 0;
 
   if (!run->out_is_staged)
@@ -411,7 +417,7 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     copy_rows (kernel, run, launch);
   } else {
     float *scratch = (float *) xrt_run_scratch (
-        run, NPU_TILE_ROWS * (gsize) kernel->op.n * sizeof (float));
+        run, NPU_TILE_ROWS * (gsize) kernel->op.linear.n * sizeof (float));
 
     for (guint i = 0; i < launch->n_tiles; i++)
       finish_tile (kernel, run, launch, i, scratch);
@@ -428,9 +434,9 @@ static void
 transpose (
     guint8 *to, const guint8 *weight, const XrtKernel *kernel, gsize size)
 {
-  const gsize k = kernel->op.k, n = kernel->program->overlay->n;
+  const gsize k = kernel->op.linear.k, n = kernel->program->overlay->n;
 
-  for (gsize column = 0; column < kernel->op.n; column++) {
+  for (gsize column = 0; column < kernel->op.linear.n; column++) {
     guint8 *block = to + column / n * k * n * size;
 
     for (gsize i = 0; i < k; i++)
@@ -442,7 +448,7 @@ transpose (
 static void
 pack_q8 (XrtKernel *kernel, const float *weight)
 {
-  const guint n = kernel->op.n, k = kernel->op.k;
+  const guint n = kernel->op.linear.n, k = kernel->op.linear.k;
   g_autofree gint8 *q = g_malloc ((gsize) n * k);
   g_autofree gint32 *sum = g_new (gint32, n);
 
@@ -457,7 +463,7 @@ pack_q8 (XrtKernel *kernel, const float *weight)
 static void
 pack_bf16 (XrtKernel *kernel, const float *weight)
 {
-  const gsize n = (gsize) kernel->op.n * kernel->op.k;
+  const gsize n = (gsize) kernel->op.linear.n * kernel->op.linear.k;
   g_autofree guint16 *rounded = g_new (guint16, n);
 
   kernel->kernels->convert_bf16 (rounded, weight, n);
@@ -467,8 +473,9 @@ pack_bf16 (XrtKernel *kernel, const float *weight)
 
 /* Weights, and behind them the bias where the program adds it. */
 static gboolean
-pack_constants (XrtKernel *kernel, const NpuOp *op, GError **error)
+pack_constants (XrtKernel *kernel, const NpuOp *described, GError **error)
 {
+  const NpuLinearOp *op = &described->linear;
   const XrtOverlay *overlay = kernel->program->overlay;
   const gsize weights_size =
       (gsize) op->n * op->k * xrt_type_size (overlay->b_type);
@@ -479,23 +486,24 @@ pack_constants (XrtKernel *kernel, const NpuOp *op, GError **error)
       kernel->bias_offset + (overlay->has_bias ? bias_size : 0), error);
   if (!kernel->constants)
     return FALSE;
-  if (op->b_type == NPU_TYPE_Q8)
-    pack_q8 (kernel, op->weight);
+  if (op->product == NPU_PRODUCT_S8)
+    pack_q8 (kernel, described->weight);
   else
-    pack_bf16 (kernel, op->weight);
-  if (overlay->has_bias && op->bias)
-    memcpy (kernel->constants->data + kernel->bias_offset, op->bias, bias_size);
+    pack_bf16 (kernel, described->weight);
+  if (overlay->has_bias && described->bias)
+    memcpy (kernel->constants->data + kernel->bias_offset, described->bias,
+        bias_size);
   return npu_buffer_sync (
       kernel->constants, NPU_SYNC_TO_DEVICE, 0, kernel->constants->size, error);
 }
 
 static gsize
-rows_size (NpuType type, guint op_rows, gsize rows, gsize columns)
+rows_size (NpuStorage storage, guint op_rows, gsize rows, gsize columns)
 {
-  switch (type) {
-    case NPU_TYPE_Q8:
+  switch (storage) {
+    case NPU_STORAGE_Q8:
       return N_TILES (op_rows) * NPU_Q8_TILE_SIZE (columns);
-    case NPU_TYPE_BF16:
+    case NPU_STORAGE_BF16:
       return rows * columns * sizeof (guint16);
     default:
       return rows * columns * sizeof (float);
@@ -505,19 +513,20 @@ rows_size (NpuType type, guint op_rows, gsize rows, gsize columns)
 static void
 set_args (XrtKernel *kernel)
 {
-  const NpuOp *op = &kernel->op;
-  const guint rows = kernel->program->overlay->rows;
-  const gsize tile_rows = (gsize) N_TILES (op->rows) * NPU_TILE_ROWS;
-  const gsize command = xrt_padded_rows (op->rows, rows);
+  const NpuLinearOp *op = &kernel->op.linear;
+  const guint op_rows = kernel->op.rows;
+  const gsize tile_rows = (gsize) N_TILES (op_rows) * NPU_TILE_ROWS;
+  const gsize command =
+      xrt_padded_rows (op_rows, kernel->program->overlay->rows);
   const gsize a_element =
-      op->a_type == NPU_TYPE_BF16 ? sizeof (guint16) : sizeof (float);
+      op->a_storage == NPU_STORAGE_BF16 ? sizeof (guint16) : sizeof (float);
   gsize *size = kernel->base.arg_size;
   guint *host = &kernel->base.host_args;
 
   size[NPU_ARG_A] = kernel->a_is_direct
-                        ? rows_size (op->a_type, op->rows, command, op->k)
-                    : op->a_type == NPU_TYPE_Q8
-                        ? rows_size (NPU_TYPE_Q8, op->rows, 0, op->k)
+                        ? rows_size (op->a_storage, op_rows, command, op->k)
+                    : op->a_storage == NPU_STORAGE_Q8
+                        ? rows_size (NPU_STORAGE_Q8, op_rows, 0, op->k)
                         : ((tile_rows - 1) * op->a_stride + op->k) * a_element;
   *host |= kernel->a_is_direct ? 0 : NPU_ARG_BIT (NPU_ARG_A);
   if (op->c_layout == NPU_LAYOUT_QKV_TILES) {
@@ -528,22 +537,23 @@ set_args (XrtKernel *kernel)
     return;
   }
   size[NPU_ARG_C] = rows_size (
-      op->c_type, op->rows, kernel->c_is_direct ? command : tile_rows, op->n);
+      op->c_storage, op_rows, kernel->c_is_direct ? command : tile_rows, op->n);
   *host |= kernel->c_is_direct ? 0 : NPU_ARG_BIT (NPU_ARG_C);
   if (op->residual) {
-    size[NPU_ARG_R] = rows_size (NPU_TYPE_F32, op->rows,
+    size[NPU_ARG_R] = rows_size (NPU_STORAGE_F32, op_rows,
         kernel->does_residual ? tile_rows : command, op->n);
     *host |= kernel->does_residual ? NPU_ARG_BIT (NPU_ARG_R) : 0;
   }
 }
 
 gboolean
-xrt_linear_open (XrtKernel *kernel, const NpuOp *op, GError **error)
+xrt_linear_open (XrtKernel *kernel, const NpuOp *described, GError **error)
 {
+  const NpuLinearOp *op = &kernel->op.linear;
   const XrtOverlay *overlay = kernel->program->overlay;
-  const gboolean bias_left = op->bias && !overlay->has_bias;
+  const gboolean bias_left = described->bias && !overlay->has_bias;
   const XrtType c_type =
-      op->c_type == NPU_TYPE_BF16 ? XRT_TYPE_BF16 : XRT_TYPE_F32;
+      op->c_storage == NPU_STORAGE_BF16 ? XRT_TYPE_BF16 : XRT_TYPE_F32;
 
   kernel->prepare = prepare;
   kernel->count = count;
@@ -552,18 +562,18 @@ xrt_linear_open (XrtKernel *kernel, const NpuOp *op, GError **error)
   kernel->does_gelu = op->gelu && !overlay->has_gelu;
   kernel->does_residual = op->residual && !overlay->has_residual;
   if (bias_left)
-    kernel->bias = g_memdup2 (op->bias, op->n * sizeof (float));
-  if (op->c_type == NPU_TYPE_Q8 && op->c_layout == NPU_LAYOUT_ROWS) {
+    kernel->bias = g_memdup2 (described->bias, op->n * sizeof (float));
+  if (op->c_storage == NPU_STORAGE_Q8 && op->c_layout == NPU_LAYOUT_ROWS) {
     kernel->c_signs = g_new (float, op->n);
     npu_rotation_signs (kernel->c_signs, (int) op->n);
   }
-  kernel->a_is_direct = op->a_type == NPU_TYPE_BF16 &&
+  kernel->a_is_direct = op->a_storage == NPU_STORAGE_BF16 &&
                         overlay->a_type == XRT_TYPE_BF16 &&
-                        kernel->op.a_stride == op->k;
+                        op->a_stride == op->k;
   kernel->c_is_direct =
-      op->c_layout == NPU_LAYOUT_ROWS && op->c_type != NPU_TYPE_Q8 &&
+      op->c_layout == NPU_LAYOUT_ROWS && op->c_storage != NPU_STORAGE_Q8 &&
       overlay->c_type == c_type && overlay->n == op->n && !bias_left &&
       !kernel->does_gelu && !kernel->does_residual;
   set_args (kernel);
-  return pack_constants (kernel, op, error);
+  return pack_constants (kernel, described, error);
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "device/op-args.h"
 #include "xrt-private.h"
 
 #define MAX_BATCH 24 /* tiles of a window */
@@ -11,15 +12,14 @@
 typedef struct {
   guint (*match) (const XrtOverlay *overlay, const NpuOp *op);
   gboolean (*open) (XrtKernel *kernel, const NpuOp *op, GError **error);
-  const char *name;
 } OpFuncs;
 
 static const OpFuncs funcs[] = {
-    [NPU_OP_LINEAR] = {xrt_linear_match, xrt_linear_open, "linear"},
-    [NPU_OP_ATTENTION] = {xrt_attention_match, xrt_attention_open, "attention"},
-    [NPU_OP_LAYERNORM] = {xrt_rows_match, xrt_rows_open, "layernorm"},
-    [NPU_OP_GELU] = {xrt_rows_match, xrt_rows_open, "gelu"},
-    [NPU_OP_PROGRAM] = {xrt_packed_match, xrt_packed_open, "program"},
+    [NPU_OP_LINEAR] = {xrt_linear_match, xrt_linear_open},
+    [NPU_OP_ATTENTION] = {xrt_attention_match, xrt_attention_open},
+    [NPU_OP_LAYERNORM] = {xrt_layernorm_match, xrt_layernorm_open},
+    [NPU_OP_GELU] = {xrt_gelu_match, xrt_gelu_open},
+    [NPU_OP_PROGRAM] = {xrt_packed_match, xrt_packed_open},
 };
 
 static XrtProgram *
@@ -43,10 +43,7 @@ find_program (XrtDevice *device, const NpuOp *op)
 static gboolean
 fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
 {
-  static const char *const types[] = {[NPU_TYPE_F32] = "f32",
-      [NPU_TYPE_Q8] = "int8",
-      [NPU_TYPE_BF16] = "bf16",
-      [NPU_TYPE_S16] = "int16"};
+  g_autofree char *text = npu_op_to_string (op);
 
   if (op->kind == NPU_OP_PROGRAM)
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
@@ -55,10 +52,8 @@ fail_unsupported (const XrtDevice *device, const NpuOp *op, GError **error)
         device->overlays->directory, op->program ? op->program : "");
   else
     g_set_error (error, NPU_ERROR, NPU_ERROR_UNSUPPORTED,
-        "%s/" XRT_OVERLAYS_FILE
-        " has no overlay for %s with %u columns, inner size %u, types %s, %s, %s",
-        device->overlays->directory, funcs[op->kind].name, op->n, op->k,
-        types[op->a_type], types[op->b_type], types[op->c_type]);
+        "%s/" XRT_OVERLAYS_FILE " has no overlay for %s",
+        device->overlays->directory, text);
   return FALSE;
 }
 
@@ -104,13 +99,7 @@ xrt_kernel_open (NpuDevice *base, const NpuOp *op, GError **error)
   kernel->base.device = base;
   kernel->program = program;
   kernel->kernels = &device->cpu->host.kernels;
-  kernel->op = *op;
-  kernel->op.weight = kernel->op.bias = NULL;
-  kernel->op.program = NULL;
-  if (kernel->op.a_stride == 0)
-    kernel->op.a_stride = op->k;
-  if (kernel->op.kv_rows == 0)
-    kernel->op.kv_rows = op->rows;
+  kernel->op = npu_op_to_keep (op);
   if (!funcs[op->kind].open (kernel, op, error)) {
     xrt_kernel_free (&kernel->base);
     return NULL;

@@ -242,7 +242,7 @@ typedef struct {
 
 struct _XrtKernel {
   NpuKernel base;
-  NpuOp op; /* its pointers are NULL but for tiles_for */
+  NpuOp op; /* npu_op_to_keep() */
   XrtProgram *program;
   const NpuKernels *kernels;
   NpuBuffer *constants; /* weights, or gamma and beta; or NULL */
@@ -288,15 +288,19 @@ gboolean xrt_query (NpuDevice *device, const NpuOp *op, guint depth,
 
 /* xrt-linear.c, xrt-attention.c, xrt-rows.c, xrt-packed.c: whether @overlay
  * does @op; the higher the better, 0 not at all; then opening it. */
-guint xrt_linear_match (const XrtOverlay *overlay, const NpuOp *op);
-gboolean xrt_linear_open (XrtKernel *kernel, const NpuOp *op, GError **error);
-guint xrt_attention_match (const XrtOverlay *overlay, const NpuOp *op);
+guint xrt_linear_match (const XrtOverlay *overlay, const NpuOp *described);
+gboolean xrt_linear_open (
+    XrtKernel *kernel, const NpuOp *described, GError **error);
+guint xrt_attention_match (const XrtOverlay *overlay, const NpuOp *described);
 gboolean xrt_attention_open (
     XrtKernel *kernel, const NpuOp *op, GError **error);
 void xrt_attention_pack_tile (const NpuKernel *kernel, guint arg, guint8 *data,
     guint tile, const float *x, gsize stride, guint rows);
-guint xrt_rows_match (const XrtOverlay *overlay, const NpuOp *op);
-gboolean xrt_rows_open (XrtKernel *kernel, const NpuOp *op, GError **error);
+guint xrt_layernorm_match (const XrtOverlay *overlay, const NpuOp *described);
+guint xrt_gelu_match (const XrtOverlay *overlay, const NpuOp *op);
+gboolean xrt_layernorm_open (
+    XrtKernel *kernel, const NpuOp *op, GError **error);
+gboolean xrt_gelu_open (XrtKernel *kernel, const NpuOp *op, GError **error);
 guint xrt_packed_match (const XrtOverlay *overlay, const NpuOp *op);
 gboolean xrt_packed_open (XrtKernel *kernel, const NpuOp *op, GError **error);
 

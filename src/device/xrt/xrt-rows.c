@@ -11,31 +11,46 @@
 /* What the programs have built in. */
 #define EPSILON 1e-5f
 
-guint
-xrt_rows_match (const XrtOverlay *overlay, const NpuOp *op)
+static guint
+match (const XrtOverlay *overlay, NpuOpKind kind, guint n, NpuStorage written)
 {
-  if (overlay->op != op->kind || overlay->layout != XRT_LAYOUT_ROWS ||
-      overlay->n != op->n || op->c_type != NPU_TYPE_BF16)
-    return 0;
-  if (op->kind == NPU_OP_LAYERNORM &&
-      (op->a_type != NPU_TYPE_F32 || !op->weight || !op->bias ||
-          fabsf (op->epsilon - EPSILON) > EPSILON * 1e-3f))
-    return 0;
-  if (op->kind == NPU_OP_GELU && op->a_type != NPU_TYPE_BF16)
+  if (overlay->op != kind || overlay->layout != XRT_LAYOUT_ROWS ||
+      overlay->n != n || written != NPU_STORAGE_BF16)
     return 0;
   return 1 + overlay->rows / NPU_TILE_ROWS;
+}
+
+guint
+xrt_layernorm_match (const XrtOverlay *overlay, const NpuOp *described)
+{
+  const NpuLayerNormOp *op = &described->layernorm;
+
+  if (!described->weight || !described->bias ||
+      fabsf (op->epsilon - EPSILON) > EPSILON * 1e-3f)
+    return 0;
+  return match (overlay, NPU_OP_LAYERNORM, op->n, op->y_storage);
+}
+
+guint
+xrt_gelu_match (const XrtOverlay *overlay, const NpuOp *op)
+{
+  return match (overlay, NPU_OP_GELU, op->gelu.n, op->gelu.storage);
 }
 
 static gsize
 x_row (const XrtKernel *kernel)
 {
-  return kernel->op.n * xrt_type_size (kernel->program->overlay->a_type);
+  const XrtOverlay *overlay = kernel->program->overlay;
+
+  return overlay->n * xrt_type_size (overlay->a_type);
 }
 
 static gsize
 y_row (const XrtKernel *kernel)
 {
-  return kernel->op.n * xrt_type_size (kernel->program->overlay->c_type);
+  const XrtOverlay *overlay = kernel->program->overlay;
+
+  return overlay->n * xrt_type_size (overlay->c_type);
 }
 
 static guint
@@ -119,11 +134,11 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
                         NPU_SYNC_TO_DEVICE, error);
 }
 
-gboolean
-xrt_rows_open (XrtKernel *kernel, const NpuOp *op, GError **error)
+static void
+open_rows (XrtKernel *kernel)
 {
-  const gsize rows = xrt_padded_rows (op->rows, kernel->program->overlay->rows);
-  const gsize size = op->n * sizeof (float);
+  const gsize rows =
+      xrt_padded_rows (kernel->op.rows, kernel->program->overlay->rows);
 
   kernel->prepare = prepare;
   kernel->count = count;
@@ -131,8 +146,21 @@ xrt_rows_open (XrtKernel *kernel, const NpuOp *op, GError **error)
   kernel->finish = finish;
   kernel->base.arg_size[NPU_ARG_X] = rows * x_row (kernel);
   kernel->base.arg_size[NPU_ARG_Y] = rows * y_row (kernel);
-  if (op->kind == NPU_OP_GELU)
-    return TRUE;
+}
+
+gboolean
+xrt_gelu_open (XrtKernel *kernel, const NpuOp *op, GError **error)
+{
+  open_rows (kernel);
+  return TRUE;
+}
+
+gboolean
+xrt_layernorm_open (XrtKernel *kernel, const NpuOp *op, GError **error)
+{
+  const gsize size = op->layernorm.n * sizeof (float);
+
+  open_rows (kernel);
   kernel->constants = npu_buffer_new (kernel->base.device, 2 * size, error);
   if (!kernel->constants)
     return FALSE;
