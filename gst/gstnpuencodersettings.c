@@ -52,7 +52,7 @@ register_precision (void)
 {
   static const GEnumValue values[] = {
       {NPU_PRECISION_AUTO,
-          "bf16 on an NPU that has it; else int8 where its quality holds, else f32",
+          "bf16 on an NPU that has it; else int8 where its quality holds, else int16 where the CPU has its products, else f32",
           "auto"},
       {NPU_PRECISION_INT8,
           "integer products of 8 bits, or of 16 on CPUs without VNNI", "int8"},

@@ -128,8 +128,18 @@ verdict_key (const NpuModel *model, const NpuDevice *device)
   return text ? g_bytes_new_take (text, strlen (text)) : NULL;
 }
 
+/* Where int8 does not do: what has float's states to six digits, and faster
+ * where the device can. */
+static NpuPrecision
+next_best (NpuDevice *device)
+{
+  return npu_device_has_product (npu_device_get_host (device), NPU_PRODUCT_S16)
+             ? NPU_PRECISION_INT16
+             : NPU_PRECISION_F32;
+}
+
 /* Opens the int8 plan where that is faster and a probe says that it keeps the
- * states of the float plan, else the float plan. */
+ * states of the float plan, else the next best. */
 static gboolean
 open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
     GError **error)
@@ -142,13 +152,13 @@ open_probed_plan (NpuEncoder *encoder, const NpuModel *model, NpuDevice *device,
 
   if (!npu_device_has_product (host, NPU_PRODUCT_S8) &&
       !npu_device_has_product (host, NPU_PRODUCT_S16))
-    return open_plan (encoder, model, device, NPU_PRECISION_F32, error);
+    return open_plan (encoder, model, device, next_best (device), error);
   encoder->verdict = npu_cache_get (&verdicts, key, &funcs, &probe, error);
   if (!encoder->verdict)
     return FALSE;
   precision = *(const gboolean *) npu_cache_entry_get_thing (encoder->verdict)
                   ? NPU_PRECISION_INT8
-                  : NPU_PRECISION_F32;
+                  : next_best (device);
   /* Whoever probed it has it open. */
   return (encoder->plan && encoder->precision == precision) ||
          open_plan (encoder, model, device, precision, error);

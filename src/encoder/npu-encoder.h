@@ -42,7 +42,7 @@ typedef struct {
  * such products. NPU_PRECISION_AUTO takes bf16 where an NPU does the first
  * block's products of queries, keys and values; else it encodes a short made-up
  * window in float and in int8 and takes int8 where 98 of 100 positions keep a
- * cosine of 0.98.
+ * cosine of 0.98; if not, int16 where the CPU has its products, else f32.
  *
  * Returns: (transfer full): an encoder, or %NULL with @error set.
  */

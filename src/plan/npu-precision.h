@@ -12,7 +12,8 @@ G_BEGIN_DECLS
 
 typedef enum {
   NPU_PRECISION_AUTO, /* on an NPU that has its products bf16; else int8 where
-                       * its quality holds, else f32 */
+                       * its quality holds, else int16 where the CPU has its
+                       * products, else f32 */
   NPU_PRECISION_INT8,
   NPU_PRECISION_F32,
   NPU_PRECISION_BF16,  /* products, attention tiles and what is between stages

@@ -27,7 +27,7 @@ import numpy
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NPUENC_TEST_DATA", ROOT / ".." / "shared"))
-PRECISIONS = ["f32", "int8", "bf16"]
+PRECISIONS = ["f32", "int8", "int16", "bf16"]
 LEVELS = ["c", "avx2", "avxvnni", "avx512", "avx512vnni", None]
 FRAMES = [2, 126, 258, 1102, 3000]
 

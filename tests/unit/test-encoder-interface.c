@@ -141,8 +141,9 @@ test_automatic_choices (void)
 
   g_assert_no_error (error);
   precision = npu_encoder_get_precision (encoder);
-  g_assert_true (
-      g_str_equal (precision, "int8") || g_str_equal (precision, "f32"));
+  g_assert_true (g_str_equal (precision, "int8") ||
+                 g_str_equal (precision, "int16") ||
+                 g_str_equal (precision, "f32"));
   g_assert_cmpuint (npu_encoder_get_batch_size (encoder), >=, 1);
   g_assert_cmpuint (
       npu_encoder_get_batch_size (encoder), <=, NPU_EXECUTOR_MAX_BATCH);
@@ -173,6 +174,42 @@ test_automatic_without_fast_int8 (void)
   encoder = npu_encoder_new (model, device, &options, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (npu_encoder_get_precision (encoder), ==, "f32");
+  small_model_free (model);
+}
+
+/* Makes attention a choice of one key, which 8 bits of query and key make
+ * otherwise now and then. */
+static void
+sharpen_attention (NpuModel *model)
+{
+  for (guint i = 0; i < model->n_layers; i++) {
+    const NpuModelBlock *block = &model->blocks[i];
+    const NpuTensor *tensors[] = {
+        block->query_weight, block->query_bias, block->key_weight};
+
+    for (guint j = 0; j < G_N_ELEMENTS (tensors); j++)
+      for (gsize k = 0; k < npu_tensor_n_elements (tensors[j]); k++)
+        ((float *) tensors[j]->data)[k] *= 16.0f;
+  }
+}
+
+/* Where int8 does not keep the states, 16 bits are next, and then float. */
+static void
+test_automatic_next_best (void)
+{
+  const NpuEncoderOptions options = {
+      .depth = 3, .precision = NPU_PRECISION_AUTO, .timeout = TIMEOUT};
+  NpuModel *model = small_model_new (N_MELS, 128, 2, 0);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NpuDevice) device = npu_device_open ("cpu", NULL, &error);
+  g_autoptr (NpuEncoder) encoder = NULL;
+
+  g_assert_no_error (error);
+  sharpen_attention (model);
+  encoder = npu_encoder_new (model, device, &options, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (npu_encoder_get_precision (encoder), ==,
+      npu_device_has_product (device, NPU_PRODUCT_S16) ? "int16" : "f32");
   small_model_free (model);
 }
 
@@ -341,6 +378,8 @@ main (int argc, char **argv)
       "/encoder-interface/chooses-batch-and-precision", test_automatic_choices);
   g_test_add_func ("/encoder-interface/float-where-int8-is-slow",
       test_automatic_without_fast_int8);
+  g_test_add_func ("/encoder-interface/chooses-int16-where-int8-does-not-do",
+      test_automatic_next_best);
   g_test_add_func (
       "/encoder-interface/float-in-parts-is-the-whole", test_float_in_parts);
   g_test_add_func (
