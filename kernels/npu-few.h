@@ -18,9 +18,14 @@ extern "C" {
 /* Inner sizes are multiples of this. */
 #define NPU_FEW_DEPTH 64
 
-/* Weights that share a step. Those of a file in Q8_0 do, too, so that its
- * weights are had exactly. */
+/* Weights that share a factor. Those of a file in Q8_0 do, too, so that its
+ * 8 bits are not rounded again. */
 #define NPU_FEW_GROUP 32
+
+/* The norm of a row in groups, as 16-bit weights. Rounding to 8 bits adds
+ * sqrt (32) / 2 steps of a group to it, 2.3 % at most, and so sums of products
+ * with a row of NPU_S16_NORM stay below 2^31. */
+#define NPU_GROUPED_NORM 60000.0
 
 /* The most keys of one call: so that weights of 15 bits times values of 8 stay
  * below 2^31 in sum. Longer caches are cut at fixed places. */
@@ -45,11 +50,12 @@ typedef struct {
   void (*dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
       ptrdiff_t a_stride, const int16_t *weight, int rows, int n, int k);
 
-  /* The same of 8-bit weights whose groups have steps[n][k / NPU_FEW_GROUP]:
-   * c = a (weight step)^T, sums within a group exactly. */
-  void (*dot_grouped) (float *c, ptrdiff_t c_stride, const int16_t *a,
-      ptrdiff_t a_stride, const int8_t *weight, const uint16_t *steps, int rows,
-      int n, int k);
+  /* The same of 8-bit weights whose groups have factors[n][k / NPU_FEW_GROUP],
+   * as npu_few_quantize_grouped makes them: of 16-bit weights that are each
+   * round (weight factor / 2^7), halves upwards. */
+  void (*dot_grouped) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+      ptrdiff_t a_stride, const int8_t *weight, const int16_t *factors,
+      int rows, int n, int k);
 
   /* The same of floats. */
   void (*dot_f32) (float *c, ptrdiff_t c_stride, const float *a,
@@ -76,12 +82,13 @@ void npu_attended_join (float *o, const NpuAttended *runs, int n_runs);
  * an infinity. */
 float npu_few_quantize_s8 (int8_t *y, const float *x, int k);
 
-/* The same by groups: x is about y steps[k / NPU_FEW_GROUP] times the scale
- * that is returned, a power of two, and exactly that where x comes from Q8_0.
- * A group's largest magnitude is 127 of its steps, but of one whose numbers are
- * below 1/30000 of the row's largest. */
+/* The same by groups: x is about y factors[k / NPU_FEW_GROUP] / 2^7 times the
+ * scale that is returned. A group's largest magnitude is 127 in y, and so y is
+ * the file's where x comes from Q8_0; factors have 15 bits, and those of groups
+ * far below the row's largest fewer. No sum of products with a row of
+ * quantize_s16 exceeds 31 bits. */
 float npu_few_quantize_grouped (
-    int8_t *y, uint16_t *steps, const float *x, int k);
+    int8_t *y, int16_t *factors, const float *x, int k);
 
 /* Fills the table for a CPU with exactly these flags. */
 void npu_few_init (NpuFewKernels *kernels, unsigned cpu_flags);

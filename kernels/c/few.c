@@ -16,12 +16,18 @@
 #endif
 
 #define dot NPU_KERNEL (few_dot)
+#define scaled_weight NPU_KERNEL (few_scaled_weight)
 #define softmax_of_run NPU_KERNEL (few_softmax_of_run)
 #define weights_s16 NPU_KERNEL (few_weights_s16)
 #define zero_of NPU_KERNEL (few_zero_of)
+#define largest_of_group NPU_KERNEL (few_largest_of_group)
+#define scale_of_grouped NPU_KERNEL (few_scale_of_grouped)
 
 #define DIM NPU_HEAD_DIM
 #define GROUP NPU_FEW_GROUP
+#define LEVELS ((float) NPU_Q8_LEVELS)
+#define FACTOR_BITS 7 /* below the point: 8 bits by 15 are 16 and these */
+#define FACTOR_HALF (1 << (FACTOR_BITS - 1))
 
 /* Sums run in this many lanes: compilers may not reorder a float sum. */
 #define LANES 16
@@ -54,23 +60,25 @@ NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
     }
 }
 
+/* The 16-bit weight of 8 bits times a group's factor. */
+static int32_t
+scaled_weight (int32_t weight, int32_t factor)
+{
+  return (weight * factor + FACTOR_HALF) >> FACTOR_BITS;
+}
+
 static void
-NPU_KERNEL (few_dot_grouped) (float *c, ptrdiff_t c_stride, const int16_t *a,
-    ptrdiff_t a_stride, const int8_t *weight, const uint16_t *steps, int rows,
+NPU_KERNEL (few_dot_grouped) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int8_t *weight, const int16_t *factors, int rows,
     int n, int k)
 {
-  for (int column = 0; column < n; column++, weight += k)
+  for (int column = 0; column < n; column++, weight += k, factors += k / GROUP)
     for (int i = 0; i < rows; i++) {
-      float sum = 0.0f;
+      const int16_t *x = a + i * a_stride;
+      int32_t sum = 0;
 
-      for (int group = 0; group < k / GROUP; group++) {
-        const int16_t *x = a + i * a_stride + group * GROUP;
-        int32_t dot = 0;
-
-        for (int j = 0; j < GROUP; j++)
-          dot += x[j] * weight[group * GROUP + j];
-        sum += (float) dot * steps[column * (k / GROUP) + group];
-      }
+      for (int j = 0; j < k; j++)
+        sum += x[j] * scaled_weight (weight[j], factors[j / GROUP]);
       c[i * c_stride + column] = sum;
     }
 }
@@ -233,33 +241,52 @@ round_group (int8_t *y, const float *x, float inverse)
                      npu_bits_of_float (NPU_ROUND_MAGIC));
 }
 
+static float
+largest_of_group (const float *x)
+{
+  float most = 0.0f;
+
+  for (int j = 0; j < GROUP; j++)
+    most = fabsf (x[j]) > most ? fabsf (x[j]) : most;
+  return most;
+}
+
+/* What a 16-bit weight of 1 is: the norm is NPU_GROUPED_NORM, unless the
+ * largest group's factor would have more than 15 bits. */
+static float
+scale_of_grouped (const float *x, float largest, int k)
+{
+  const float least = largest / INT16_MAX * ((1 << FACTOR_BITS) / LEVELS);
+  double squares[LANES] = {0};
+
+  for (int j = 0; j < k; j += LANES)
+    for (int i = 0; i < LANES; i++)
+      squares[i] += (double) x[j + i] * x[j + i];
+  for (int i = 1; i < LANES; i++)
+    squares[0] += squares[i];
+  return fmaxf ((float) (sqrt (squares[0]) / NPU_GROUPED_NORM), least);
+}
+
 float
-npu_few_quantize_grouped (int8_t *y, uint16_t *steps, const float *x, int k)
+npu_few_quantize_grouped (int8_t *y, int16_t *factors, const float *x, int k)
 {
   const float largest = npu_largest_magnitude (x, k), zero = zero_of (x, k);
-  int exponent;
-  float unit;
+  float scale;
 
   if (largest < NPU_GROUPED_SMALLEST || zero != 0.0f) {
     memset (y, 0, (size_t) k);
-    memset (steps, 0, (size_t) k / GROUP * sizeof *steps);
+    memset (factors, 0, (size_t) k / GROUP * sizeof *factors);
     return zero;
   }
-  /* The largest step has 16 bits, and so each of Q8_0's 11 has its place in
-   * all steps but small ones. */
-  frexpf (largest / NPU_Q8_LEVELS, &exponent);
-  unit = ldexpf (1.0f, exponent - 16);
+  scale = scale_of_grouped (x, largest, k);
   for (int group = 0; group < k / GROUP; group++, x += GROUP, y += GROUP) {
-    float most = 0.0f, step;
+    const float most = largest_of_group (x);
+    const float factor = most / LEVELS / scale * (1 << FACTOR_BITS) + 0.5f;
 
-    for (int j = 0; j < GROUP; j++)
-      most = fabsf (x[j]) > most ? fabsf (x[j]) : most;
-    step = ceilf (most / NPU_Q8_LEVELS / unit);
-    step = step > UINT16_MAX ? UINT16_MAX : step;
-    steps[group] = (uint16_t) step;
-    round_group (y, x, step > 0.0f ? 1.0f / (step * unit) : 0.0f);
+    factors[group] = (int16_t) npu_min_int ((int) factor, INT16_MAX);
+    round_group (y, x, most < NPU_Q8_SMALLEST ? 0.0f : LEVELS / most);
   }
-  return unit;
+  return scale;
 }
 
 void

@@ -15,6 +15,19 @@ widen (const int8_t *x)
   return _mm512_cvtepi8_epi16 (_mm256_loadu_si256 ((const __m256i *) x));
 }
 
+NPU_INLINE __m512i
+splat_s16 (int16_t x)
+{
+  return _mm512_set1_epi16 (x);
+}
+
+/* round (x factor / 2^7) of the next bytes. */
+NPU_INLINE __m512i
+scaled (const int8_t *x, __m512i factor)
+{
+  return _mm512_mulhrs_epi16 (_mm512_slli_epi16 (widen (x), 8), factor);
+}
+
 NPU_INLINE __m256i
 fold_ints (NpuInts v)
 {

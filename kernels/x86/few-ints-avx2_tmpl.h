@@ -17,6 +17,19 @@ widen (const int8_t *x)
 }
 
 NPU_INLINE __m256i
+splat_s16 (int16_t x)
+{
+  return _mm256_set1_epi16 (x);
+}
+
+/* round (x factor / 2^7) of the next bytes. */
+NPU_INLINE __m256i
+scaled (const int8_t *x, __m256i factor)
+{
+  return _mm256_mulhrs_epi16 (_mm256_slli_epi16 (widen (x), 8), factor);
+}
+
+NPU_INLINE __m256i
 fold_ints (NpuInts v)
 {
   return (__m256i) v;

@@ -1,8 +1,9 @@
 /* Few rows of 16-bit integers, times weights of 8 and 16 bits, for vectors of
  * any width. The file that includes this one includes those of the vectors of
  * integers and of floats, and defines ROWS, how many are multiplied at once,
- * widen (x), the next bytes as a vector of 16 bits, fold_ints (v), the sums of
- * its halves, and floats_of (v), its 32-bit lanes as floats.
+ * widen (x), the next bytes as a vector of 16 bits, splat_s16 (x), scaled (x,
+ * factor), the next bytes times a factor with 7 bits below the point, fold_ints
+ * (v), the sums of its halves, and floats_of (v), its 32-bit lanes as floats.
  *
  * Where sums of integers pass through lanes they wrap around: only the whole
  * needs to fit.
@@ -21,6 +22,9 @@
 #define multiply_s16_two NPU_KERNEL (few_multiply_s16_two)
 #define multiply_s16_one NPU_KERNEL (few_multiply_s16_one)
 #define multiply_s16_last NPU_KERNEL (few_multiply_s16_last)
+#define multiply_unpacked_all NPU_KERNEL (few_multiply_unpacked_all)
+#define multiply_unpacked_two NPU_KERNEL (few_multiply_unpacked_two)
+#define multiply_unpacked_one NPU_KERNEL (few_multiply_unpacked_one)
 
 #define STEP (2 * LANES) /* 16-bit integers of a vector */
 
@@ -35,64 +39,106 @@ sum_four_ints (const NpuInts v[4])
       _mm256_castsi256_si128 (t), _mm256_extracti128_si256 (t, 1));
 }
 
-NPU_INLINE NpuVector
-load_weights (const void *weight, size_t at, const int bytes)
+NPU_INLINE void
+store_sums (int32_t *c, const NpuInts acc[COLUMNS], const int columns)
 {
-  return bytes == 1 ? widen ((const int8_t *) weight + at)
-                    : npu_load_ints ((const int16_t *) weight + at);
+  const __m128i sums = sum_four_ints (acc);
+
+  if (columns == COLUMNS)
+    _mm_storeu_si128 ((__m128i *) c, sums);
+  else
+    *c = _mm_cvtsi128_si32 (sums);
+}
+
+/* Where weights are. */
+enum {
+  FROM_S8,       /* [columns][k] bytes */
+  FROM_S16,      /* [columns][k] of 16 bits */
+  FROM_UNPACKED, /* [k / STEP][columns][STEP] of those, in the first cache */
+};
+
+NPU_INLINE NpuVector
+load_weights (const void *weight, int column, int j, int k, const int from)
+{
+  const size_t at = (size_t) column * k + j;
+
+  switch (from) {
+    case FROM_S8:
+      return widen ((const int8_t *) weight + at);
+    case FROM_S16:
+      return npu_load_ints ((const int16_t *) weight + at);
+    default:
+      return npu_load_ints (
+          (const int16_t *) weight + j * COLUMNS + column * STEP);
+  }
 }
 
 NPU_INLINE void
 multiply_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
-    ptrdiff_t a_stride, const void *weight, int k, const int bytes,
+    ptrdiff_t a_stride, const void *weight, int k, const int from,
     const int rows, const int columns)
 {
+  const int bytes = from == FROM_S8 ? 1 : 2;
   NpuInts acc[ROWS][COLUMNS];
 
   for (int i = 0; i < rows; i++)
     for (int g = 0; g < COLUMNS; g++)
       acc[i][g] = (NpuInts){0};
   for (int j = 0; j < k; j += STEP) {
-    prefetch_ahead (
-        weight, (size_t) bytes * columns * j, bytes * columns * STEP);
+    if (from != FROM_UNPACKED)
+      prefetch_ahead (
+          weight, (size_t) bytes * columns * j, bytes * columns * STEP);
     for (int g = 0; g < columns; g++) {
-      const NpuVector w = load_weights (weight, (size_t) g * k + j, bytes);
+      const NpuVector w = load_weights (weight, g, j, k, from);
 
       for (int i = 0; i < rows; i++)
         acc[i][g] =
             npu_dot_s16 (acc[i][g], npu_load_ints (a + i * a_stride + j), w);
     }
   }
-  for (int i = 0; i < rows; i++) {
-    const __m128i sums = sum_four_ints (acc[i]);
-
-    if (columns == COLUMNS)
-      _mm_storeu_si128 ((__m128i *) (c + i * c_stride), sums);
-    else
-      c[i * c_stride] = _mm_cvtsi128_si32 (sums);
-  }
+  for (int i = 0; i < rows; i++)
+    store_sums (c + i * c_stride, acc[i], columns);
 }
 
 /* Not inlined: each loop has the registers for itself. */
-#define MULTIPLY_INTS(name, bytes, rows, columns)                              \
+#define MULTIPLY_INTS(name, from, rows, columns)                               \
   static __attribute__ ((noinline)) void multiply_##name (int32_t *c,          \
       ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,                \
       const void *weight, int k)                                               \
   {                                                                            \
-    multiply_ints (c, c_stride, a, a_stride, weight, k, bytes, rows, columns); \
+    multiply_ints (c, c_stride, a, a_stride, weight, k, from, rows, columns);  \
   }
 
 typedef void (*MultiplyFunc) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
     ptrdiff_t a_stride, const void *weight, int k);
 
-MULTIPLY_INTS (s8_all, 1, ROWS, COLUMNS)
-MULTIPLY_INTS (s8_two, 1, 2, COLUMNS)
-MULTIPLY_INTS (s8_one, 1, 1, COLUMNS)
-MULTIPLY_INTS (s8_last, 1, 1, 1)
-MULTIPLY_INTS (s16_all, 2, ROWS, COLUMNS)
-MULTIPLY_INTS (s16_two, 2, 2, COLUMNS)
-MULTIPLY_INTS (s16_one, 2, 1, COLUMNS)
-MULTIPLY_INTS (s16_last, 2, 1, 1)
+MULTIPLY_INTS (s8_all, FROM_S8, ROWS, COLUMNS)
+MULTIPLY_INTS (s8_two, FROM_S8, 2, COLUMNS)
+MULTIPLY_INTS (s8_one, FROM_S8, 1, COLUMNS)
+MULTIPLY_INTS (s8_last, FROM_S8, 1, 1)
+MULTIPLY_INTS (s16_all, FROM_S16, ROWS, COLUMNS)
+MULTIPLY_INTS (s16_two, FROM_S16, 2, COLUMNS)
+MULTIPLY_INTS (s16_one, FROM_S16, 1, COLUMNS)
+MULTIPLY_INTS (s16_last, FROM_S16, 1, 1)
+MULTIPLY_INTS (unpacked_all, FROM_UNPACKED, ROWS, COLUMNS)
+MULTIPLY_INTS (unpacked_two, FROM_UNPACKED, 2, COLUMNS)
+MULTIPLY_INTS (unpacked_one, FROM_UNPACKED, 1, COLUMNS)
+
+/* Any rows, times a block of columns. */
+NPU_INLINE void
+multiply_rows (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const void *weight, int rows, int k, MultiplyFunc all,
+    MultiplyFunc two, MultiplyFunc one)
+{
+  int i = 0;
+
+  for (; i + ROWS <= rows; i += ROWS)
+    all (c + i * c_stride, c_stride, a + i * a_stride, a_stride, weight, k);
+  for (; i + 2 <= rows; i += 2)
+    two (c + i * c_stride, c_stride, a + i * a_stride, a_stride, weight, k);
+  for (; i < rows; i++)
+    one (c + i * c_stride, c_stride, a + i * a_stride, a_stride, weight, k);
+}
 
 NPU_INLINE void
 dot_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
@@ -101,18 +147,9 @@ dot_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
 {
   int column = 0;
 
-  for (; column + COLUMNS <= n; column += COLUMNS) {
-    const char *w = weight + (size_t) column * row_size;
-    int32_t *to = c + column;
-    int i = 0;
-
-    for (; i + ROWS <= rows; i += ROWS)
-      all (to + i * c_stride, c_stride, a + i * a_stride, a_stride, w, k);
-    for (; i + 2 <= rows; i += 2)
-      two (to + i * c_stride, c_stride, a + i * a_stride, a_stride, w, k);
-    for (; i < rows; i++)
-      one (to + i * c_stride, c_stride, a + i * a_stride, a_stride, w, k);
-  }
+  for (; column + COLUMNS <= n; column += COLUMNS)
+    multiply_rows (c + column, c_stride, a, a_stride,
+        weight + (size_t) column * row_size, rows, k, all, two, one);
   for (; column < n; column++)
     for (int i = 0; i < rows; i++)
       last (c + i * c_stride + column, c_stride, a + i * a_stride, a_stride,

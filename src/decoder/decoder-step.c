@@ -150,15 +150,6 @@ typedef union {
   float f32[ROWS_AT_ONCE * MAX_COLUMNS];
 } LinearSums;
 
-/* Sums of groups, which are floats already, by their scales. */
-static void
-scale_columns (const DecoderLinear *linear, float *sums, float row_scale,
-    guint column, guint n)
-{
-  for (guint i = 0; i < n; i++)
-    sums[i] *= row_scale * linear->scale[column + i];
-}
-
 /* Sums of a product's unit, and what finishes them. */
 static void
 finish_columns (const DecoderOp *op, LinearSums *sums, guint first_row,
@@ -180,14 +171,12 @@ finish_columns (const DecoderOp *op, LinearSums *sums, guint first_row,
         .residual_stride = n,
     };
 
-    if (linear->product == DECODER_S8 || linear->product == DECODER_S16) {
+    if (linear->product == DECODER_F32)
+      kernels->epilogue_f32 (
+          y, n, sums->f32 + at, MAX_COLUMNS, &epilogue, 1, n);
+    else
       kernels->epilogue_s32 (y, n, sums->s32 + at, MAX_COLUMNS, scale,
           linear->scale + column, zeros, &epilogue, 1, n);
-      continue;
-    }
-    if (linear->product == DECODER_GROUPED)
-      scale_columns (linear, sums->f32 + at, *scale, column, n);
-    kernels->epilogue_f32 (y, n, sums->f32 + at, MAX_COLUMNS, &epilogue, 1, n);
   }
 }
 
@@ -207,9 +196,9 @@ multiply (const DecoderOp *op, LinearSums *sums, guint row, guint rows,
           (const gint8 *) linear->weight + column * k, rows, n, k);
       return;
     case DECODER_GROUPED:
-      few->dot_grouped (sums->f32, MAX_COLUMNS, ints, k,
+      few->dot_grouped (sums->s32, MAX_COLUMNS, ints, k,
           (const gint8 *) linear->weight + column * k,
-          linear->steps + column * (k / NPU_FEW_GROUP), rows, n, k);
+          linear->factors + column * (k / NPU_FEW_GROUP), rows, n, k);
       return;
     case DECODER_S16:
       few->dot_s16 (sums->s32, MAX_COLUMNS, ints, k,

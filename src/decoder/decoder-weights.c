@@ -13,8 +13,8 @@ typedef struct {
   gint8 *s8; /* one of these three, where the first row goes */
   gint16 *s16;
   float *floats;
-  guint16 *steps; /* likewise, of groups */
-  float *scale;   /* likewise, of integers */
+  gint16 *factors; /* likewise, of groups */
+  float *scale;    /* likewise, of integers */
 } WeightsUnit;
 
 typedef struct {
@@ -58,8 +58,8 @@ add_units (WeightsReader *reader, const WeightsUnit *whole)
       unit.s16 += offset;
     if (unit.floats)
       unit.floats += offset;
-    if (unit.steps)
-      unit.steps += offset / NPU_FEW_GROUP;
+    if (unit.factors)
+      unit.factors += offset / NPU_FEW_GROUP;
     if (unit.scale)
       unit.scale += row;
     g_array_append_val (reader->units, unit);
@@ -94,8 +94,9 @@ decoder_product_size (DecoderProduct product)
 }
 
 /* Of a layer's map. Weights of 8 bits, rounded anew, change one choice in 250
- * with a scale for each row, and one in 1000 with a step for each group, which
- * nothing behind them can put right; those of Q8_0 are not rounded again. */
+ * with a scale for each row, and one in 1000 with a factor for each group,
+ * which nothing behind them can put right; those of Q8_0 are not rounded again.
+ */
 static DecoderProduct
 product_of_layer (const WeightsReader *reader, const NpuTensor *const weight[],
     guint n_tensors)
@@ -127,8 +128,8 @@ add_linear (WeightsReader *reader, DecoderProduct product,
   if (product != DECODER_F32)
     linear.scale = new_array (reader, linear.n, sizeof (float));
   if (product == DECODER_GROUPED)
-    linear.steps = new_array (reader,
-        (gsize) linear.n * (linear.k / NPU_FEW_GROUP), sizeof (guint16));
+    linear.factors = new_array (
+        reader, (gsize) linear.n * (linear.k / NPU_FEW_GROUP), sizeof (gint16));
   if (reader->no_memory)
     return linear;
 
@@ -143,8 +144,8 @@ add_linear (WeightsReader *reader, DecoderProduct product,
       unit.s16 = (gint16 *) linear.weight + offset;
     else
       unit.s8 = (gint8 *) linear.weight + offset;
-    if (linear.steps)
-      unit.steps = linear.steps + offset / NPU_FEW_GROUP;
+    if (linear.factors)
+      unit.factors = linear.factors + offset / NPU_FEW_GROUP;
     if (linear.scale)
       unit.scale = linear.scale + row;
     add_units (reader, &unit);
@@ -223,9 +224,9 @@ quantise_row (const WeightsUnit *unit, gsize row, const float *x)
 {
   gint8 *y = unit->s8 + row * unit->k;
 
-  return unit->steps
-             ? npu_few_quantize_grouped (
-                   y, unit->steps + row * (unit->k / NPU_FEW_GROUP), x, unit->k)
+  return unit->factors
+             ? npu_few_quantize_grouped (y,
+                   unit->factors + row * (unit->k / NPU_FEW_GROUP), x, unit->k)
              : npu_few_quantize_s8 (y, x, unit->k);
 }
 

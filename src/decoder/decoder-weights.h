@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 typedef enum {
   DECODER_F32,     /* floats with floats */
   DECODER_S16,     /* 16-bit rows with weights of 16 bits */
-  DECODER_GROUPED, /* the same of 8 bits, in groups with steps of their own */
+  DECODER_GROUPED, /* the same of 8 bits, in groups with factors of their own */
   DECODER_S8,      /* the same of 8 bits */
 } DecoderProduct;
 
@@ -27,7 +27,7 @@ typedef struct {
   guint n, k;
   DecoderProduct product;
   gpointer weight; /* [n][k] floats, gint16 or gint8 */
-  guint16 *steps;  /* [n][k / NPU_FEW_GROUP] of groups, else NULL */
+  gint16 *factors; /* [n][k / NPU_FEW_GROUP] of groups, else NULL */
   float *scale;    /* [n] of integers, else NULL */
   float *bias;     /* [n] or NULL */
 } DecoderLinear;

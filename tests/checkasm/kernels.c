@@ -169,12 +169,24 @@ run_dot_s16 (Fixture *f)
 }
 
 static void
-run_dot_grouped (Fixture *f)
+dot_grouped (Fixture *f, int rows)
 {
   const gint8 *weights = (const gint8 *) f->weights;
 
-  f->level->few.dot_grouped (f->y, WIDTH, (const gint16 *) f->bytes, WIDTH,
-      weights, (const guint16 *) (weights + MATRIX), 1, WIDTH, WIDTH);
+  f->level->few.dot_grouped (f->acc, WIDTH, (const gint16 *) f->bytes, WIDTH,
+      weights, (const gint16 *) (weights + MATRIX), rows, WIDTH, WIDTH);
+}
+
+static void
+run_dot_grouped (Fixture *f)
+{
+  dot_grouped (f, 1);
+}
+
+static void
+run_dot_grouped_rows (Fixture *f)
+{
+  dot_grouped (f, FEW);
 }
 
 static void
@@ -415,6 +427,9 @@ const Kernel all_kernels[] = {
         run_plain_product, 2.0 * MATRIX, "OP", TRUE},
     {"dot_grouped 1 row", {AT (few.dot_grouped)}, add_few_tests,
         run_dot_grouped, run_plain_product, 2.0 * MATRIX, "OP", TRUE},
+    {"dot_grouped 5 rows", {AT (few.dot_grouped)}, add_few_tests,
+        run_dot_grouped_rows, run_plain_products, 2.0 * FEW *MATRIX, "OP",
+        TRUE},
     {"dot_f32 1 row", {AT (few.dot_f32)}, add_few_tests, run_dot_f32,
         run_plain_product, 2.0 * MATRIX, "FLOP", FALSE},
     {"attend_f32", {AT (few.attend_f32)}, add_few_tests, run_attend_f32,

@@ -40,45 +40,93 @@ fill_s8 (gint8 *x, gsize n, gboolean extreme)
     x[i] = extreme ? (i % 2 ? -127 : 127) : g_test_rand_int_range (-127, 128);
 }
 
+typedef enum { OF_S8, OF_S16, OF_GROUPS } Weights;
+
+/* Groups of one number where that is as large as can be, and of many. */
 static void
-check_ints (const Level *level, const Case *c, gboolean wide)
+fill_groups (gint8 *x, gint16 *factors, const Case *c)
+{
+  const gsize n_groups = c->k / NPU_FEW_GROUP;
+  const int limit = (int) (NPU_GROUPED_NORM / sqrt (c->k));
+
+  fill_s8 (x, (gsize) c->n * c->k, c->extreme);
+  for (gsize i = 0; i < c->n * n_groups; i++)
+    factors[i] = c->extreme ? limit : g_test_rand_int_range (0, limit + 1);
+  if (!c->extreme)
+    return;
+  memset (x, 0, c->k);
+  x[c->k - 2] = 127;
+  factors[n_groups - 1] = G_MAXINT16;
+}
+
+static void
+dot_ints (const Level *level, Weights weights, gint32 *y, gsize y_stride,
+    const gint16 *x, gsize stride, const void *w, const gint16 *factors,
+    int rows, int n, int k)
+{
+  switch (weights) {
+    case OF_S8:
+      level->few.dot_s8 (y, y_stride, x, stride, w, rows, n, k);
+      return;
+    case OF_S16:
+      level->few.dot_s16 (y, y_stride, x, stride, w, rows, n, k);
+      return;
+    case OF_GROUPS:
+      level->few.dot_grouped (y, y_stride, x, stride, w, factors, rows, n, k);
+      return;
+  }
+}
+
+static gint64
+weight_at (Weights weights, const void *w, const gint16 *factors, gsize i)
+{
+  switch (weights) {
+    case OF_S8:
+      return ((const gint8 *) w)[i];
+    case OF_S16:
+      return ((const gint16 *) w)[i];
+    case OF_GROUPS:
+      return (gint64) floor (
+          ((const gint8 *) w)[i] * factors[i / NPU_FEW_GROUP] / 128.0 + 0.5);
+  }
+  g_assert_not_reached ();
+}
+
+static void
+check_ints (const Level *level, const Case *c, Weights weights)
 {
   const gsize stride = c->k + GAP, c_stride = c->n + GAP;
-  const gsize weight_size = wide ? sizeof (gint16) : 1;
+  const gsize size = (gsize) c->n * c->k;
   g_autoptr (Guarded) a =
       guarded_new (((c->rows - 1) * stride + c->k) * sizeof (gint16), c->side);
   g_autoptr (Guarded) w =
-      guarded_new ((gsize) c->n * c->k * weight_size, c->side);
+      guarded_new (size * (weights == OF_S16 ? sizeof (gint16) : 1), c->side);
+  g_autoptr (Guarded) f =
+      guarded_new (size / NPU_FEW_GROUP * sizeof (gint16), c->side);
   g_autoptr (Guarded) out = guarded_new (
       ((c->rows - 1) * c_stride + c->n) * sizeof (gint32), c->side);
-  const gint16 *x = guarded_data (a);
+  const gint16 *x = guarded_data (a), *factors = guarded_data (f);
   const gint32 *y = guarded_data (out);
 
   for (int i = 0; i < c->rows; i++)
     fill_s16_row ((gint16 *) guarded_data (a) + i * stride, c->k, c->extreme);
-  for (int j = 0; wide && j < c->n; j++)
+  for (int j = 0; weights == OF_S16 && j < c->n; j++)
     fill_s16_row (
         (gint16 *) guarded_data (w) + (gsize) j * c->k, c->k, c->extreme);
-  if (wide) {
-    level->few.dot_s16 (guarded_data (out), c_stride, x, stride,
-        guarded_data (w), c->rows, c->n, c->k);
-  } else {
-    fill_s8 (guarded_data (w), (gsize) c->n * c->k, c->extreme);
-    level->few.dot_s8 (guarded_data (out), c_stride, x, stride,
-        guarded_data (w), c->rows, c->n, c->k);
-  }
+  if (weights == OF_S8)
+    fill_s8 (guarded_data (w), size, c->extreme);
+  if (weights == OF_GROUPS)
+    fill_groups (guarded_data (w), guarded_data (f), c);
+  dot_ints (level, weights, guarded_data (out), c_stride, x, stride,
+      guarded_data (w), factors, c->rows, c->n, c->k);
   guarded_check_gaps (out, c_stride * sizeof (gint32), c->n * sizeof (gint32));
   for (int i = 0; i < c->rows; i++)
     for (int j = 0; j < c->n; j++) {
       gint64 sum = 0;
 
-      for (int l = 0; l < c->k; l++) {
-        const gsize at = (gsize) j * c->k + l;
-
-        sum += (gint64) x[i * stride + l] *
-               (wide ? ((gint16 *) guarded_data (w))[at]
-                     : ((gint8 *) guarded_data (w))[at]);
-      }
+      for (int l = 0; l < c->k; l++)
+        sum += x[i * stride + l] * weight_at (weights, guarded_data (w),
+                                       factors, (gsize) j * c->k + l);
       g_assert_cmpint (y[i * c_stride + j], ==, sum);
     }
 }
@@ -129,71 +177,6 @@ check_f32 (const Level *level, const Case *c)
   }
 }
 
-/* The same bits alone, and whatever columns are beside them. */
-static void
-check_grouped_alone (const Level *level, const Case *c, const gint16 *x,
-    gsize stride, const gint8 *weight, const guint16 *steps, const float *y,
-    gsize c_stride)
-{
-  const gsize last = c->n - 1;
-  g_autofree float *one = g_new (float, c->n);
-
-  for (int i = 0; i < c->rows; i++) {
-    level->few.dot_grouped (
-        one, c->n, x + i * stride, stride, weight, steps, 1, c->n, c->k);
-    g_assert_cmpmem (
-        one, c->n * sizeof (float), y + i * c_stride, c->n * sizeof (float));
-    level->few.dot_grouped (one, 1, x + i * stride, stride,
-        weight + last * c->k, steps + last * (c->k / NPU_FEW_GROUP), 1, 1,
-        c->k);
-    g_assert_cmpmem (
-        one, sizeof (float), y + i * c_stride + last, sizeof (float));
-  }
-}
-
-static void
-check_grouped (const Level *level, const Case *c)
-{
-  const gsize stride = c->k + GAP, c_stride = c->n + GAP;
-  const gsize n_groups = c->k / NPU_FEW_GROUP;
-  g_autoptr (Guarded) a =
-      guarded_new (((c->rows - 1) * stride + c->k) * sizeof (gint16), c->side);
-  g_autoptr (Guarded) w = guarded_new ((gsize) c->n * c->k, c->side);
-  g_autoptr (Guarded) s =
-      guarded_new (c->n * n_groups * sizeof (guint16), c->side);
-  g_autoptr (Guarded) out =
-      guarded_new (((c->rows - 1) * c_stride + c->n) * sizeof (float), c->side);
-  const gint16 *x = guarded_data (a);
-  const gint8 *weight = guarded_data (w);
-  guint16 *steps = guarded_data (s);
-  const float *y = guarded_data (out);
-
-  for (int i = 0; i < c->rows; i++)
-    fill_s16_row ((gint16 *) guarded_data (a) + i * stride, c->k, c->extreme);
-  fill_s8 (guarded_data (w), (gsize) c->n * c->k, c->extreme);
-  for (gsize i = 0; i < c->n * n_groups; i++)
-    steps[i] =
-        c->extreme ? G_MAXUINT16 : g_test_rand_int_range (0, G_MAXUINT16 + 1);
-  level->few.dot_grouped (guarded_data (out), c_stride, x, stride, weight,
-      steps, c->rows, c->n, c->k);
-  guarded_check_gaps (out, c_stride * sizeof (float), c->n * sizeof (float));
-  for (int i = 0; i < c->rows; i++)
-    for (int j = 0; j < c->n; j++) {
-      double sum = 0, size = 0;
-
-      for (int l = 0; l < c->k; l++) {
-        const double t = (double) x[i * stride + l] *
-                         weight[(gsize) j * c->k + l] *
-                         steps[j * n_groups + l / NPU_FEW_GROUP];
-
-        sum += t;
-        size += fabs (t);
-      }
-      g_assert_cmpfloat_with_epsilon (y[i * c_stride + j], sum, 1e-6 * size);
-    }
-  check_grouped_alone (level, c, x, stride, weight, steps, y, c_stride);
-}
-
 static void
 test_dot (gconstpointer data)
 {
@@ -208,13 +191,11 @@ test_dot (gconstpointer data)
         if ((n + r + d) % 3 && columns[n] == 130)
           continue;
         check_f32 (level, &c);
-        check_ints (level, &c, FALSE);
-        check_ints (level, &c, TRUE);
-        check_grouped (level, &c);
+        for (Weights weights = OF_S8; weights <= OF_GROUPS; weights++)
+          check_ints (level, &c, weights);
         c.extreme = TRUE;
-        check_grouped (level, &c);
-        check_ints (level, &c, FALSE);
-        check_ints (level, &c, TRUE);
+        for (Weights weights = OF_S8; weights <= OF_GROUPS; weights++)
+          check_ints (level, &c, weights);
       }
 }
 
@@ -452,42 +433,72 @@ test_few_quantize (gconstpointer data)
   g_assert_true (isnan (npu_few_quantize_s8 (y, x, K)));
 }
 
-/* Each number by its group's step, the numbers of Q8_0 exactly. */
+/* Each number by its group's factor, the bytes of Q8_0 as they are. */
 static void
 test_few_quantize_grouped (gconstpointer data)
 {
   enum { K = 192, N_GROUPS = K / NPU_FEW_GROUP };
-  float x[K], exact[K];
-  gint8 y[K];
-  guint16 steps[N_GROUPS];
+  float x[K];
+  gint8 y[K], bytes[K];
+  gint16 factors[N_GROUPS];
 
   for (int exponent = -28; exponent <= 36; exponent++) {
-    float unit;
+    double scale, norm = 0;
 
     fill_normal (x, K, pow (10, exponent - 1));
     for (int j = 0; j < NPU_FEW_GROUP; j++) {
-      x[j] *= 100;
+      x[j] *= 20;
       x[NPU_FEW_GROUP + j] *= 1e-7f;
     }
-    unit = npu_few_quantize_grouped (y, steps, x, K);
-    g_assert_cmpfloat (unit, >, 0);
+    scale = npu_few_quantize_grouped (y, factors, x, K);
+    g_assert_cmpfloat (scale, >, 0);
+    g_assert_cmpint (factors[1], ==, 0);
     for (int j = 0; j < K; j++) {
-      const double step = (double) steps[j / NPU_FEW_GROUP] * unit;
+      const double step = factors[j / NPU_FEW_GROUP] / 128.0;
 
-      g_assert_cmpfloat_with_epsilon (y[j] * step, x[j], 0.501 * step);
+      g_assert_cmpfloat_with_epsilon (
+          y[j] * step, x[j] / scale, 0.501 * (step + 1));
+      norm += y[j] * step * y[j] * step;
     }
-    g_assert_cmpint (steps[1], ==, 1);
+    g_assert_cmpfloat (sqrt (norm), <, 1.03 * NPU_GROUPED_NORM);
+    if (factors[0] < G_MAXINT16 - 1)
+      g_assert_cmpfloat (sqrt (norm), >, 0.97 * NPU_GROUPED_NORM);
     for (int j = 0; j < K; j++) {
       /* 11 bits, as a file's, and the most of each group. */
       const float step = ldexpf (1024 + j / NPU_FEW_GROUP * 33, exponent - 10);
 
-      exact[j] =
-          (j % NPU_FEW_GROUP ? g_test_rand_int_range (-127, 128) : -127) * step;
+      bytes[j] = j % NPU_FEW_GROUP ? g_test_rand_int_range (-127, 128) : -127;
+      x[j] = bytes[j] * step;
     }
-    unit = npu_few_quantize_grouped (y, steps, exact, K);
+    scale = npu_few_quantize_grouped (y, factors, x, K);
+    g_assert_cmpmem (y, K, bytes, K);
     for (int j = 0; j < K; j++)
-      g_assert_cmpfloat (
-          y[j] * (steps[j / NPU_FEW_GROUP] * unit), ==, exact[j]);
+      g_assert_cmpfloat_with_epsilon (
+          factors[j / NPU_FEW_GROUP] / 128.0 * y[j], x[j] / scale, 0.501);
+  }
+}
+
+/* A row of one number: its factor has 15 bits. */
+static void
+test_few_quantize_grouped_peak (gconstpointer data)
+{
+  enum { K = 128 };
+  static const float peaks[] = {1, -3e-30f, 1e30f, -G_MAXFLOAT};
+  gint8 y[K];
+  gint16 factors[K / NPU_FEW_GROUP];
+
+  for (guint i = 0; i < G_N_ELEMENTS (peaks); i++) {
+    float x[K] = {0}, scale;
+
+    x[77] = peaks[i];
+    scale = npu_few_quantize_grouped (y, factors, x, K);
+    g_assert_cmpint (y[77], ==, peaks[i] > 0 ? 127 : -127);
+    g_assert_cmpint (factors[77 / NPU_FEW_GROUP], >=, G_MAXINT16 - 1);
+    g_assert_cmpint (factors[0], ==, 0);
+    g_assert_cmpfloat_with_epsilon (y[77] / 128.0 *
+                                        factors[77 / NPU_FEW_GROUP] *
+                                        (double) scale / (double) peaks[i],
+        1, 1e-4);
   }
 }
 
@@ -498,16 +509,16 @@ test_few_quantize_grouped_none (gconstpointer data)
   static const float none[] = {INFINITY, -INFINITY, NAN};
   float x[K] = {0};
   gint8 y[K];
-  guint16 steps[K / NPU_FEW_GROUP];
+  gint16 factors[K / NPU_FEW_GROUP];
 
-  g_assert_cmpfloat (npu_few_quantize_grouped (y, steps, x, K), ==, 0);
-  x[70] = 1e-36f; /* the reciprocal of its step is no float */
-  g_assert_cmpfloat (npu_few_quantize_grouped (y, steps, x, K), ==, 0);
+  g_assert_cmpfloat (npu_few_quantize_grouped (y, factors, x, K), ==, 0);
+  x[70] = 1e-36f; /* the reciprocal of its scale is no float */
+  g_assert_cmpfloat (npu_few_quantize_grouped (y, factors, x, K), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (none); i++) {
     x[70] = none[i];
-    g_assert_true (isnan (npu_few_quantize_grouped (y, steps, x, K)));
+    g_assert_true (isnan (npu_few_quantize_grouped (y, factors, x, K)));
     for (int j = 0; j < K; j++)
-      g_assert_cmpint (y[j] * steps[j / NPU_FEW_GROUP], ==, 0);
+      g_assert_cmpint (y[j] * factors[j / NPU_FEW_GROUP], ==, 0);
   }
 }
 
@@ -523,6 +534,8 @@ add_few_tests (const Level *level)
     return;
   add_level_test (level, "few/quantize-s8", test_few_quantize);
   add_level_test (level, "few/quantize-grouped", test_few_quantize_grouped);
+  add_level_test (
+      level, "few/quantize-grouped-peak", test_few_quantize_grouped_peak);
   add_level_test (
       level, "few/quantize-grouped-none", test_few_quantize_grouped_none);
 }

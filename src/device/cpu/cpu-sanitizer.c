@@ -251,14 +251,15 @@ DOT (dot_s16, int32_t, int16_t, int16_t)
 DOT (dot_f32, float, float, float)
 
 static void
-dot_grouped (float *c, ptrdiff_t c_stride, const int16_t *a, ptrdiff_t a_stride,
-    const int8_t *weight, const uint16_t *steps, int rows, int n, int k)
+dot_grouped (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
+    ptrdiff_t a_stride, const int8_t *weight, const int16_t *factors, int rows,
+    int n, int k)
 {
   reads_rows (a, a_stride * S, rows, (size_t) k * S);
   reads_constant (weight, (size_t) n * k);
-  reads_constant (steps, (size_t) n * (k / NPU_FEW_GROUP) * sizeof *steps);
+  reads_constant (factors, (size_t) n * (k / NPU_FEW_GROUP) * sizeof *factors);
   writes_rows (c, c_stride * F, rows, (size_t) n * F);
-  real_few.dot_grouped (c, c_stride, a, a_stride, weight, steps, rows, n, k);
+  real_few.dot_grouped (c, c_stride, a, a_stride, weight, factors, rows, n, k);
 }
 
 static void
