@@ -72,20 +72,20 @@ typedef struct {
   void (*attend_s8) (NpuAttended *to, const int16_t *q, const int8_t *k,
       const float *k_scale, const int8_t *v, const float *v_scale, int n_keys,
       float scale);
+
+  /* y[k] = round (x / scale), k a multiple of NPU_FEW_DEPTH; returns the scale:
+   * the largest magnitude is 127 steps. Zeros where x is; NaN where x has one
+   * or an infinity. The same bytes in every table. */
+  float (*quantize_s8) (int8_t *y, const float *x, int k);
 } NpuFewKernels;
 
 /* o[64] = the softmax's result of n_runs runs of keys, in their order. */
 void npu_attended_join (float *o, const NpuAttended *runs, int n_runs);
 
-/* y[k] = round (x / scale), k a multiple of NPU_FEW_DEPTH; returns the scale:
- * the largest magnitude is 127 steps. Zeros where x is; NaN where x has one or
- * an infinity. */
-float npu_few_quantize_s8 (int8_t *y, const float *x, int k);
-
-/* The same by groups: x is about y factors[k / NPU_FEW_GROUP] / 2^7 times the
- * scale that is returned. A group's largest magnitude is 127 in y, and so y is
- * the file's where x comes from Q8_0; factors have 15 bits, and those of groups
- * far below the row's largest fewer. No sum of products with a row of
+/* quantize_s8 by groups: x is about y factors[k / NPU_FEW_GROUP] / 2^7 times
+ * the scale that is returned. A group's largest magnitude is 127 in y, and so y
+ * is the file's where x comes from Q8_0; factors have 15 bits, and those of
+ * groups far below the row's largest fewer. No sum of products with a row of
  * quantize_s16 exceeds 31 bits. */
 float npu_few_quantize_grouped (
     int8_t *y, int16_t *factors, const float *x, int k);

@@ -215,8 +215,8 @@ zero_of (const float *x, int k)
   return lanes[0];
 }
 
-float
-npu_few_quantize_s8 (int8_t *y, const float *x, int k)
+static float
+NPU_KERNEL (few_quantize_s8) (int8_t *y, const float *x, int k)
 {
   const float largest = npu_largest_magnitude (x, k), zero = zero_of (x, k);
   float inverse;
@@ -294,7 +294,8 @@ npu_few_init (NpuFewKernels *kernels, unsigned cpu_flags)
 {
   *kernels = (NpuFewKernels){NPU_KERNEL (few_dot_s8), NPU_KERNEL (few_dot_s16),
       NPU_KERNEL (few_dot_grouped), NPU_KERNEL (few_dot_f32),
-      NPU_KERNEL (few_attend_f32), NPU_KERNEL (few_attend_s8)};
+      NPU_KERNEL (few_attend_f32), NPU_KERNEL (few_attend_s8),
+      NPU_KERNEL (few_quantize_s8)};
 #if NPU_HAVE_X86
   if (!(cpu_flags & NPU_CPU_AVX2))
     return;

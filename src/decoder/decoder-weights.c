@@ -220,14 +220,15 @@ keep_first_error (WeightsReader *reader, GError *error)
 
 /* Returns the scale. */
 static float
-quantise_row (const WeightsUnit *unit, gsize row, const float *x)
+quantise_row (const NpuFewKernels *few, const WeightsUnit *unit, gsize row,
+    const float *x)
 {
   gint8 *y = unit->s8 + row * unit->k;
 
   return unit->factors
              ? npu_few_quantize_grouped (y,
                    unit->factors + row * (unit->k / NPU_FEW_GROUP), x, unit->k)
-             : npu_few_quantize_s8 (y, x, unit->k);
+             : few->quantize_s8 (y, x, unit->k);
 }
 
 static void
@@ -248,7 +249,8 @@ read_unit (gpointer data, guint i)
     reader->host->kernels.quantize_s16 (
         unit->s16, unit->scale, x, unit->k, unit->n_rows, unit->k);
   for (gsize row = 0; unit->s8 && row < unit->n_rows; row++)
-    unit->scale[row] = quantise_row (unit, row, x + row * unit->k);
+    unit->scale[row] =
+        quantise_row (&reader->host->few, unit, row, x + row * unit->k);
 }
 
 static gboolean

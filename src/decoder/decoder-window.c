@@ -62,33 +62,47 @@ allocate (DecoderWindows *windows, DecoderWindow *window, GError **error)
 
 /* --- what the ring gives ------------------------------------------------- */
 
-/* A position's key and value x[2 d] in bytes. FALSE where it is none. */
-static gboolean
-quantise (const DecoderWeights *weights, DecoderHead *heads, guint position,
-    const float *x)
+/* Values of two positions side by side; beside a last odd one are zeros. */
+static void
+interleave (guint8 *pairs, const gint8 *first, const gint8 *second)
 {
-  gint8 value[DIM];
-  float sum = 0;
-
-  for (guint i = 0; i < weights->n_heads; i++) {
-    DecoderHead *head = &heads[i];
-    gint8 *pairs = head->v + (gsize) (position & ~1u) * DIM + position % 2;
-
-    head->k_scale[position] = npu_few_quantize_s8 (
-        head->k + (gsize) position * DIM, x + i * DIM, DIM);
-    head->v_scale[position] =
-        npu_few_quantize_s8 (value, x + weights->d + i * DIM, DIM);
-    for (guint j = 0; j < DIM; j++)
-      pairs[2 * j] = value[j];
-    /* Beside a last odd position are zeros. */
-    for (guint j = 0; position % 2 == 0 && j < DIM; j++)
-      pairs[2 * j + 1] = 0;
-    sum += head->k_scale[position] + head->v_scale[position];
+  for (guint i = 0; i < DIM; i++) {
+    pairs[2 * i] = (guint8) first[i];
+    pairs[2 * i + 1] = (guint8) second[i];
   }
-  return isfinite (sum);
 }
 
-static gboolean
+/* Keys and values x[n][2 d] in bytes, of a position, which is even, and where
+ * @n is 2 of the next. Returns for how many all numbers are such. */
+static guint
+quantise (const DecoderWindows *windows, DecoderHead *heads, guint position,
+    guint n, const float *x)
+{
+  const NpuFewKernels *few = &windows->host->few;
+  const guint d = windows->weights->d;
+  float sum[2] = {0};
+
+  for (guint i = 0; i < windows->weights->n_heads; i++) {
+    DecoderHead *head = &heads[i];
+    gint8 value[2][DIM] = {{0}};
+
+    for (guint j = 0; j < n; j++) {
+      const guint at = position + j;
+      const float *from = x + (gsize) j * 2 * d + i * DIM;
+
+      head->k_scale[at] =
+          few->quantize_s8 (head->k + (gsize) at * DIM, from, DIM);
+      head->v_scale[at] = few->quantize_s8 (value[j], from + d, DIM);
+      sum[j] += head->k_scale[at] + head->v_scale[at];
+    }
+    interleave (
+        (guint8 *) head->v + (gsize) position * DIM, value[0], value[1]);
+  }
+  return !isfinite (sum[0]) ? 0 : !isfinite (sum[1]) ? 1 : n;
+}
+
+/* The same of one position. */
+static guint
 keep_floats (const DecoderWeights *weights, float *to, const float *x)
 {
   float zero = 0;
@@ -112,21 +126,22 @@ take_rows (const NpuStage *stage, guint slot, NpuLaunch *launch,
   const float *x = (const float *) launch->args[NPU_ARG_C]->data;
   DecoderWindow *window = windows->target;
 
-  for (guint i = first; i < end; i++) {
+  for (guint i = first, n, n_taken; i < end; i += n) {
     const float *row = x + (gsize) i * 2 * weights->d;
-    const gboolean is_finite =
-        window->heads ? quantise (weights,
-                            window->heads + layer * weights->n_heads, i, row)
-                      : keep_floats (weights,
-                            (float *) window->keys[i] +
-                                decoder_windows_layer_offset (windows, layer),
-                            row);
 
-    if (is_finite)
+    n = window->heads ? MIN (end - i, 2) : 1; /* tiles begin at even ones */
+    n_taken = window->heads
+                  ? quantise (windows, window->heads + layer * weights->n_heads,
+                        i, n, row)
+                  : keep_floats (weights,
+                        (float *) window->keys[i] +
+                            decoder_windows_layer_offset (windows, layer),
+                        row);
+    if (n_taken == n)
       continue;
     g_set_error (error, NPU_ERROR, NPU_ERROR_FORMAT,
         "the states of position %u are too large for the decoder: a key or value of layer %u overflows",
-        i, layer);
+        i + n_taken, layer);
     return FALSE;
   }
   return TRUE;
@@ -232,7 +247,7 @@ open_buffers (DecoderWindows *windows, NpuDevice *host, GError **error)
 
 gboolean
 decoder_windows_init (DecoderWindows *windows, const DecoderWeights *weights,
-    NpuModel *model, NpuDevice *host, guint n_windows, guint64 timeout,
+    NpuModel *model, const NpuHost *host, guint n_windows, guint64 timeout,
     GError **error)
 {
   const NpuDecoderWeights *from = npu_model_get_decoder (model, error);
@@ -240,14 +255,15 @@ decoder_windows_init (DecoderWindows *windows, const DecoderWeights *weights,
 
   *windows = (DecoderWindows){
       .weights = weights,
+      .host = host,
       .n_positions = npu_model_get_config (model)->encoder.n_positions,
       .n_windows = n_windows,
       .windows = g_new0 (DecoderWindow, n_windows),
   };
-  if (!from || !open_stages (windows, from, identity, host, error) ||
-      !open_buffers (windows, host, error))
+  if (!from || !open_stages (windows, from, identity, host->device, error) ||
+      !open_buffers (windows, host->device, error))
     return FALSE;
-  windows->executor = npu_executor_new (host, DEPTH, timeout, error);
+  windows->executor = npu_executor_new (host->device, DEPTH, timeout, error);
   return windows->executor != NULL;
 }
 

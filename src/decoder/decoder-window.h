@@ -27,6 +27,7 @@ typedef struct {
 
 typedef struct {
   const DecoderWeights *weights;
+  const NpuHost *host;
   guint n_positions; /* the most */
   NpuExecutor *executor;
   NpuKernel **kernels; /* [n_layers]: keys and values [2 d] of the states */
@@ -38,7 +39,7 @@ typedef struct {
 } DecoderWindows;
 
 gboolean decoder_windows_init (DecoderWindows *windows,
-    const DecoderWeights *weights, NpuModel *model, NpuDevice *host,
+    const DecoderWeights *weights, NpuModel *model, const NpuHost *host,
     guint n_windows, guint64 timeout, GError **error);
 /* Of a zeroed one too. */
 void decoder_windows_clear (DecoderWindows *windows);

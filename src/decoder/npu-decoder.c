@@ -87,7 +87,7 @@ open_decoder (NpuDecoder *decoder, GError **error)
       decoder_weights_new (decoder->model, decoder->host, product, error);
   if (!decoder->weights ||
       !decoder_windows_init (&decoder->windows, decoder->weights,
-          decoder->model, decoder->host->device, decoder->options.max_windows,
+          decoder->model, decoder->host, decoder->options.max_windows,
           decoder->options.timeout, error))
     return FALSE;
   decoder_cache_init (&decoder->cache, decoder->options.max_sequences,

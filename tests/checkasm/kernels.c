@@ -203,6 +203,12 @@ run_dot_f32 (Fixture *f)
 }
 
 static void
+run_quantize_s8 (Fixture *f)
+{
+  f->y[0] = f->level->few.quantize_s8 ((gint8 *) f->bytes, f->x, HIDDEN);
+}
+
+static void
 run_attend_f32 (Fixture *f)
 {
   f->level->few.attend_f32 (
@@ -353,6 +359,12 @@ run_plain_pack_gemm (Fixture *f)
 }
 
 static void
+run_plain_quantize_s8 (Fixture *f)
+{
+  f->y[0] = plain_quantize_s8 ((gint8 *) f->bytes, f->x, HIDDEN);
+}
+
+static void
 run_plain_quantize_s16 (Fixture *f)
 {
   plain_quantize_s16 ((gint16 *) f->bytes, f->y, f->x, ROWS, HIDDEN);
@@ -436,6 +448,8 @@ const Kernel all_kernels[] = {
         run_plain_attend, 4.0 * DIM *NPU_FEW_KEYS, "FLOP", FALSE},
     {"attend_s8", {AT (few.attend_s8)}, add_few_tests, run_attend_s8,
         run_plain_attend, 4.0 * DIM *NPU_FEW_KEYS, "OP", TRUE},
+    {"quantize_s8", {AT (few.quantize_s8)}, add_few_tests, run_quantize_s8,
+        run_plain_quantize_s8, HIDDEN, "element", FALSE},
     {"log_sum_exp", {AT (logits.log_sum_exp)}, add_logits_tests,
         run_log_sum_exp, run_plain_log_sum_exp, LOGITS, "element", FALSE},
     {"argmax", {AT (logits.argmax)}, add_logits_tests, run_argmax,

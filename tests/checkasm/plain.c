@@ -196,6 +196,18 @@ plain_quantize_q8 (uint8_t *restrict y, float *scale, const float *restrict x,
   }
 }
 
+float
+plain_quantize_s8 (int8_t *restrict y, const float *restrict x, int k)
+{
+  float most = 0;
+
+  for (int j = 0; j < k; j++)
+    most = fmaxf (most, fabsf (x[j]));
+  for (int j = 0; j < k; j++)
+    y[j] = (int8_t) lrintf (x[j] * (NPU_Q8_LEVELS / most));
+  return most / NPU_Q8_LEVELS;
+}
+
 void
 plain_quantize_s16 (
     int16_t *restrict y, float *scale, const float *restrict x, int rows, int k)

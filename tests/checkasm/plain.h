@@ -34,6 +34,7 @@ void plain_layernorm_f32 (float *y, ptrdiff_t y_stride, const float *x,
 void plain_gelu_f32 (float *y, const float *x, size_t n);
 void plain_quantize_q8 (uint8_t *y, float *scale, const float *x,
     ptrdiff_t x_stride, const float *column_scale, int rows, int k);
+float plain_quantize_s8 (int8_t *y, const float *x, int k);
 /* Of dense rows. */
 void plain_quantize_s16 (
     int16_t *y, float *scale, const float *x, int rows, int k);

@@ -409,28 +409,50 @@ test_join (gconstpointer data)
   cache_clear (&cache);
 }
 
+/* The same bytes as of the table without flags, and right ones. */
+static void
+check_quantize (const Level *level, int k, double deviation, GuardSide side)
+{
+  g_autoptr (Guarded) in = guarded_new (k * sizeof (float), side);
+  g_autoptr (Guarded) out = guarded_new (k, side);
+  g_autofree gint8 *plain = g_new (gint8, k);
+  const float *x = guarded_data (in);
+  const gint8 *y = guarded_data (out);
+  NpuFewKernels few;
+  float scale;
+
+  npu_few_init (&few, 0);
+  fill_normal (guarded_data (in), k, deviation);
+  scale = level->few.quantize_s8 (guarded_data (out), x, k);
+  g_assert_cmpfloat (scale, >, 0);
+  for (int j = 0; j < k; j++)
+    g_assert_cmpfloat_with_epsilon (
+        y[j] * (double) scale, x[j], 0.501 * (double) scale);
+  g_assert_cmpfloat (few.quantize_s8 (plain, x, k), ==, scale);
+  g_assert_cmpmem (plain, k, y, k);
+}
+
 static void
 test_few_quantize (gconstpointer data)
 {
   enum { K = 192 };
-  float x[K];
+  static const float none[] = {INFINITY, -INFINITY, NAN};
+  const Level *level = data;
+  float x[K] = {0};
   gint8 y[K];
-  float scale;
 
-  for (int exponent = -30; exponent <= 37; exponent++) {
-    fill_normal (x, K, pow (10, exponent - 1));
-    scale = npu_few_quantize_s8 (y, x, K);
-    g_assert_cmpfloat (scale, >, 0);
-    for (int j = 0; j < K; j++)
-      g_assert_cmpfloat_with_epsilon (
-          y[j] * (double) scale, x[j], 0.501 * (double) scale);
-  }
-  memset (x, 0, sizeof x);
-  g_assert_cmpfloat (npu_few_quantize_s8 (y, x, K), ==, 0);
-  x[5] = INFINITY;
-  g_assert_true (isnan (npu_few_quantize_s8 (y, x, K)));
-  x[5] = NAN;
-  g_assert_true (isnan (npu_few_quantize_s8 (y, x, K)));
+  for (int exponent = -30; exponent <= 37; exponent++)
+    check_quantize (
+        level, exponent % 2 ? 64 : K, pow (10, exponent - 1), exponent & 1);
+  g_assert_cmpfloat (level->few.quantize_s8 (y, x, K), ==, 0);
+  for (int j = 0; j < K; j++)
+    g_assert_cmpint (y[j], ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (none); i++)
+    for (int j = 0; j < K; j += 37) {
+      fill_normal (x, K, 1);
+      x[j] = none[i];
+      g_assert_true (isnan (level->few.quantize_s8 (y, x, K)));
+    }
 }
 
 /* Each number by its group's factor, the bytes of Q8_0 as they are. */
@@ -530,9 +552,9 @@ add_few_tests (const Level *level)
   add_level_test (level, "few/attend-s8", test_attend_s8);
   add_level_test (level, "few/attend-s8-extreme", test_attend_s8_extreme);
   add_level_test (level, "few/join", test_join);
+  add_level_test (level, "few/quantize-s8", test_few_quantize);
   if (level->cpu_flags != 0)
     return;
-  add_level_test (level, "few/quantize-s8", test_few_quantize);
   add_level_test (level, "few/quantize-grouped", test_few_quantize_grouped);
   add_level_test (
       level, "few/quantize-grouped-peak", test_few_quantize_grouped_peak);

@@ -290,6 +290,14 @@ attend_s8 (NpuAttended *to, const int16_t *q, const int8_t *k,
   real_few.attend_s8 (to, q, k, k_scale, v, v_scale, n_keys, scale);
 }
 
+static float
+quantize_s8 (int8_t *y, const float *x, int k)
+{
+  reads (x, (size_t) k * F);
+  writes (y, (size_t) k);
+  return real_few.quantize_s8 (y, x, k);
+}
+
 /* --- tables ----------------------------------------------------------------
  */
 
@@ -338,6 +346,7 @@ cpu_sanitizer_wrap (NpuKernels *kernels, NpuFewKernels *few, unsigned flags)
   few->dot_f32 = dot_f32;
   few->attend_f32 = attend_f32;
   few->attend_s8 = attend_s8;
+  few->quantize_s8 = quantize_s8;
 }
 
 #endif
