@@ -267,21 +267,6 @@ run_groups (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
 }
 
 static void
-NPU_KERNEL (ATTENTION (run)) (float *o, ptrdiff_t o_stride, const void *q,
-    const void *k, const void *v, int q_rows, int kv_rows, float scale,
-    void *scratch_)
-{
-  Scratch *scratch = scratch_;
-
-  if (q_rows > ROWS / 2)
-    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS);
-  else
-    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS / 2);
-  npu_store_rows (
-      o, o_stride, (const float (*)[ROWS]) scratch->o, scratch->sum, q_rows);
-}
-
-static void
 NPU_KERNEL (ATTENTION (pack_v)) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
@@ -300,14 +285,4 @@ NPU_KERNEL (ATTENTION (pack_v)) (
     }
 }
 
-#define ATTENTION_KERNEL                                                       \
-  ((NpuAttentionKernel){                                                       \
-      .q_tile_size = sizeof (QTile),                                           \
-      .k_tile_size = sizeof (KTile),                                           \
-      .v_tile_size = sizeof (VTile),                                           \
-      .scratch_size = sizeof (Scratch),                                        \
-      .pack_q = NPU_KERNEL (ATTENTION (pack_q)),                               \
-      .pack_k = NPU_KERNEL (ATTENTION (pack_k)),                               \
-      .pack_v = NPU_KERNEL (ATTENTION (pack_v)),                               \
-      .run = NPU_KERNEL (ATTENTION (run)),                                     \
-  })
+#include "x86/attention-end-avx512_tmpl.h"

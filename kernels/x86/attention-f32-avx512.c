@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #define NPU_ISA avx512
+#define ATTENTION(name) attention_f32_##name
 
 #include "x86/attention-avx512.h"
 #include "x86/npu-x86.h"
@@ -20,6 +21,8 @@ typedef struct {
 typedef struct {
   float x[ROWS][DIM];
 } KvTile;
+
+typedef KvTile KTile, VTile;
 
 typedef struct {
   float p[ROWS][ROWS];   /* weights: [key][query] */
@@ -172,21 +175,6 @@ run_groups (Scratch *scratch, const QTile *q, const KvTile *k, const KvTile *v,
 }
 
 static void
-NPU_KERNEL (attention_f32_run) (float *o, ptrdiff_t o_stride, const void *q,
-    const void *k, const void *v, int q_rows, int kv_rows, float scale,
-    void *scratch_)
-{
-  Scratch *scratch = scratch_;
-
-  if (q_rows > ROWS / 2)
-    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS);
-  else
-    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS / 2);
-  npu_store_rows (
-      o, o_stride, (const float (*)[ROWS]) scratch->o, scratch->sum, q_rows);
-}
-
-static void
 NPU_KERNEL (attention_f32_pack_q) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
@@ -222,17 +210,10 @@ NPU_KERNEL (attention_f32_pack_v) (
   pack_rows (tile, x, stride, rows, NPU_V_LIMIT);
 }
 
+#include "x86/attention-end-avx512_tmpl.h"
+
 void
 npu_attention_init_f32_avx512 (NpuKernels *kernels)
 {
-  kernels->attention_f32 = (NpuAttentionKernel){
-      .q_tile_size = sizeof (QTile),
-      .k_tile_size = sizeof (KvTile),
-      .v_tile_size = sizeof (KvTile),
-      .scratch_size = sizeof (Scratch),
-      .pack_q = NPU_KERNEL (attention_f32_pack_q),
-      .pack_k = NPU_KERNEL (attention_f32_pack_k),
-      .pack_v = NPU_KERNEL (attention_f32_pack_v),
-      .run = NPU_KERNEL (attention_f32_run),
-  };
+  kernels->attention_f32 = ATTENTION_KERNEL;
 }

@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #define NPU_ISA avx512vnni
+#define ATTENTION(name) attention_s8_##name
 
 #include "x86/attention-s8-avx512_tmpl.h"
 #include "x86/attention-means-avx512.h"
@@ -260,21 +261,6 @@ run_groups (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
 }
 
 static void
-NPU_KERNEL (attention_s8_run) (float *o, ptrdiff_t o_stride, const void *q,
-    const void *k, const void *v, int q_rows, int kv_rows, float scale,
-    void *scratch_)
-{
-  Scratch *scratch = scratch_;
-
-  if (q_rows > ROWS / 2)
-    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS);
-  else
-    run_groups (scratch, q, k, v, kv_rows, scale * NPU_LOG2E, GROUPS / 2);
-  npu_store_rows (
-      o, o_stride, (const float (*)[ROWS]) scratch->o, scratch->sum, q_rows);
-}
-
-static void
 NPU_KERNEL (attention_s8_pack_v) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
@@ -309,17 +295,10 @@ NPU_KERNEL (attention_s8_pack_v) (
     }
 }
 
+#include "x86/attention-end-avx512_tmpl.h"
+
 void
 npu_attention_init_s8_avx512vnni (NpuKernels *kernels)
 {
-  kernels->attention_s8 = (NpuAttentionKernel){
-      .q_tile_size = sizeof (QTile),
-      .k_tile_size = sizeof (KTile),
-      .v_tile_size = sizeof (VTile),
-      .scratch_size = sizeof (Scratch),
-      .pack_q = NPU_KERNEL (attention_s8_pack_q),
-      .pack_k = NPU_KERNEL (attention_s8_pack_k),
-      .pack_v = NPU_KERNEL (attention_s8_pack_v),
-      .run = NPU_KERNEL (attention_s8_run),
-  };
+  kernels->attention_s8 = ATTENTION_KERNEL;
 }
