@@ -38,6 +38,7 @@ multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
     int key, int lane, const int block)
 {
   memset (acc, 0, BLOCK * sizeof *acc);
+  NPU_TWICE
   for (int d = 0; d < DIM / 2; d++)
     for (int i = 0; i < block; i++) {
       const __m256i y = npu_broadcast_32 (&k->x[key + i][d * 2]);

@@ -16,6 +16,7 @@
 #include "x86/attention-avx2.h"
 #include "x86/ints-avx2.h"
 
+#define largest_of_some NPU_KERNEL (attention_s8_largest_of_some)
 #define run_tile NPU_KERNEL (attention_s8_run_tile)
 
 /* 64 products of a weight and a value stay below 2^30. */
@@ -53,6 +54,13 @@ typedef struct {
 NPU_INLINE void multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q,
     const KTile *k, int key, int lane, const int block);
 
+/* The lower 16 bits of each lane in both halves; the upper ones are 0. */
+NPU_INLINE __m256i
+twice_16 (__m256i x)
+{
+  return _mm256_or_si256 (x, _mm256_slli_epi32 (x, 16));
+}
+
 /* The scores of two keys, the first one low. */
 NPU_INLINE __m256i
 pair_scores (NpuInts first, NpuInts second)
@@ -61,25 +69,41 @@ pair_scores (NpuInts first, NpuInts second)
       _mm256_slli_epi32 ((__m256i) second, 16 - SCORE_SHIFT), 0xaa);
 }
 
+/* The scores of a block of keys, and what is largest of them. */
 NPU_INLINE void
 score_block (Scratch *scratch, __m256i max[GROUPS], const QTile *q,
-    const KTile *k, int lane, int key, int n_keys, const int block)
+    const KTile *k, int lane, int key, const int block)
 {
   NpuInts acc[BLOCK][GROUPS];
 
   multiply_scores (acc, q, k, key, lane, block);
   for (int i = 0; i < block; i += 2)
     for (int g = 0; g < GROUPS; g++) {
-      __m256i pair = pair_scores (acc[i][g], acc[i + 1][g]);
+      const __m256i pair = pair_scores (acc[i][g], acc[i + 1][g]);
 
-      /* An odd last key stands for the one that is missing. */
-      if (key + i + 1 == n_keys)
-        pair = pair_scores (acc[i][g], acc[i][g]);
-      if (key + i < n_keys)
-        max[g] = _mm256_max_epi16 (max[g], pair);
+      max[g] = _mm256_max_epi16 (max[g], pair);
       _mm256_store_si256 (
           (__m256i *) &scratch->p[(key + i) / 2][g * LANES], pair);
     }
+}
+
+/* The largest scores of the tile's first n_keys keys alone. An odd last key
+ * stands for the one that is missing. */
+static __attribute__ ((noinline)) void
+largest_of_some (Scratch *scratch, __m256i max[GROUPS], int n_keys)
+{
+  for (int g = 0; g < GROUPS; g++) {
+    max[g] = _mm256_set1_epi16 (INT16_MIN);
+    for (int key = 0; key < n_keys; key += 2) {
+      __m256i *p = (__m256i *) &scratch->p[key / 2][g * LANES];
+
+      if (key + 1 == n_keys)
+        _mm256_store_si256 (
+            p, twice_16 (_mm256_and_si256 (
+                   _mm256_load_si256 (p), _mm256_set1_epi32 (0xffff))));
+      max[g] = _mm256_max_epi16 (max[g], _mm256_load_si256 (p));
+    }
+  }
 }
 
 /* The scores of n_keys keys for the queries from `lane` on; max is their
@@ -88,13 +112,16 @@ NPU_INLINE void
 score (Scratch *scratch, __m256i max[GROUPS], const QTile *q, const KTile *k,
     int lane, int n_keys)
 {
+  int key = 0;
+
   for (int g = 0; g < GROUPS; g++)
     max[g] = _mm256_set1_epi16 (INT16_MIN);
-  for (int key = 0; key < n_keys; key += BLOCK)
-    if (key + BLOCK <= ROWS)
-      score_block (scratch, max, q, k, lane, key, n_keys, BLOCK);
-    else
-      score_block (scratch, max, q, k, lane, key, n_keys, LAST_BLOCK);
+  for (; key + BLOCK <= ROWS && key < n_keys; key += BLOCK)
+    score_block (scratch, max, q, k, lane, key, BLOCK);
+  if (key < n_keys)
+    score_block (scratch, max, q, k, lane, key, LAST_BLOCK);
+  if (n_keys < ROWS)
+    largest_of_some (scratch, max, n_keys);
   for (int g = 0; g < GROUPS; g++)
     max[g] = _mm256_max_epi16 (
         max[g], _mm256_or_si256 (_mm256_slli_epi32 (max[g], 16),
@@ -130,13 +157,6 @@ mean_scores (Scratch *scratch, const QTile *q, const KTile *k, int lane, int n,
     for (int g = 0; g < GROUPS; g++)
       _mm256_store_ps (&scratch->mean[i][lane + g * LANES],
           _mm256_mul_ps (acc[i][g], _mm256_set1_ps (scale)));
-}
-
-/* Both halves of each lane. */
-NPU_INLINE __m256i
-twice_16 (__m256i x)
-{
-  return _mm256_or_si256 (x, _mm256_slli_epi32 (x, 16));
 }
 
 /* There are `factor` powers of two in a unit of integer scores. Distances are
@@ -233,6 +253,7 @@ add_block (Scratch *scratch, const VTile *v, const __m256 unit[GROUPS],
   NpuInts acc[BLOCK][GROUPS];
 
   memset (acc, 0, sizeof acc);
+  NPU_TWICE
   for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
     for (int i = 0; i < block; i++)
       for (int g = 0; g < GROUPS; g++)

@@ -30,6 +30,7 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
     for (int g = 0; g < 2; g++)
       acc[i][g] = add ? _mm256_loadu_ps (c + i * c_stride + g * LANES)
                       : _mm256_setzero_ps ();
+  NPU_TWICE
   for (int j = 0; j < k; j++, b += PANEL) {
     const __m256 left = _mm256_load_ps (b);
     const __m256 right = _mm256_load_ps (b + LANES);

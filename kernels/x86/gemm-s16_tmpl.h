@@ -29,6 +29,7 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
   for (int i = 0; i < rows; i++)
     for (int g = 0; g < 2; g++)
       acc[i][g] = (NpuInts){0};
+  NPU_TWICE
   for (int j = 0; j < k; j += STEP, b += PANEL * STEP) {
     const NpuVector left = npu_load_ints (b);
     const NpuVector right = npu_load_ints (b + LANES * STEP);
