@@ -29,18 +29,23 @@ typedef struct {
   gsize n_states; /* floats */
 } Window;
 
-/* What an encoder's observer adds up: ns of each operation, window after
- * window. */
+/* What an encoder's observer adds up: of each operation, window after window.
+ */
 typedef struct {
   Window *window;
   NpuEncoder *encoder;
-  GArray *times; /* of guint64[N_STAGES] */
+  GArray *times; /* of StageTimes */
+  guint64
+      processor_time; /* when the last stage was done, or the window began */
   double load_ms;
   gboolean verbose;
   guint64 n_on_device; /* stages that were not the host's, of all windows */
 } Observed;
 
-typedef guint64 StageTimes[N_STAGES];
+/* In ns, by the clock and of this process's threads. */
+typedef struct {
+  guint64 clock[N_STAGES], processor[N_STAGES];
+} StageTimes;
 
 static guint
 stage_index (const char *kind)
@@ -59,15 +64,24 @@ observe (const NpuStage *stage, NpuExecutorEvent event,
   const guint index =
       stage_index (npu_encoder_get_stage_kind (seen->encoder, info->stage));
   NpuDevice *device = stage->launch.kernel->device;
+  guint64 processor_time, used;
 
   if (event != NPU_EVENT_STAGE_DONE)
     return;
+  /* A stage begins when the one before is done. */
+  processor_time = bench_processor_ns ();
+  used = processor_time - seen->processor_time;
+  seen->processor_time = processor_time;
   seen->n_on_device += npu_device_get_host (device) != device;
   if (index == N_STAGES)
     return;
-  if (seen->times->len > 0)
-    g_array_index (seen->times, StageTimes, seen->times->len - 1)[index] +=
-        info->stats->total_time;
+  if (seen->times->len > 0) {
+    StageTimes *times =
+        &g_array_index (seen->times, StageTimes, seen->times->len - 1);
+
+    times->clock[index] += info->stats->total_time;
+    times->processor[index] += used;
+  }
   if (seen->verbose)
     g_print ("  %-24s %4u tiles in %3u launches, %u stalls, %8.3f ms\n",
         stage->name, (guint) info->stats->tiles, (guint) info->stats->launches,
@@ -78,9 +92,10 @@ static gboolean
 run_config (BenchConfig *config, NpuStats *stats, GError **error)
 {
   Observed *seen = config->user_data;
-  StageTimes none = {0};
+  StageTimes none = {{0}, {0}};
 
   g_array_append_val (seen->times, none);
+  seen->processor_time = bench_processor_ns ();
   return npu_encoder_encode (config->object, seen->window->mel, N_FRAMES,
       seen->window->states, stats, error);
 }
@@ -141,16 +156,21 @@ npu_gflop (const Window *window)
   return sum;
 }
 
-/* Of the windows [first, first + n) that were observed. */
+/* Of the windows [first, first + n) that were observed, by the clock or of the
+ * processor. */
 static double
-median_stage_ms (const Observed *seen, guint first, guint n, guint stage)
+median_stage_ms (const Observed *seen, guint first, guint n, guint stage,
+    gboolean of_processor)
 {
   g_autofree double *values = g_new (double, n);
 
-  for (guint i = 0; i < n; i++)
+  for (guint i = 0; i < n; i++) {
+    const StageTimes *times =
+        &g_array_index (seen->times, StageTimes, first + i);
+
     values[i] =
-        (double) g_array_index (seen->times, StageTimes, first + i)[stage] /
-        1e6;
+        (double) (of_processor ? times->processor : times->clock)[stage] / 1e6;
+  }
   return bench_median (values, n);
 }
 
@@ -213,16 +233,19 @@ static void
 add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
     BenchResult *result)
 {
-  double time_at_peak = 0;
+  const guint threads = npu_device_get_n_workers (bench->device);
+  double time_at_peak = 0, processor_ms = 0;
 
   for (guint i = 0; i < N_STAGES; i++) {
     BenchStage *stage = &result->stages[i];
 
     g_strlcpy (stage->name, stage_names[i], sizeof stage->name);
-    stage->ms = median_stage_ms (seen, first, n, i);
+    stage->ms = median_stage_ms (seen, first, n, i, FALSE);
+    stage->processor_ms = median_stage_ms (seen, first, n, i, TRUE);
+    processor_ms += stage->processor_ms;
     stage->time_percent = 100 * stage->ms / result->window_ms;
     stage->gflop = stage_gflop (seen->window, i);
-    stage->peak_share = NAN;
+    stage->peak_share = stage->processor_share = NAN;
     if (isnan (stage->gflop))
       continue;
     stage->peak = bench_type_name (main_type (bench, seen->window, i));
@@ -230,12 +253,16 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
       const double ms = ms_at_peak (bench, seen->window, i);
 
       stage->peak_share = ms / stage->ms;
+      stage->processor_share = threads * ms / stage->processor_ms;
       time_at_peak += ms;
     }
   }
   result->n_stages = N_STAGES;
-  if (bench->has_peaks)
+  result->processor_ms = processor_ms;
+  if (bench->has_peaks) {
     result->peak_share = time_at_peak / result->window_ms;
+    result->processor_share = threads * time_at_peak / processor_ms;
+  }
 }
 
 /* --- the mode ---------------------------------------------------------- */

@@ -135,6 +135,25 @@ add_small (GString *out, const BenchSmall *small)
 }
 
 static void
+add_lengths (GString *out, const BenchLength *lengths)
+{
+  add_key (out, "scaling");
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < BENCH_N_LENGTHS; i++) {
+    add_key (out, NULL);
+    g_string_append_c (out, '{');
+    add_count (out, "seconds", lengths[i].seconds);
+    add_number (out, "ms_one_thread", lengths[i].one_ms);
+    add_number (out, "ms", lengths[i].ms);
+    add_number (out, "ratio", lengths[i].ratio);
+    add_number (out, "processor_ms_one_thread", lengths[i].processor_one_ms);
+    add_number (out, "processor_ms", lengths[i].processor_ms);
+    g_string_append_c (out, '}');
+  }
+  g_string_append_c (out, ']');
+}
+
+static void
 add_stages (GString *out, const BenchResult *result)
 {
   add_key (out, "stages");
@@ -150,6 +169,8 @@ add_stages (GString *out, const BenchResult *result)
     add_number (out, "gflop", stage->gflop);
     add_text (out, "peak", stage->peak);
     add_number (out, "peak_share", stage->peak_share);
+    add_number (out, "processor_ms", stage->processor_ms);
+    add_number (out, "processor_share", stage->processor_share);
     g_string_append_c (out, '}');
   }
   g_string_append_c (out, ']');
@@ -200,6 +221,8 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   if (result->memory_size > 0)
     add_count (out, "memory_bytes", result->memory_size);
   add_number (out, "peak_share", result->peak_share);
+  add_number (out, "processor_ms", result->processor_ms);
+  add_number (out, "processor_share", result->processor_share);
   add_number (out, "load_ms", result->load_ms);
   add_number (out, "mel_ms", result->mel_ms);
   if (result->n_stages > 0)
@@ -296,6 +319,8 @@ bench_write_json (const Bench *bench, GError **error)
   add_machine (out, bench);
   if (bench->has_small)
     add_small (out, &bench->small);
+  if (bench->has_lengths)
+    add_lengths (out, bench->lengths);
   add_key (out, "results");
   g_string_append_c (out, '[');
   for (guint i = 0; i < bench->results->len; i++)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -96,6 +97,15 @@ bench_median (double *values, guint n)
   return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+guint64
+bench_processor_ns (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &now);
+  return (guint64) now.tv_sec * 1000000000u + (guint64) now.tv_nsec;
+}
+
 static guint64
 median_field (const BenchConfig *config, gsize offset)
 {
@@ -175,6 +185,8 @@ bench_result_init (const Bench *bench, BenchResult *result, const char *mode,
       .correlation = NAN,
       .realtime_factor = NAN,
       .peak_share = NAN,
+      .processor_ms = NAN,
+      .processor_share = NAN,
       .load_ms = NAN,
       .mel_ms = NAN,
   };

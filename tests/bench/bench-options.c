@@ -137,6 +137,9 @@ bench_options_parse (
           "A list of 50 launches of one row, and a window of a second of a "
           "model: with one thread and with all",
           NULL},
+      {"scaling", 0, 0, G_OPTION_ARG_NONE, &options->scaling,
+          "Windows of 5 to 30 s of a model: with one thread and with all",
+          NULL},
       {"roofline", 0, 0, G_OPTION_ARG_NONE, &options->roofline,
           "This machine's peak, and the share that --encoder's operations "
           "have of it",
@@ -204,7 +207,8 @@ bench_options_parse (
     options->model = g_strdup ("synthetic:tiny");
   options->encoder |= options->roofline;
   options->pipelined |= !options->batch_analysis && !options->encoder &&
-                        !options->decoder && !options->small;
+                        !options->decoder && !options->small &&
+                        !options->scaling;
   if ((options->precision == NPU_PRECISION_BF16 ||
           options->precision == NPU_PRECISION_INT16) &&
       (options->pipelined || options->batch_analysis)) {

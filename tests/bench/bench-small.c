@@ -12,7 +12,7 @@
 #define PER_LAYER 8
 #define N_LAUNCHES (N_LAYERS * PER_LAYER + 2)
 
-#define N_FRAMES 100
+#define SECOND_FRAMES 100
 #define TIMEOUT ((guint64) 60000000000)
 
 /* --- a list -------------------------------------------------------------- */
@@ -153,46 +153,6 @@ run_list (gpointer object, GError **error)
          npu_run_wait (list->run, TIMEOUT, NULL, error);
 }
 
-/* --- a window ------------------------------------------------------------ */
-
-typedef struct {
-  NpuEncoder *encoder;
-  float *mel, *states;
-} Second;
-
-static gboolean
-run_second (gpointer object, GError **error)
-{
-  Second *second = object;
-
-  return npu_encoder_encode (
-      second->encoder, second->mel, N_FRAMES, second->states, NULL, error);
-}
-
-static gboolean
-open_second (Second *second, const Bench *bench, const NpuModel *model,
-    NpuDevice *device, GError **error)
-{
-  const NpuEncoderOptions options = {
-      .depth = 3, .precision = bench->options.precision, .timeout = TIMEOUT};
-  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
-
-  second->mel = g_new (float, model->n_mels *N_FRAMES);
-  second->states = g_new (float, model->d *N_FRAMES);
-  for (guint i = 0; i < model->n_mels * N_FRAMES; i++)
-    second->mel[i] = (float) g_rand_double_range (rand, -1, 1.5);
-  second->encoder = npu_encoder_new (model, device, &options, error);
-  return second->encoder != NULL;
-}
-
-static void
-clear_second (Second *second)
-{
-  npu_encoder_free (second->encoder);
-  g_free (second->mel);
-  g_free (second->states);
-}
-
 /* --- both ---------------------------------------------------------------- */
 
 /* Medians in ms of @objects' runs, the one with one thread first. */
@@ -249,14 +209,17 @@ static gboolean
 time_seconds (Bench *bench, NpuDevice *devices[2], GError **error)
 {
   NpuModel *model = npu_model_open (bench->options.model, error);
-  Second seconds[2] = {{0}, {0}};
+  BenchWindow seconds[2] = {{0}, {0}};
   gpointer objects[] = {&seconds[0], &seconds[1]};
   BenchSmall *small = &bench->small;
   double ms[2];
-  const gboolean done =
-      model && open_second (&seconds[0], bench, model, devices[0], error) &&
-      open_second (&seconds[1], bench, model, devices[1], error) &&
-      time_in_turn (objects, run_second, 1, bench->options.repeat, ms, error);
+  const gboolean done = model &&
+                        bench_window_open (&seconds[0], bench, model,
+                            devices[0], SECOND_FRAMES, error) &&
+                        bench_window_open (&seconds[1], bench, model,
+                            devices[1], SECOND_FRAMES, error) &&
+                        time_in_turn (objects, bench_window_run, 1,
+                            bench->options.repeat, ms, error);
 
   if (done) {
     small->second_one_ms = ms[0];
@@ -266,8 +229,8 @@ time_seconds (Bench *bench, NpuDevice *devices[2], GError **error)
         model->name, npu_encoder_get_precision (seconds[1].encoder), ms[0],
         npu_device_get_n_workers (devices[1]), ms[1], ms[1] / ms[0]);
   }
-  clear_second (&seconds[0]);
-  clear_second (&seconds[1]);
+  bench_window_clear (&seconds[0]);
+  bench_window_clear (&seconds[1]);
   g_clear_pointer (&model, npu_model_unref);
   return done;
 }

@@ -27,6 +27,7 @@ typedef struct {
   guint threads, repeat, latency_us;
   NpuPrecision precision;
   gboolean batch_analysis, pipelined, encoder, decoder, roofline, small;
+  gboolean scaling;
   gboolean verbose;
 } BenchOptions;
 
@@ -36,6 +37,9 @@ typedef struct {
   double ms, time_percent;
   double gflop; /* NAN: not counted */
   double peak_share;
+  /* Of all threads, and its share of the peak: what others on the machine take
+   * does not count, nor does waiting. */
+  double processor_ms, processor_share;
   const char *peak; /* bench_type_name(), or NULL */
 } BenchStage;
 
@@ -56,6 +60,7 @@ typedef struct {
   double tile_ms, list_ms, window_ms;
   double dma_write_ms, compute_ms, dma_read_ms, dma_overhead_percent;
   double speedup, correlation, realtime_factor, peak_share;
+  double processor_ms, processor_share; /* as a stage's */
   double load_ms; /* from the model's path to an encoder that is ready */
   double mel_ms;  /* of a window, in one thread */
   guint rows;     /* decoder: sequences a step; else 0 */
@@ -72,6 +77,15 @@ typedef struct {
   double list_one_us, list_us, second_one_ms, second_ms;
 } BenchSmall;
 
+/* Of windows of some seconds: one thread and all, medians; ratio is that of one
+ * thread to all within a round. */
+typedef struct {
+  guint seconds;
+  double one_ms, ms, ratio, processor_one_ms, processor_ms;
+} BenchLength;
+
+#define BENCH_N_LENGTHS 6
+
 typedef struct {
   BenchOptions options;
   NpuDevice *device;
@@ -82,6 +96,8 @@ typedef struct {
   BenchPeaks peaks;
   gboolean has_small;
   BenchSmall small;
+  gboolean has_lengths;
+  BenchLength lengths[BENCH_N_LENGTHS];
   /* Per launch of an empty kernel at depth 3: in the executor, outside of the
    * device's verbs; the host's processor time; the whole, by the clock. */
   double executor_us, host_us, empty_launch_us;
@@ -118,6 +134,8 @@ gboolean bench_measure (const Bench *bench, const char *what,
 void bench_config_median (const BenchConfig *config, NpuStats *median);
 void bench_config_clear (BenchConfig *config);
 double bench_median (double *values, guint n);
+/* Time of all threads of this process: others on the machine do not count. */
+guint64 bench_processor_ns (void);
 /* 1 where the two are the same in every bit, else Pearson's. */
 double bench_correlation (const float *a, const float *b, gsize n);
 /* A result with what statistics tell. */
@@ -139,6 +157,21 @@ double bench_mel_ms (guint n_mels, guint repeat);
 gboolean bench_run_launch (Bench *bench, GError **error);
 /* bench-small.c: measures and prints. */
 gboolean bench_run_small (Bench *bench, GError **error);
+/* bench-scaling.c: measures and prints. */
+gboolean bench_run_scaling (Bench *bench, GError **error);
+
+/* --- bench-window.c: an encoder with noise for it. n_frames may be made less
+ * later. Clear it whether it could be opened or not. */
+typedef struct {
+  NpuEncoder *encoder;
+  float *mel, *states;
+  guint n_frames;
+} BenchWindow;
+
+gboolean bench_window_open (BenchWindow *window, const Bench *bench,
+    const NpuModel *model, NpuDevice *device, guint n_frames, GError **error);
+gboolean bench_window_run (gpointer window, GError **error);
+void bench_window_clear (BenchWindow *window);
 
 /* --- bench-trace.c */
 /* Runs the deepest configuration of the richest workload once more with a

@@ -131,6 +131,8 @@ run (Bench *bench, GError **error)
     return FALSE;
   if (options->small && !bench_run_small (bench, error))
     return FALSE;
+  if (options->scaling && !bench_run_scaling (bench, error))
+    return FALSE;
   bench->others_percent = bench_load_others (&start);
   bench_print_others (bench);
   if (options->json != NULL && !bench_write_json (bench, error))

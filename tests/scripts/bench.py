@@ -87,6 +87,10 @@ def windows(folder):
         gflop = sum(s.get("gflop", 0) for s in r["stages"])
         assert abs(gflop - 36.9) < 0.1, gflop
         assert r["peak_share"] > 0, r
+        assert abs(sum(s["processor_ms"] for s in r["stages"]) /
+                   r["processor_ms"] - 1) < 1e-6, r
+        # What multiplies is counted, so it cannot be much above the peak.
+        assert 0 < r["processor_share"] < 1.5, r
         assert r["load_ms"] > 0 and r["mel_ms"] > 0, r
 
 
@@ -205,6 +209,20 @@ def small(folder):
     assert min(found["small"].values()) > 0, found["small"]
 
 
+def scaling(folder):
+    text, found = bench(folder, "--scaling", "--threads", "2",
+                        "--precision", "f32")
+    tap.expect(text, "windows of 5 to 30 s of synthetic:tiny in f32",
+               "a second of 30 costs ")
+    assert found["results"] == [], found["results"]
+    assert [r["seconds"] for r in found["scaling"]] == [
+        5, 10, 15, 20, 25, 30], found["scaling"]
+    for r in found["scaling"]:
+        assert min(r.values()) > 0, r
+        # One round: its ratio is that of its times.
+        assert abs(r["ms_one_thread"] / r["ms"] / r["ratio"] - 1) < 1e-6, r
+
+
 def workers(folder):
     """The workers that the device has, be they one a core or fewer."""
     cpus = os.sched_getaffinity(0)
@@ -243,6 +261,7 @@ tap.run([
     ("wrong options are refused by name", in_folder(errors)),
     ("outputs are whole or not at all", in_folder(outputs)),
     ("small work on one thread and on two", in_folder(small)),
+    ("windows by their length and threads", in_folder(scaling)),
     ("threads are the device's workers", in_folder(workers)),
     ("its page names every option", in_folder(documented)),
 ])
