@@ -79,6 +79,21 @@ npu_filter_timestamp_pairs (const NpuFilterContext *context, float *logits)
     forbid (context, logits, 0, special->eot);
 }
 
+/* A pair before the end says that speech begins there, and leaves it to the
+ * next window. Where no window begins there, its text follows. */
+void
+npu_filter_left_to_next (const NpuFilterContext *context, float *logits)
+{
+  const NpuSpecialTokens *special = context->special;
+  const guint n = context->n_tokens;
+
+  if (n >= 2 && ends_with_timestamp (context, 0) &&
+      ends_with_timestamp (context, 1) &&
+      context->tokens[n - 1] - special->timestamp_begin <
+          context->options->last_begin)
+    forbid (context, logits, special->eot, special->eot + 1);
+}
+
 /* Timestamps do not go back, and a segment takes time: only the second of a
  * pair may be the same as the first. */
 void
@@ -125,6 +140,7 @@ npu_logit_filters_choose (
   filters[n++] = npu_filter_languages;
   if (options->timestamps) {
     filters[n++] = npu_filter_timestamp_pairs;
+    filters[n++] = npu_filter_left_to_next;
     filters[n++] = npu_filter_timestamp_order;
     filters[n++] = npu_filter_first_timestamp;
   } else {

@@ -34,6 +34,7 @@ void npu_filter_languages (const NpuFilterContext *context, float *logits);
 void npu_filter_no_timestamps (const NpuFilterContext *context, float *logits);
 void npu_filter_timestamp_pairs (
     const NpuFilterContext *context, float *logits);
+void npu_filter_left_to_next (const NpuFilterContext *context, float *logits);
 void npu_filter_timestamp_order (
     const NpuFilterContext *context, float *logits);
 void npu_filter_first_timestamp (

@@ -55,6 +55,10 @@ typedef struct {
   const guint32 *suppress; /* [n_suppress] ids */
   guint n_suppress;
   guint max_initial_timestamp; /* in timestamps of 20 ms; G_MAXUINT: none */
+  guint last_begin;            /* of a window that no other goes on from, in
+                                * timestamps: what begins before it has text,
+                                * and the answer all positions for that; 0: what
+                                * the answer leaves comes again */
   guint64 seed;                /* of this window */
 } NpuDecodingOptions;
 

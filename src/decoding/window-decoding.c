@@ -11,6 +11,9 @@
 #include "search.h"
 #include "tokenizer/utf8.h"
 
+/* sot, language, task, no_timestamps and eot. */
+#define N_AROUND 5
+
 /* What the logits of a window's next step are for. */
 typedef enum {
   FIND_LANGUAGE, /* sot alone */
@@ -51,16 +54,21 @@ begin (NpuWindowDecoding *decoding)
   decoding->n_fed = 0;
 }
 
-/* The answer's length: half of the positions, and what the others leave. */
+/* The answer's length: half of the positions, and what the others leave. What
+ * is cut off there comes again; where it does not, all positions but those that
+ * npu_find_words() puts around the text. */
 static void
 set_limits (NpuWindowDecoding *decoding)
 {
   NpuSearch *search = &decoding->search;
   const guint n_positions = search->source->n_positions;
   const guint n_before = decoding->start->len - search->n_prefix;
+  const guint most = decoding->options.last_begin > 0 && n_positions > N_AROUND
+                         ? n_positions - N_AROUND
+                         : n_positions / 2;
 
   search->n_start = decoding->start->len;
-  search->max_tokens = MIN (n_positions / 2, n_positions - n_before);
+  search->max_tokens = MIN (most, n_positions - n_before);
 }
 
 /* Once the language is known. */

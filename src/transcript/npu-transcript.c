@@ -15,6 +15,9 @@
 #define FRAME_NS (NPU_TIMESTAMP_NS / 2)
 #define FULL_WINDOW_NS ((guint64) 1500 * NPU_TIMESTAMP_NS)
 
+/* Before the end of a window speech may begin that is too short for text. */
+#define NEAR_END_NS ((guint64) 500000000)
+
 /* Above it what was sampled is too random to go on from. */
 #define MAX_TEMPERATURE_OF_HISTORY 0.5f
 
@@ -427,6 +430,19 @@ decode_by_script (NpuTranscript *transcript, OpenWindow *open,
   return find_words (transcript, open, error);
 }
 
+/* See NpuDecodingOptions. */
+static guint
+last_begin (const OpenWindow *open)
+{
+  const guint64 length = open->end - open->start;
+
+  if (open->is_followed)
+    return 0;
+  return length < NEAR_END_NS + NPU_TIMESTAMP_NS
+             ? 1
+             : (guint) ((length - NEAR_END_NS) / NPU_TIMESTAMP_NS);
+}
+
 /* Fills in what @open is to answer: later, or at once. */
 static gboolean
 begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
@@ -449,6 +465,7 @@ begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
   if (!open->is_asked)
     options.language = open->spoken.language;
   options.seed = npu_random_seed (options.seed, open->start);
+  options.last_begin = last_begin (open);
   if (transcript->decode)
     return decode_by_script (transcript, open, &options, prompt, error);
   open->decoding = npu_window_decoding_new (

@@ -14,6 +14,9 @@ by a live test source that ends. Pages with a test of their own are left out.
 Of our own programs in `console` blocks, which are too long or want what is not
 here, every option must be one that the program's --help names.
 
+A `text` block, which is an output or what cannot run here, is in TEXTS with what is
+checked of it, or why nothing is.
+
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
@@ -87,6 +90,122 @@ def run_console(program, options):
         assert re.search(rf"{option}\b(?!-)", text), f"{program} {option}"
 
 
+# --- blocks that are only to be read
+
+# Stand for what differs from run to run.
+NUMBER = re.compile(r"\d+(?:[.:]\d+)*")
+
+
+def need_gi():
+    try:
+        tap.command("/usr/bin/python3", "-c", "import gi")
+    except (AssertionError, FileNotFoundError):
+        raise tap.Skip("there is no python3-gi")
+
+
+def assert_lines(code, output):
+    """Each line of code is one of the output's, but for numbers; "..." stands for
+    anything."""
+    have = {NUMBER.sub("0", line) for line in output.splitlines()}
+    for line in NUMBER.sub("0", code).splitlines():
+        like = re.compile(".*".join(map(re.escape, line.split("..."))))
+        assert any(map(like.search, have)), f"no line '{line}' in:\n{output}"
+
+
+def command_before(page, begin):
+    """The gst-launch-1.0 block that stands before the one that begins so."""
+    text = page.read_text()
+    text = text[:text.index(f"```text\n{begin}")]
+    code = [code for language, code in FENCE.findall(text)
+            if language == "sh" and code.startswith("gst-launch-1.0")][-1]
+    return re.sub(r"\bmodel=[^ \\\n]+", "model=synthetic:tiny", code)
+
+
+def check_log(folder, page, code):
+    """Of the pipeline above it."""
+    shell = command_before(page, code.split("\n")[0])
+    output = tap.command("bash", "-euo", "pipefail", "-c", shell, cwd=folder)
+    stalls = re.compile(r" \(stall\)$", re.M)  # as fast as the machine is
+    assert_lines(stalls.sub("", code), stalls.sub("", output))
+
+
+def check_caps(folder, page, code):
+    assert_lines(code, tap.command(
+        "bash", "-euo", "pipefail", "-c",
+        "gst-launch-1.0 -v filesrc location=speech.wav ! wavparse ! audioconvert "
+        "! audioresample ! whispermel ! npuencoder model=synthetic:tiny ! "
+        "fakesink", cwd=folder))
+
+
+def check_segments(folder, page, code):
+    """By the example in Python; example.py runs all of them."""
+    need_gi()
+    speech = tap.test_data("audio/jfk.wav")
+    if not speech:
+        raise tap.Skip("there is no speech")
+    output = tap.command(
+        "/usr/bin/python3", tap.ROOT / "docs/examples/transcribe.py", "--model",
+        text_model(), speech)
+    assert_lines(code, output)
+
+
+def check_parses(folder, page, code):
+    """A pipeline that would wait for ever."""
+    need_gi()
+    line = code.replace("\\\n", "").split(None, 1)[1].replace("-v", "").replace(
+        "'", "")
+    for element in re.findall(r"(?:^|! )([a-z0-9]+)", line):
+        if not tap.has_element(element):
+            raise tap.Skip(f"there is no {element}")
+    tap.command("/usr/bin/python3", "-c", "import sys, gi\n"
+                "gi.require_version('Gst', '1.0')\n"
+                "from gi.repository import Gst\n"
+                "Gst.init(None)\nGst.parse_launch(sys.argv[1])", line)
+
+
+def check_program(folder, page, code):
+    """One of the build's, and its -m."""
+    build = pathlib.Path(os.environ["GST_PLUGIN_PATH_1_0"]).parent
+    program = re.search(r"\bbuild/(\S+)", code)[1]
+    assert (build / program).exists(), program
+    tap.expect(tap.command(build / program, "-m", "perf", "-l"), "/")
+
+
+# Page, how the block begins: what is checked, or why it is not.
+TEXTS = {
+    ("docs/applications.md", "language: en"): check_segments,
+    ("docs/archive.md", ":\n"): "a file that archive.py writes",
+    ("docs/live.md", "bin = Gst.parse_launch"): "Debian has no transcriberbin",
+    ("docs/npu.md", "window  launches"): "figures; bench.py has the table",
+    ("docs/npuencoder.md", "conv1: tiles"): check_log,
+    ("docs/recipes.md", "import numpy, torch"): "Debian has no transformers",
+    ("docs/recipes.md", "/GstPipeline:"): check_caps,
+    ("docs/tiles.md", "out[64][64] ="): "a formula",
+    ("docs/tiles.md", "[fill]   attention"): "library.py has these lines",
+    ("docs/whispermel.md", "pip download"): "a download",
+    ("docs/whispermel.md", "NPUENC_TEST_DATA="): check_program,
+    ("docs/whispermel.md", "gst-launch-1.0 udpsrc"): check_parses,
+}
+
+
+def texts(page, name):
+    """(line, what is checked, code) of each `text` block."""
+    text = page.read_text()
+    for match in FENCE.finditer(text):
+        if match.group(1) != "text":
+            continue
+        line = text.count("\n", 0, match.start()) + 1
+        yield line, [what for (of, begin), what in TEXTS.items() if of == name
+                     and match.group(2).startswith(begin)], match.group(2)
+
+
+def run_text(folder, page, found, code):
+    assert len(found) == 1, "TEXTS says not what is checked of this block"
+    found[0](folder, page, code)
+
+
+# --- blocks that run
+
 def text_model():
     """Text wants a whole model of many languages, with its vocabulary."""
     model = tap.test_data("models/ggml-base-q8_0.bin")
@@ -156,6 +275,13 @@ def main():
                 tests.append((f"{name}:{line} {program} has its options",
                               lambda program=program, options=options:
                               run_console(program, options)))
+            for line, found, code in texts(page, name) \
+                    if page.suffix == ".md" else ():
+                if found and isinstance(found[0], str):
+                    continue
+                tests.append((f"{name}:{line} is as it says",
+                              lambda folder=folder, page=page, found=found,
+                              code=code: run_text(folder, page, found, code)))
         tap.run(tests)
 
 

@@ -233,6 +233,157 @@ test_decoder (void)
   small_model_free (model);
 }
 
+/* --- places of sequences ------------------------------------------------- */
+
+#define N_SEQUENCES 16
+#define MAX_ROWS 256
+
+/* A decoder whose sequences have other numbers, and whose rows come in another
+ * order in each step. */
+typedef struct {
+  NpuLogitsSource source;
+  const NpuLogitsSource *inner;
+  guint of[N_SEQUENCES];    /* where each sequence is inside */
+  guint rank[N_SEQUENCES];  /* of its rows in this step */
+  guint32 inside[MAX_ROWS]; /* where rows with logits were in the last one */
+  NpuRandom random;
+} Shuffled;
+
+static void
+shuffle (NpuRandom *random, guint *numbers)
+{
+  for (guint i = 0; i < N_SEQUENCES; i++)
+    numbers[i] = i;
+  for (guint i = N_SEQUENCES - 1; i > 0; i--) {
+    const guint j = (guint) (npu_random_next (random) * (i + 1));
+    const guint number = numbers[i];
+
+    numbers[i] = numbers[j];
+    numbers[j] = number;
+  }
+}
+
+static void
+begin_elsewhere (gpointer self, guint sequence, guint window)
+{
+  const Shuffled *shuffled = self;
+
+  shuffled->inner->begin (
+      shuffled->inner->self, shuffled->of[sequence], window);
+}
+
+static void
+fork_elsewhere (gpointer self, guint from, guint to)
+{
+  const Shuffled *shuffled = self;
+
+  shuffled->inner->fork (
+      shuffled->inner->self, shuffled->of[from], shuffled->of[to]);
+}
+
+static void
+truncate_elsewhere (gpointer self, guint sequence, guint n_tokens)
+{
+  const Shuffled *shuffled = self;
+
+  shuffled->inner->truncate (
+      shuffled->inner->self, shuffled->of[sequence], n_tokens);
+}
+
+/* Rows of one sequence stay in order. */
+static gboolean
+step_in_other_order (gpointer self, const NpuDecoderRow *rows, guint n_rows,
+    float *const *logits, GError **error)
+{
+  Shuffled *shuffled = self;
+  NpuDecoderRow inner[MAX_ROWS];
+  float *to[MAX_ROWS];
+  guint n = 0, n_wanted = 0;
+
+  g_assert_cmpuint (n_rows, <=, MAX_ROWS);
+  shuffle (&shuffled->random, shuffled->rank);
+  for (guint rank = 0; rank < N_SEQUENCES; rank++) {
+    guint wanted = 0;
+
+    for (guint i = 0; i < n_rows; wanted += rows[i++].wants_logits != 0) {
+      if (shuffled->rank[rows[i].sequence] != rank)
+        continue;
+      inner[n] = rows[i];
+      inner[n++].sequence = shuffled->of[rows[i].sequence];
+      if (!rows[i].wants_logits)
+        continue;
+      shuffled->inside[wanted] = n_wanted;
+      to[n_wanted++] = logits[wanted];
+    }
+  }
+  return shuffled->inner->step (shuffled->inner->self, inner, n, to, error);
+}
+
+static gboolean
+refine_elsewhere (gpointer self, guint row, const guint32 *ids, guint n,
+    float *logits, GError **error)
+{
+  const Shuffled *shuffled = self;
+
+  return shuffled->inner->refine (
+      shuffled->inner->self, shuffled->inside[row], ids, n, logits, error);
+}
+
+static void
+shuffled_init (Shuffled *shuffled, const NpuLogitsSource *inner, guint64 seed)
+{
+  *shuffled = (Shuffled){.source = *inner, .inner = inner, .random = {seed}};
+  shuffled->source.self = shuffled;
+  shuffled->source.begin = begin_elsewhere;
+  shuffled->source.fork = fork_elsewhere;
+  shuffled->source.truncate = truncate_elsewhere;
+  shuffled->source.step = step_in_other_order;
+  if (inner->refine)
+    shuffled->source.refine = refine_elsewhere;
+  shuffle (&shuffled->random, shuffled->of);
+}
+
+/* One text, whichever of the decoder's sequences windows and beams have, in
+ * whichever order their rows come, at any number of threads. */
+static void
+test_places (void)
+{
+  static const NpuPrecision precisions[] = {
+      NPU_PRECISION_F32, NPU_PRECISION_INT16, NPU_PRECISION_INT8};
+  static const guint contents[] = {3, 0, 2, 1, 4};
+  const guint n = G_N_ELEMENTS (contents);
+  NpuModel *model = small_model_new (80, 128, 1, 0);
+
+  small_model_add_decoder (model, 2, special.n_vocab, 64);
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (precisions); i++) {
+    const guint beam_size = 1 + i % 2 * 2;
+    NpuDecodedWindow plain[N_WINDOWS];
+
+    for (guint round = 0; round < 4; round++) {
+      g_autoptr (DecoderFixture) fixture =
+          decoder_fixture_new (model, precisions[i / 2], 1 + round % 3);
+      NpuDecodedWindow answers[N_WINDOWS];
+      NpuLogitsSource source;
+      Shuffled shuffled;
+      Rig rig = {&source, .set = set_real, .data = fixture};
+
+      npu_logits_source_init (&source, fixture->decoder);
+      if (round == 0) {
+        decode (&rig, contents, n, 1, FALSE, beam_size, plain);
+        continue;
+      }
+      shuffled_init (&shuffled, &source, i * 4 + round);
+      rig.source = &shuffled.source;
+      decode (&rig, contents, n, 4, round % 2, beam_size, answers);
+      for (guint j = 0; j < n; j++)
+        assert_same_answer (&answers[j], &plain[j]);
+      clear_answers (answers, n);
+    }
+    clear_answers (plain, n);
+  }
+  small_model_free (model);
+}
+
 /* After an error nothing is left behind. */
 static void
 test_failure (void)
@@ -283,6 +434,7 @@ main (int argc, char **argv)
       npu_vocabulary_new_synthetic (&special, "small"));
   g_test_add_func ("/decoding-batch/scripted", test_scripted);
   g_test_add_func ("/decoding-batch/decoder", test_decoder);
+  g_test_add_func ("/decoding-batch/places", test_places);
   g_test_add_func ("/decoding-batch/failure", test_failure);
   failed = g_test_run ();
   npu_tokenizer_unref (tokenizer);

@@ -273,12 +273,38 @@ test_rest (void)
     used = add (transcript, 0, 30 * SECOND, &heard);
     if (!is_followed)
       g_assert_cmpuint (used, ==, 30000);
+    /* Up to half a second before its end. */
+    g_assert_cmpuint (script.asked.last_begin, ==, is_followed ? 0 : 1475);
     g_assert_cmpstr (
         log->str, ==, is_followed ? cases[at].followed : cases[at].alone);
     /* The next window is told all of it. */
     add (transcript, 30 * SECOND, 30 * SECOND, &heard);
     if (at == 0)
       g_assert_cmpuint (script.n_prompt, ==, is_followed ? 3 : 5);
+  }
+}
+
+/* What may begin without text, in windows of any length. */
+static void
+test_last_begin (void)
+{
+  const struct {
+    guint ms, last_begin;
+  } cases[] = {{100, 1}, {500, 1}, {519, 1}, {520, 1}, {559, 2}, {560, 3},
+      {29999, 1474}, {30000, 1475}};
+  const guint32 tokens[] = {zero, 300, zero + 100};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    Script script = {.tokens = tokens, .n_tokens = 3};
+    Heard heard = {0};
+    NpuTranscriptOptions options;
+    g_autoptr (NpuTranscript) transcript = NULL;
+
+    init_options (&options);
+    transcript = new_transcript (&options, &script);
+    npu_transcript_set_followed (transcript, FALSE);
+    add (transcript, 0, cases[i].ms * MS, &heard);
+    g_assert_cmpuint (script.asked.last_begin, ==, cases[i].last_begin);
   }
 }
 
@@ -473,6 +499,7 @@ main (int argc, char **argv)
   g_test_add_func ("/transcript/any-answer", test_any_answer);
   g_test_add_func ("/transcript/segments", test_segments);
   g_test_add_func ("/transcript/rest", test_rest);
+  g_test_add_func ("/transcript/last-begin", test_last_begin);
   g_test_add_func ("/transcript/short-window", test_short_window);
   g_test_add_func ("/transcript/language", test_language);
   g_test_add_func ("/transcript/seed", test_seed);
