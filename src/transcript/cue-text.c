@@ -71,3 +71,13 @@ npu_cue_text_append (GString *cue, const char *text, gsize n)
   }
   strip_end (cue, from);
 }
+
+gboolean
+npu_cue_text_has_word (const char *text)
+{
+  for (; *text; text = g_utf8_next_char (text)) {
+    if (g_unichar_isalnum (g_utf8_get_char (text)))
+      return TRUE;
+  }
+  return FALSE;
+}

@@ -15,9 +15,6 @@
 #define FRAME_NS (NPU_TIMESTAMP_NS / 2)
 #define FULL_WINDOW_NS ((guint64) 1500 * NPU_TIMESTAMP_NS)
 
-/* Before the end of a window speech may begin that is too short for text. */
-#define NEAR_END_NS ((guint64) 500000000)
-
 /* Above it what was sampled is too random to go on from. */
 #define MAX_TEMPERATURE_OF_HISTORY 0.5f
 
@@ -221,6 +218,10 @@ emit (NpuTranscript *transcript, Window *window, const NpuSlice *slice,
   text = npu_tokenizer_decode (transcript->tokenizer, tokens, slice->n, &n);
   npu_cue_text_append (cue, text, n);
   if (cue->len == 0 || segment->start >= segment->end)
+    return;
+  /* Where an answer had to go on and there was nothing to say. */
+  if (slice->first > 0 && slice->end == NPU_WINDOW_END &&
+      !window->is_followed && !npu_cue_text_has_word (cue->str))
     return;
 
   segment->text = cue->str;
@@ -430,19 +431,6 @@ decode_by_script (NpuTranscript *transcript, OpenWindow *open,
   return find_words (transcript, open, error);
 }
 
-/* See NpuDecodingOptions. */
-static guint
-last_begin (const OpenWindow *open)
-{
-  const guint64 length = open->end - open->start;
-
-  if (open->is_followed)
-    return 0;
-  return length < NEAR_END_NS + NPU_TIMESTAMP_NS
-             ? 1
-             : (guint) ((length - NEAR_END_NS) / NPU_TIMESTAMP_NS);
-}
-
 /* Fills in what @open is to answer: later, or at once. */
 static gboolean
 begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
@@ -465,7 +453,8 @@ begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
   if (!open->is_asked)
     options.language = open->spoken.language;
   options.seed = npu_random_seed (options.seed, open->start);
-  options.last_begin = last_begin (open);
+  if (!open->is_followed)
+    options.last_begin = npu_segments_last_begin (open->end - open->start);
   if (transcript->decode)
     return decode_by_script (transcript, open, &options, prompt, error);
   open->decoding = npu_window_decoding_new (

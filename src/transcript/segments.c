@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "segments.h"
 
+/* Before the end of a window speech may begin that is too short for text. */
+#define NEAR_END_NS G_GUINT64_CONSTANT (500000000)
+
 typedef struct {
   const guint32 *tokens;
   guint n;
@@ -125,4 +128,12 @@ npu_segments_have_single_end (
   const Answer answer = {tokens, n, special->timestamp_begin};
 
   return has_single_end (&answer);
+}
+
+guint
+npu_segments_last_begin (guint64 duration)
+{
+  return duration < NEAR_END_NS + NPU_TIMESTAMP_NS
+             ? 1
+             : (guint) ((duration - NEAR_END_NS) / NPU_TIMESTAMP_NS);
 }

@@ -42,4 +42,8 @@ void npu_segments_add_rest (const NpuSpecialTokens *special,
 gboolean npu_segments_have_single_end (
     const NpuSpecialTokens *special, const guint32 *tokens, guint n);
 
+/* NpuDecodingOptions.last_begin of a window that no other goes on from, of
+ * @duration ns. */
+guint npu_segments_last_begin (guint64 duration);
+
 G_END_DECLS

@@ -238,7 +238,7 @@ test_segments (void)
 static void
 test_rest (void)
 {
-  const guint32 a = 300, t = zero;
+  const guint32 a = 300, t = zero, dot = '.' - '!';
   const struct {
     guint32 tokens[8];
     guint n, is_cut;
@@ -253,6 +253,10 @@ test_rest (void)
           "0.00-2.00 3.00-4.00 "},
       {{t, a, t + 100}, 3, 0, "0.00-2.00 ", "0.00-2.00 "},
       {{a, a}, 2, 0, "0.00-30.00 ", "0.00-30.00 "},
+      /* a mark alone, which comes where something must */
+      {{t, a, t + 100, t + 100, dot}, 5, 0, "0.00-2.00 ", "0.00-2.00 "},
+      {{t, a, t + 100, t + 100, dot, t + 150}, 6, 0, "0.00-2.00 2.00-3.00 ",
+          "0.00-2.00 2.00-3.00 "},
   };
 
   for (guint i = 0; i < 2 * G_N_ELEMENTS (cases); i++) {
