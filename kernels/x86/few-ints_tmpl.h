@@ -178,10 +178,13 @@ NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
 
 /* --- attention */
 
-/* Exact sums q k^T, in whole fours. */
+/* Exact sums q k^T, in whole fours. Values are what comes behind keys: they are
+ * asked for in time, too. */
 NPU_INLINE void
-dot_keys (int32_t *sums, const int16_t *q, const int8_t *k, int n_keys)
+dot_keys (int32_t *sums, const int16_t *q, const int8_t *k, const int8_t *v,
+    int n_keys)
 {
+  const ptrdiff_t size = (ptrdiff_t) n_keys * DIM;
   NpuVector x[DIM / STEP];
 
   for (int g = 0; g < DIM / STEP; g++)
@@ -189,7 +192,8 @@ dot_keys (int32_t *sums, const int16_t *q, const int8_t *k, int n_keys)
   for (int first = 0; first < n_keys; first += 4) {
     NpuInts acc[4];
 
-    prefetch_ahead (k, (size_t) first * DIM, 4 * DIM);
+    prefetch_ahead (first * DIM + AHEAD < size ? k : v - size,
+        (size_t) first * DIM, 4 * DIM);
     for (int i = 0; i < 4; i++) {
       const int key = npu_min_int (first + i, n_keys - 1);
 
@@ -232,7 +236,7 @@ NPU_KERNEL (few_attend_s8) (NpuAttended *to, const int16_t *q, const int8_t *k,
   int16_t weight[KEYS + LANES];
   NpuInts acc[2 * DIM / STEP];
 
-  dot_keys (sums, q, k, n_keys);
+  dot_keys (sums, q, k, v, n_keys);
   for (int i = 0; i < n_keys; i += LANES)
     store_vector (score + i, floats_of (npu_load_ints (sums + i)) *
                                  load_first (k_scale + i, n_keys - i) *
