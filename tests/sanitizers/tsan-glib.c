@@ -178,6 +178,41 @@ gst_mini_object_unref (GstMiniObject *object)
   real (object);
 }
 
+/* A pool of threads, which GStreamer's tasks run in. */
+typedef struct {
+  GFunc func;
+  gpointer user_data;
+} Pool;
+
+static void
+run_in_pool (gpointer data, gpointer user_data)
+{
+  const Pool *pool = user_data;
+
+  acquire (data);
+  pool->func (data, pool->user_data);
+}
+
+/* What is allocated here is as old as the program. */
+GThreadPool *
+g_thread_pool_new (GFunc func, gpointer user_data, gint max_threads,
+    gboolean exclusive, GError **error)
+{
+  REAL (g_thread_pool_new)
+  Pool *pool = g_new (Pool, 1);
+
+  *pool = (Pool){func, user_data};
+  return real (run_in_pool, pool, max_threads, exclusive, error);
+}
+
+gboolean
+g_thread_pool_push (GThreadPool *pool, gpointer data, GError **error)
+{
+  REAL (g_thread_pool_push)
+  release (data);
+  return real (pool, data, error);
+}
+
 /* Memory that GLib hands out in slices goes from thread to thread under a lock
  * of its own. To the sanitizer whoever got the block has written all of it, and
  * every other thread's first use is a race with that; here nobody has. */
