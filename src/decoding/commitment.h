@@ -32,6 +32,7 @@ typedef struct {
   guint first, n;
   guint64 start, end; /* by its attention; start <= end */
   guint64 peak;       /* where most of its attention is */
+  guint64 onset;      /* from where on most of it is, between start and end */
   guint sound;        /* the same for words that differ in marks and case only;
                        * 0 for marks alone */
   gboolean ends_sentence;

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "live-text.h"
 
+#include <string.h>
+
 #include "cue-text.h"
 
-/* Slow readers, of languages that are written with upper and lower case, say
- * words in so much time and so much for each letter. */
-#define LONGEST_START G_GUINT64_CONSTANT (300000000)
-#define LONGEST_LETTER G_GUINT64_CONSTANT (60000000)
+#define MS G_GUINT64_CONSTANT (1000000)
+
+/* Readers, of languages that are written with upper and lower case, say words
+ * in so much time and so much for each letter: most of them, and the slowest.
+ */
+#define USUAL_START (120 * MS)
+#define USUAL_LETTER (50 * MS)
+#define LONGEST_START (300 * MS)
+#define LONGEST_LETTER (60 * MS)
 
 void
 npu_live_text_init (NpuLiveText *text)
@@ -50,10 +57,10 @@ is_punctuation (const char *text)
   return TRUE;
 }
 
-/* Not for what is read out letter by letter, or is longer than it is written.
- */
-static guint64
-find_longest (const char *text)
+/* How many; 0 for what is read out letter by letter, or is longer than it is
+ * written. */
+static guint
+count_letters (const char *text)
 {
   gboolean has_case = FALSE;
   guint n = 0;
@@ -62,22 +69,29 @@ find_longest (const char *text)
     const gunichar c = g_utf8_get_char (text);
 
     if (g_unichar_isdigit (c))
-      return G_MAXUINT64;
+      return 0;
     n += g_unichar_isalpha (c);
     has_case |= g_unichar_islower (c);
   }
-  return has_case ? LONGEST_START + n * LONGEST_LETTER : G_MAXUINT64;
+  return has_case ? n : 0;
 }
 
-/* The pause before a word is heard as part of it. @peak: where it is heard
- * best */
+/* The pause before a word is heard as part of it, and the one behind it as part
+ * of the mark there. @first: its first part */
 static void
-leave_out_pause (NpuLiveWord *word, guint64 peak)
+leave_out_pause (NpuLiveWord *word, const NpuHypothesisWord *first)
 {
-  const guint64 longest = find_longest (word->text);
+  const guint n = count_letters (word->text);
+  const guint64 longest = LONGEST_START + n * LONGEST_LETTER;
 
+  if (n == 0)
+    return;
+  if (!ends_with_punctuation (word->text, strlen (word->text)) &&
+      word->end - word->start > USUAL_START + n * USUAL_LETTER)
+    word->start =
+        CLAMP (first->onset, word->start, word->end - USUAL_START / 2);
   if (word->end - word->start > longest)
-    word->start = CLAMP (peak, word->start, word->end - longest);
+    word->start = CLAMP (first->peak, word->start, word->end - longest);
 }
 
 /* The text of one run of words, if there is any. */
@@ -96,7 +110,7 @@ add_run (NpuLiveText *text, NpuTokenizer *tokenizer, const guint32 *tokens,
   if (is_punctuation (clean->str))
     return;
   word.text = g_string_chunk_insert (text->chunk, clean->str);
-  leave_out_pause (&word, first->peak);
+  leave_out_pause (&word, first);
   g_array_append_val (text->words, word);
   if (text->all->len > 0 && raw[0] == ' ')
     g_string_append_c (text->all, ' ');

@@ -10,12 +10,16 @@
 
 #define SENTENCE_ENDS ".?!。？！…।؟"
 
-/* What a row looks at: where the way through the matrix comes to it, and where
- * it looks most. */
+/* What a row looks at: where the way through the matrix comes to it, where it
+ * looks most, and from where on it looks at that. */
 typedef struct {
   guint *starts; /* [n_rows] */
   guint *peaks;  /* [n_rows] */
+  guint *onsets; /* [n_rows] */
 } Looks;
+
+/* In the pause before a word it looks less, by this part of the most. */
+#define ONSET 0.75f
 
 static guint
 find_peak (const float *row, guint n)
@@ -27,6 +31,18 @@ find_peak (const float *row, guint n)
       best = i;
   }
   return best;
+}
+
+/* From the way's start of it, up to where the next one's is. */
+static guint
+find_onset (const float *row, guint start, guint end)
+{
+  const guint peak = start + find_peak (row + start, end - start);
+
+  for (guint i = start; i < peak; i++)
+    if (row[i] >= ONSET * row[peak])
+      return i;
+  return peak;
 }
 
 /* The silence behind the audio counts: the answer's end is heard there. */
@@ -47,8 +63,15 @@ looks_init (
   looks->starts = g_new0 (guint, n);
   looks->peaks = g_new0 (guint, n);
   npu_alignment_starts (first, n, n_positions, looks->starts);
-  for (guint i = 0; i < n; i++)
-    looks->peaks[i] = find_peak (first + (gsize) i * n_positions, n_positions);
+  looks->onsets = g_new0 (guint, n);
+  for (guint i = 0; i < n; i++) {
+    const float *row = first + (gsize) i * n_positions;
+    const guint end = i + 1 < n ? looks->starts[i + 1] : n_positions;
+
+    looks->peaks[i] = find_peak (row, n_positions);
+    looks->onsets[i] =
+        find_onset (row, looks->starts[i], MAX (end, looks->starts[i] + 1));
+  }
 }
 
 static void
@@ -56,6 +79,7 @@ looks_clear (Looks *looks)
 {
   g_free (looks->starts);
   g_free (looks->peaks);
+  g_free (looks->onsets);
 }
 
 static gboolean
@@ -132,6 +156,7 @@ npu_live_words_find (NpuTokenizer *tokenizer, const NpuDecodingOptions *options,
           .first = first,
           .start = window->start + looks.starts[n_prefix + first] * POSITION_NS,
           .peak = window->start + looks.peaks[n_prefix + first] * POSITION_NS,
+          .onset = window->start + looks.onsets[n_prefix + first] * POSITION_NS,
       };
 
       g_array_append_val (words, new);

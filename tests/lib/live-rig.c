@@ -44,7 +44,7 @@ live_rig_say (LiveRig *rig, guint32 token, guint64 start, guint64 end)
   LiveSpeaker *speaker = &rig->speaker;
 
   g_assert_cmpuint (speaker->n_spoken, <, LIVE_RIG_SPOKEN);
-  speaker->spoken[speaker->n_spoken++] = (LiveSpoken){token, start, end};
+  speaker->spoken[speaker->n_spoken++] = (LiveSpoken){token, start, end, 0};
 }
 
 /* What comes after tokens[n]: behind the last of them that was spoken, or the
@@ -112,18 +112,22 @@ speaker_logits (
 }
 
 /* A token looks at what comes next, most at its end; the end is in the silence
- * behind the audio. */
+ * behind the audio. At a pause before a
+ * word, the one before it looks, too, and more. */
 static void
 speaker_attention (gpointer data, guint window, const guint32 *tokens, guint n,
     float *attention)
 {
   const LiveSpeaker *speaker = data;
   const guint next = find_next (speaker, tokens, n);
-  double from = (double) speaker->end + 400, to = from + 400;
+  double from = (double) speaker->end + 400, to = from + 400, voice = from;
 
   if (next < speaker->n_spoken) {
     from = (double) speaker->spoken[next].start;
     to = (double) speaker->spoken[next].end;
+    voice = (double) speaker->spoken[next].voice;
+    if (next + 1 < speaker->n_spoken)
+      to = MAX (to, (double) speaker->spoken[next + 1].voice);
   }
   for (guint head = 0; head < LIVE_RIG_HEADS; head++)
     for (guint i = 0; i < speaker->n_positions; i++) {
@@ -133,8 +137,10 @@ speaker_attention (gpointer data, guint window, const guint32 *tokens, guint n,
           tokens[n - 1] >= special->sot &&
                   tokens[n - 1] != special->no_timestamps
               ? 0
-          : at >= from && at < to ? 4.5f + (float) ((at - from) / (to - from))
-                                  : -5;
+          : at >= from && at < to
+              ? (at < voice ? 4 : 4.9f) +
+                    (float) (0.1 * (at - from) / (to - from))
+              : -5;
     }
 }
 

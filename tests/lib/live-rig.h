@@ -22,6 +22,7 @@ G_BEGIN_DECLS
 typedef struct {
   guint32 token;
   guint64 start, end; /* ms */
+  guint64 voice;      /* ms: a pause before it; 0: none */
 } LiveSpoken;
 
 /* A model that hears what is in the window. */

@@ -85,7 +85,8 @@ test_partial (void)
   live_rig_free (rig);
 }
 
-/* The pause before a word is not part of it, whatever its attention is on. */
+/* The pause before a word is not part of it: what is heard less is a pause, and
+ * so is more than the slowest reader takes before it is heard best. */
 static void
 test_pause (void)
 {
@@ -101,6 +102,18 @@ test_pause (void)
   g_assert_cmpuint (words[0].start, <=, 400 * MS);
   g_assert_cmpfloat (fabs ((double) words[1].end / MS - 3400), <=, 120);
   g_assert_cmpuint (words[1].start, ==, words[1].end - 540 * MS);
+  live_rig_free (rig);
+
+  rig = live_rig_new (0);
+  live_rig_say (rig, 300, 0, 400);
+  live_rig_say (rig, 301, 400, 900);
+  rig->speaker.spoken[1].voice = 700;
+  live_rig_say (rig, 302, 900, 1300);
+  live_rig_hear (rig, 0, 2000, TRUE);
+  words = rig->update.words;
+  g_assert_cmpuint (rig->update.n_words, ==, 3);
+  g_assert_cmpfloat (fabs ((double) words[1].start / MS - 700), <=, 60);
+  g_assert_cmpfloat (fabs ((double) words[1].end / MS - 900), <=, 120);
   live_rig_free (rig);
 }
 
