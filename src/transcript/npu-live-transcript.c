@@ -266,6 +266,7 @@ drop_context (NpuLiveTranscript *transcript)
 
 /* What a window is heard as: one of several ways. */
 typedef struct {
+  gboolean is_anew; /* without the prefix that there is */
   NpuHypothesisTask task;
   NpuHeard heard;
   GArray *words; /* of NpuHypothesisWord */
@@ -314,7 +315,7 @@ hear (Hearing *hearing, NpuLiveTranscript *transcript,
       transcript->source.n_heads, hearing->task.n_prefix, heard,
       hearing->words);
   init_hypothesis (transcript, window, hypothesis);
-  hypothesis->is_anew = hearing->task.n_prefix == 0;
+  hypothesis->is_anew = hearing->is_anew;
   hypothesis->tokens = (const guint32 *) heard->tokens->data;
   hypothesis->n_tokens = heard->tokens->len;
   hypothesis->words = (const NpuHypothesisWord *) hearing->words->data;
@@ -365,6 +366,7 @@ hear_well (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
   if (verdict->keeps_all || !(verdict->has_looped || window->is_last))
     return TRUE;
   if (usual->task.n_prefix > 0) {
+    anew->is_anew = TRUE;
     anew->task.draft = usual->task.prefix;
     anew->task.n_draft = usual->task.n_prefix;
     if (!hear (anew, transcript, window, error))

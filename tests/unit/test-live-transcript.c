@@ -192,6 +192,29 @@ test_late_punctuation (void)
   live_rig_free (rig);
 }
 
+/* What is left of a word where a window was cut is not told again. */
+static void
+test_rest_at_cut (void)
+{
+  LiveRig *rig = live_rig_new (0);
+  NpuLiveWindow window;
+
+  live_rig_say (rig, 300, 0, 400);
+  live_rig_say (rig, 301, 400, 800);
+  window = live_rig_window (rig, 0, 1400);
+  window.due = 1400 * MS;
+  live_rig_add (rig, &window);
+  g_assert_cmpuint (rig->update.n_words, ==, 2);
+  rig->speaker.n_spoken = 0;
+  live_rig_say (rig, 301, 800, 900);
+  live_rig_say (rig, 302, 900, 1400);
+  live_rig_say (rig, 303, 1400, 1800);
+  live_rig_hear (rig, rig->update.until / MS, 2500, FALSE);
+  g_assert_cmpuint (rig->update.n_words, ==, 1);
+  g_assert_cmpuint (rig->update.words[0].start, >=, 880 * MS);
+  live_rig_free (rig);
+}
+
 /* What has no space before it is of the word before, which is whole when a
  * space follows: "d" would stand apart from "'accord". */
 static void
@@ -264,6 +287,7 @@ main (int argc, char **argv)
   g_test_add_func ("/live-transcript/pause", test_pause);
   g_test_add_func ("/live-transcript/context", test_context);
   g_test_add_func ("/live-transcript/late-punctuation", test_late_punctuation);
+  g_test_add_func ("/live-transcript/rest-at-cut", test_rest_at_cut);
   g_test_add_func ("/live-transcript/whole-words", test_whole_words);
   g_test_add_func ("/live-transcript/without-spaces", test_without_spaces);
   g_test_add_func ("/live-transcript/settings", test_settings);
