@@ -105,6 +105,11 @@ test_fallback (void)
       {{{-1.1f, 3, FALSE}}, 0.7f, 1, 0, FALSE, TRUE},
       {{{-1.0f, 1, FALSE}}, 0.7f, 1, 0, FALSE, TRUE},
       {{{-0.9f, 1, FALSE}}, 0.7f, 1, 0, FALSE, FALSE},
+      /* what is no speech, and nearly repeats itself */
+      {{{-0.9f, 2.3f, FALSE}}, 0.7f, 1, 0, FALSE, TRUE},
+      {{{-0.9f, 2.3f, FALSE}}, 0.5f, 1, 0, FALSE, FALSE},
+      {{{-0.9f, 2.0f, FALSE}}, 0.7f, 1, 0, FALSE, FALSE},
+      {{{-0.9f, 3, FALSE}, {-0.6f, 2.3f, FALSE}}, 0.7f, 2, 1, FALSE, TRUE},
       /* NaN is no success */
       {{{NAN, 1, FALSE}, {-0.5f, 1, FALSE}}, 0.1f, 2, 1, FALSE, FALSE},
   };
