@@ -26,9 +26,10 @@ static const struct {
 
 typedef struct {
   NpuDecoder *decoder;
-  float *states;                                      /* [N_POSITIONS][d] */
-  float *logits[MAX_ROWS];                            /* [n_vocab] */
-  double *window_ms, *prompt_ms, *token_ms[N_SHAPES]; /* [repeat] */
+  float *states;                 /* [N_POSITIONS][d] */
+  float *logits[MAX_ROWS];       /* [n_vocab] */
+  double *window_ms, *prompt_ms; /* [repeat] */
+  double *token_ms[N_SHAPES], *processor_ms[N_SHAPES];
 } Run;
 
 static void
@@ -40,8 +41,10 @@ run_clear (Run *run)
   g_free (run->prompt_ms);
   for (guint i = 0; i < MAX_ROWS; i++)
     g_free (run->logits[i]);
-  for (guint i = 0; i < N_SHAPES; i++)
+  for (guint i = 0; i < N_SHAPES; i++) {
     g_free (run->token_ms[i]);
+    g_free (run->processor_ms[i]);
+  }
 }
 
 static void
@@ -58,8 +61,10 @@ run_init (Run *run, guint repeat)
     run->logits[i] = g_new (float, npu_decoder_get_n_vocab (run->decoder));
   run->window_ms = g_new (double, repeat);
   run->prompt_ms = g_new (double, repeat);
-  for (guint i = 0; i < N_SHAPES; i++)
+  for (guint i = 0; i < N_SHAPES; i++) {
     run->token_ms[i] = g_new (double, repeat);
+    run->processor_ms[i] = g_new (double, repeat);
+  }
 }
 
 /* One step that gives @n_each tokens to each of @n sequences; logits of the
@@ -78,21 +83,27 @@ give (Run *run, guint n, guint n_each, GError **error)
   return npu_decoder_step (run->decoder, rows, n * n_each, run->logits, error);
 }
 
+/* Of shape @shape. */
 static gboolean
-time_tokens (Run *run, guint n, guint n_windows, double *ms, GError **error)
+time_tokens (Run *run, guint shape, guint sample, GError **error)
 {
-  guint64 start;
+  const guint n = shapes[shape].rows;
+  guint64 start, processor_start;
 
   for (guint i = 0; i < n; i++)
-    npu_decoder_begin (run->decoder, i, i % n_windows);
+    npu_decoder_begin (run->decoder, i, i % shapes[shape].windows);
   if (!give (run, n, N_BEFORE, error))
     return FALSE;
   start = npu_clock_ns ();
+  processor_start = bench_processor_ns ();
   for (guint i = 0; i < N_STEPS; i++) {
     if (!give (run, n, 1, error))
       return FALSE;
   }
-  *ms = (double) (npu_clock_ns () - start) / 1e6 / N_STEPS / n;
+  run->token_ms[shape][sample] =
+      (double) (npu_clock_ns () - start) / 1e6 / N_STEPS / n;
+  run->processor_ms[shape][sample] =
+      (double) (bench_processor_ns () - processor_start) / 1e6 / N_STEPS / n;
   return TRUE;
 }
 
@@ -115,8 +126,7 @@ time_all (Run *run, guint sample, GError **error)
   run->prompt_ms[sample] = (double) (npu_clock_ns () - start) / 1e6;
 
   for (guint i = 0; i < N_SHAPES; i++) {
-    if (!time_tokens (run, shapes[i].rows, shapes[i].windows,
-            &run->token_ms[i][sample], error))
+    if (!time_tokens (run, i, sample, error))
       return FALSE;
   }
   return TRUE;
@@ -149,6 +159,8 @@ add_results (Bench *bench, Run *run, double load_ms)
         .mel_ms = NAN,
         .window_ms = window_ms,
         .token_ms = bench_median (run->token_ms[i], repeat),
+        .processor_ms = bench_median (run->processor_ms[i], repeat),
+        .processor_share = NAN,
         .prompt_tokens_per_second = N_PROMPT / (prompt_ms / 1e3),
         .load_ms = load_ms,
     };
@@ -219,8 +231,9 @@ bench_print_decoder (const Bench *bench, guint first)
                        : results[i].rows > 1  ? "rows a step"
                                               : "row a step";
 
-    g_print ("  a token, %u %-17s %9.3f ms  %5.2fx\n", results[i].rows, what,
-        results[i].token_ms, results[i].speedup);
+    g_print ("  a token, %u %-17s %9.3f ms  %5.2fx  %9.3f ms of processors\n",
+        results[i].rows, what, results[i].token_ms, results[i].speedup,
+        results[i].processor_ms);
   }
   g_print ("  loaded in                  %9.1f ms\n", results[first].load_ms);
 }

@@ -106,6 +106,7 @@ def decoder(folder):
         assert result["mode"] == "decoder" and result["precision"] == "f32"
         assert result["token_ms"] > 0 and result["window_ms"] > 0, result
         assert result["prompt_tokens_per_second"] > 0, result
+        assert result["processor_ms"] > 0, result
         assert "depth" not in result and "tiles" not in result, result
     for result in bench(folder, "--pipelined", "--tiles", "4", "--repeat",
                         "1")[1]["results"]:
