@@ -87,6 +87,31 @@ print_from (GstElement *pipeline, const char *name)
       GST_APP_SINK (sink), &callbacks, (gpointer) name, NULL);
 }
 
+/* Says that a window begins where the text of the one before it ended, as in
+ * OpenAI's loop: what an answer leaves behind its last pair of timestamps is
+ * not decoded on in this window. */
+static GstPadProbeReturn
+answer_follow (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  const GstStructure *structure = gst_query_get_structure (query);
+
+  if (!structure || !gst_structure_has_name (structure, "whisper/follow"))
+    return GST_PAD_PROBE_OK;
+  gst_structure_set (gst_query_writable_structure (query), "follows",
+      G_TYPE_BOOLEAN, TRUE, "overlaps", G_TYPE_BOOLEAN, FALSE, NULL);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+static void
+let_windows_follow (GstElement *encoder)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (encoder, "src");
+
+  gst_pad_add_probe (
+      pad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM, answer_follow, NULL, NULL);
+}
+
 #define DECODER                                                                \
   "whisperdecoder language-code=%s precision=%s temperature-increment=0 "      \
   "no-speech-threshold=1 timeout=600000 "
@@ -133,6 +158,7 @@ main (int argc, char **argv)
     g_error ("%s", error->message);
   encoder = gst_bin_get_by_name (GST_BIN (pipeline), "encoder");
   g_object_set (encoder, "model", argv[1], NULL);
+  let_windows_follow (encoder);
   print_from (pipeline, "greedy");
   print_from (pipeline, "greedy-without-timestamps");
   if (!is_english)

@@ -85,7 +85,8 @@ def compare(what, got, reference, first_timestamp, gaps):
             f"{expected[at:at + 4]}", gap is not None and gap < MARGIN)
 
 
-FEW = ("LJ001-0004", "fleurs-de-001", "fleurs-en-004", "jfk")
+# LJ001-0012 ends with a pair of timestamps before its last words.
+FEW = ("LJ001-0004", "LJ001-0012", "fleurs-de-001", "fleurs-en-004", "jfk")
 
 
 def tokens_test(program, name, tail, chosen):
