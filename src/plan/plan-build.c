@@ -162,6 +162,7 @@ gboolean
 npu_plan_open (NpuPlan *plan, GError **error)
 {
   plan_open_pending (plan);
+  plan_give_back_memory ();
   if (!plan->error) {
     plan_set_syncs (plan);
     plan_add_memory (plan);

@@ -5,6 +5,10 @@
  */
 #include "plan-private.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 /* --- one kernel -------------------------------------------------------- */
 
 void
@@ -189,6 +193,8 @@ plan_open_pending (NpuPlan *plan)
 
   if (plan->error)
     return;
+  if (all->len == 0)
+    return;
   open_in_threads (&opening, MIN (most, all->len));
   for (guint i = 0; i < all->len && !plan->error; i++) {
     PlanPending *pending = &g_array_index (all, PlanPending, i);
@@ -200,6 +206,16 @@ plan_open_pending (NpuPlan *plan)
           g_steal_pointer (&pending->kernel));
   }
   g_array_set_size (all, 0);
+}
+
+/* What the weights went through, some megabytes a thread, lies between them in
+ * the heap: it is given back before the activations are allocated. */
+void
+plan_give_back_memory (void)
+{
+#ifdef __GLIBC__
+  malloc_trim (0);
+#endif
 }
 
 void

@@ -45,6 +45,7 @@ void plan_set_kernel (
 /* plan-open.c: opens the kernels that are not open yet. What they pack does not
  * depend on the threads. */
 void plan_open_pending (NpuPlan *plan);
+void plan_give_back_memory (void);
 void plan_pending_clear (gpointer pending);
 
 /* plan-sync.c: sets every stage's sync_args. */
