@@ -23,6 +23,14 @@ repeats_itself (
 }
 
 static gboolean
+nearly_repeats_itself (
+    const NpuDecodingOptions *options, const NpuDecodedWindow *decoded)
+{
+  return decoded->compression_ratio >
+         NEARLY * options->compression_ratio_threshold;
+}
+
+static gboolean
 sounds_like_silence (
     const NpuDecodingOptions *options, const NpuDecodedWindow *decoded)
 {
@@ -36,7 +44,8 @@ needs_fallback (
   const gboolean is_unlikely =
       !(decoded->avg_logprob >= options->logprob_threshold);
 
-  if (is_unlikely && sounds_like_silence (options, decoded))
+  if (sounds_like_silence (options, decoded) &&
+      (is_unlikely || nearly_repeats_itself (options, decoded)))
     return FALSE;
   return is_unlikely || repeats_itself (options, decoded);
 }
@@ -66,8 +75,7 @@ is_silence (const NpuDecodingOptions *options, const NpuDecodedWindow *decoded,
 {
   return sounds_like_silence (options, decoded) &&
          (!(decoded->avg_logprob > options->logprob_threshold) ||
-             decoded->compression_ratio >
-                 NEARLY * options->compression_ratio_threshold ||
+             nearly_repeats_itself (options, decoded) ||
              is_little (decoded, timestamp_begin));
 }
 
