@@ -4,9 +4,9 @@ sounds without a voice, what packet loss, jumps, pauses, flushes and changes of
 state cost, whether memory stays, and whether a machine that was slow recovers.
 
 usage: captions_soak.py --model MODEL --words WORDS.json RECORDING
-                        [--minutes N] [--set PROPERTY=VALUE]... [CASE]...
+                        [--minutes N] [--second FILE CODE] [--set PROPERTY=VALUE]... [CASE]...
 
-WORDS.json is as captions.py has it. Cases, all but the last two by default:
+WORDS.json is as captions.py has it. Cases, all but the last three by default:
 
   silence hum fan music    N minutes each (10): how many words are told
   whole     the recording as it is: what the others are held against
@@ -17,6 +17,7 @@ WORDS.json is as captions.py has it. Cases, all but the last two by default:
   eos       the stream ends within a word, three times
   flush     flushes at any time, then the recording
   states    changes of state at any time, then the recording
+  language  the recording, then --second FILE CODE in its language
   slow      by the clock: four times as slow for 30 s, see --slow
   long      N minutes (120) of the recording over and over: memory
 
@@ -47,7 +48,7 @@ from gi.repository import Gst  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from livestream import (PACKET, RATE, SAMPLES, Run, blocks, packets,  # noqa: E402
-                        plain, read, to_ns)
+                        plain, read, stop, to_ns)
 
 MINUTE = 60 * Gst.SECOND
 
@@ -291,11 +292,11 @@ class Cases:
     def storm(self, case, disturb):
         """Packets go in while @disturb(run, number) comes between them."""
         run = self.run()
-        stop = threading.Event()
+        is_over = threading.Event()
 
         def feed():
             position = 0
-            while not stop.is_set():
+            while not is_over.is_set():
                 for _ in range(50):
                     size = PACKET * SAMPLES
                     at = position % len(self.pcm) // size * size
@@ -311,7 +312,7 @@ class Cases:
         for number in range(60):
             time.sleep(luck.choice((0, 0.01, 0.1, 0.4)))
             disturb(run, luck)
-        stop.set()
+        is_over.set()
         return run, feeder
 
     def flush(self):
@@ -342,6 +343,47 @@ class Cases:
         run.push_all(self.pcm)
         run.finish()
         judge_same(self.report, "states", self.get_whole().words, run)
+
+    def language(self):
+        """A property that is written while somebody speaks."""
+        if not self.options.second:
+            stop("language needs --second FILE CODE")
+        path, code = self.options.second
+        second = read(path)
+        alone = self.run()
+        alone.speech.set_property("language-code", code)
+        alone.push_all(second)
+        alone.finish()
+
+        run, told = self.run(), []
+
+        def on_tag(pad, info):
+            event = info.get_event()
+            if event.type == Gst.EventType.TAG:
+                has, tag = event.parse_tag().get_string("language-code")
+                if has:
+                    told.append((tag, len(run.words)))
+            return Gst.PadProbeReturn.OK
+
+        run.speech.get_static_pad("src").add_probe(
+            Gst.PadProbeType.EVENT_DOWNSTREAM, on_tag)
+        run.push_all(self.pcm)
+        run.speech.set_property("language-code", code)
+        run.push_all(second, to_ns(len(self.pcm) // SAMPLES))
+        run.finish()
+        # Words that were told before a tag, and what follows it.
+        changes = " ".join(f"{tag} from word {at}" for tag, at in told)
+        expected = [w[2] for w in self.get_whole().words + alone.words]
+        there = [w[2] for w in run.words]
+        same = len(blocks(expected, there))
+        self.report.row(
+            "language", f"{changes}; {len(there)} words, "
+            f"{len(expected) - same} lost or otherwise and "
+            f"{len(there) - same} more than of each alone",
+            # The audio on the way is heard in the new language.
+            abs(len(expected) - len(there)) <= 3 and
+            len(expected) - same <= 0.15 * len(expected) and
+            [tag for tag, _ in told] == [self.options.language, code], run)
 
     def slow(self):
         """The process gets a share of its time; the source goes on."""
@@ -451,10 +493,12 @@ def main():
     parser.add_argument("--language", default="en")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--second", nargs=2)
     parser.add_argument("--slow", type=float, default=4)
     parser.add_argument("--slow-seconds", type=float, default=30)
     parser.add_argument("recording")
-    parser.add_argument("case", nargs="*", choices=[*USUAL, "slow", "long", []])
+    parser.add_argument("case", nargs="*",
+                        choices=[*USUAL, "language", "slow", "long", []])
     options = parser.parse_args()
     Gst.init(None)
     cases = Cases(options)
