@@ -3,14 +3,14 @@
 
     accuracy.py --model ggml-base-q8_0.bin speech.wav folder/…
 
-Recordings, or folders of them (.wav, .flac), are cut into windows of 30 s, the last
+Recordings, or folders of them (.wav, .flac, .ogg), are cut into windows of 30 s, the last
 one padded with silence, as whispermel does; both precisions get the same mel. A
 window's cosine is that of all its states as one vector, a row is one of its 1500
 positions. Printed are the worst window and row, and how many rows are below --row
 (0.99), in all and in one window; with --verbose a line for each window.
 
---cpu LEVEL is the kernels' limit (NPUENC_CPU): with `c` int8 has the 8-bit integers of
-CPUs with VNNI on every CPU, multiplied in float.
+--cpu LEVEL is the kernels' limit (NPUENC_CPU): with `c-int8` int8 has the 8-bit
+integers of CPUs with VNNI on every CPU, multiplied in float.
 
 With --least or --most-rows the exit status is 1 where a window has a lower cosine, or
 more such rows.
@@ -59,7 +59,7 @@ def files_of(paths):
     for path in paths:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*")
-                           if p.suffix in (".wav", ".flac"))
+                           if p.suffix in (".wav", ".flac", ".ogg"))
             if not found:
                 sys.exit(f"accuracy.py: there is no recording in '{path}'.")
             yield from found

@@ -324,6 +324,7 @@ test_table (void)
       .ops = FAKE_NPU_LINEAR_Q8 | FAKE_NPU_LINEAR_BF16, .threads = 1};
   g_autofree char *level = g_strdup (g_getenv ("NPUENC_CPU"));
   g_autofree char *f32 = NULL, *int8 = NULL, *bf16 = NULL, *on_npu = NULL;
+  g_autofree char *claimed = NULL;
 
   g_setenv ("NPUENC_CPU", "c", TRUE);
   f32 = describe ("cpu", NPU_PRECISION_F32);
@@ -338,6 +339,13 @@ test_table (void)
   bf16 = describe ("cpu", NPU_PRECISION_BF16);
   check_line (bf16, "blocks 0-2 fc1", "cpu bf16 bf16 f32 bf16");
   check_line (bf16, "final norm", "cpu f32 - - f32");
+
+  /* VNNI's integers, in float. */
+  g_setenv ("NPUENC_CPU", "c-int8", TRUE);
+  claimed = describe ("cpu", NPU_PRECISION_INT8);
+  check_line (claimed, "block 0 fc1", "cpu f32 int16 f32 f32");
+  check_line (claimed, "blocks 1-2 fc1", "cpu int8 int8 int8 int8");
+  g_setenv ("NPUENC_CPU", "c", TRUE);
 
   fake_npu_install (&npu);
   on_npu = describe ("xrt", NPU_PRECISION_INT8);

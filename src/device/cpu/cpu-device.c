@@ -68,6 +68,8 @@ cpu_device_n_workers (const NpuDeviceOptions *options)
                           : MIN (cpu_count (), NPU_MAX_THREADS);
 }
 
+#define CLAIMS_INT8 "c-int8" /* see CpuDevice */
+
 /* The instruction sets to use: all there are, or for tests and comparisons
  * those up to the one that NPUENC_CPU names. */
 static gboolean
@@ -78,6 +80,7 @@ chosen_cpu_flags (unsigned *flags, GError **error)
     unsigned flags;
   } levels[] = {
       {"c", 0},
+      {CLAIMS_INT8, 0},
       {"avx2", NPU_CPU_AVX2},
       {"avxvnni", NPU_CPU_AVX2 | NPU_CPU_AVX_VNNI},
       {"avx512", NPU_CPU_AVX2 | NPU_CPU_AVX512},
@@ -94,7 +97,7 @@ chosen_cpu_flags (unsigned *flags, GError **error)
       return TRUE;
     }
   g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-      "the environment variable NPUENC_CPU is '%s'; it must be c, avx2, avxvnni, avx512 or avx512vnni, or unset for the best this CPU has",
+      "the environment variable NPUENC_CPU is '%s'; it must be c, c-int8, avx2, avxvnni, avx512 or avx512vnni, or unset for the best this CPU has",
       name);
   return FALSE;
 }
@@ -124,6 +127,7 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
       cpu_gemm_s8_is_exact ();
+  device->claims_int8 = strcmp (cpu_device_level (), CLAIMS_INT8) == 0;
   device->fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 &&
       ((flags & NPU_CPU_FAST_BF16) != 0 || cpu_gemm_has_amx ()) &&

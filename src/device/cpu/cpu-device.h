@@ -38,6 +38,9 @@ typedef struct {
   /* int8 products are exact and several times as fast as float's, as with
    * VNNI. */
   gboolean int8_products;
+  /* Says that it has them and multiplies the same integers in float: to look at
+   * what they cost in accuracy. */
+  gboolean claims_int8;
   GThread **workers;
   CpuWorker *lanes; /* [n_lanes], as many as workers */
   guint n_lanes;

@@ -29,7 +29,8 @@ product_of (const CpuDevice *device, const NpuLinearOp *op)
 {
   switch (op->product) {
     case NPU_PRODUCT_S8:
-      return device->int8_products ? NPU_PRODUCT_S8 : NPU_PRODUCT_F32;
+      return device->int8_products || device->claims_int8 ? NPU_PRODUCT_S8
+                                                          : NPU_PRODUCT_F32;
     case NPU_PRODUCT_BF16:
       return device->fast_bf16 ? NPU_PRODUCT_BF16 : NPU_PRODUCT_F32;
     case NPU_PRODUCT_S16:
