@@ -11,6 +11,7 @@
 
 #define raise_reference NPU_KERNEL (attention_f32_raise_reference)
 #define run_tile NPU_KERNEL (attention_f32_run_tile)
+#define weigh_some NPU_KERNEL (attention_f32_weigh_some)
 
 typedef struct {
   float x[DIM][ROWS];
@@ -42,11 +43,36 @@ multiply (__m256 acc[BLOCK][GROUPS], const float *y, ptrdiff_t y_stride,
             _mm256_load_ps (x + g * LANES), acc[i][g]);
 }
 
-/* The weights of a block of keys for the queries from `lane` on, added to
- * their sums. */
+#define AT_ONCE                                                                \
+  2 /* keys whose scores become weights in turn: one alone waits               \
+     * for itself */
+
+/* Weights of scores that are relative to the reference, in powers of two. */
+NPU_INLINE void
+exp2_of_some (__m256 x[AT_ONCE * GROUPS])
+{
+  const __m256 magic = _mm256_set1_ps (NPU_ROUND_MAGIC);
+  static const float terms[] = {
+      NPU_EXP2_C4, NPU_EXP2_C3, NPU_EXP2_C2, NPU_EXP2_C1, 1.0f};
+  __m256 t[AT_ONCE * GROUPS], p[AT_ONCE * GROUPS];
+
+  for (int i = 0; i < AT_ONCE * GROUPS; i++) {
+    t[i] = _mm256_add_ps (x[i], magic);
+    x[i] = _mm256_sub_ps (x[i], _mm256_sub_ps (t[i], magic));
+    p[i] = _mm256_set1_ps (NPU_EXP2_C5);
+  }
+  for (int j = 0; j < 5; j++)
+    for (int i = 0; i < AT_ONCE * GROUPS; i++)
+      p[i] = _mm256_fmadd_ps (p[i], x[i], _mm256_set1_ps (terms[j]));
+  for (int i = 0; i < AT_ONCE * GROUPS; i++)
+    x[i] = npu_scale_avx2 (p[i], t[i]);
+}
+
+/* The weights of a block of keys, of which the first n_live are there, for the
+ * queries from `lane` on, added to their sums. */
 NPU_INLINE void
 weigh_block (Scratch *scratch, __m256 sum[GROUPS], const QTile *q,
-    const KvTile *k, int lane, int key, int n_keys, float scale,
+    const KvTile *k, int lane, int key, int n_live, float scale,
     const int block)
 {
   __m256 acc[BLOCK][GROUPS];
@@ -55,22 +81,40 @@ weigh_block (Scratch *scratch, __m256 sum[GROUPS], const QTile *q,
     for (int g = 0; g < GROUPS; g++)
       acc[i][g] = _mm256_setzero_ps ();
   multiply (acc, k->x[key], DIM, 1, &q->x[0][lane], ROWS, DIM, block);
-  for (int i = 0; i < block; i++)
-    for (int g = 0; g < GROUPS; g++) {
-      __m256 x =
-          _mm256_sub_ps (_mm256_mul_ps (acc[i][g], _mm256_set1_ps (scale)),
-              _mm256_load_ps (&scratch->reference[lane + g * LANES]));
-      __m256 p;
+  for (int i = 0; i < block; i += AT_ONCE) {
+    __m256 p[AT_ONCE * GROUPS];
+
+    for (int j = 0; j < AT_ONCE * GROUPS; j++) {
+      __m256 x = _mm256_sub_ps (_mm256_mul_ps (acc[i + j / GROUPS][j % GROUPS],
+                                    _mm256_set1_ps (scale)),
+          _mm256_load_ps (&scratch->reference[lane + j % GROUPS * LANES]));
 
       x = _mm256_min_ps (_mm256_set1_ps (RAISE + 1), x);
-      x = _mm256_max_ps (_mm256_set1_ps (NPU_EXP2_MIN), x);
-      p = npu_exp2_avx2 (x);
-      /* Keys that are not there have no weight. */
-      if (key + i >= n_keys)
-        p = _mm256_setzero_ps ();
-      sum[g] = _mm256_add_ps (sum[g], p);
-      _mm256_store_ps (&scratch->p[key + i][g * LANES], p);
+      p[j] = _mm256_max_ps (_mm256_set1_ps (NPU_EXP2_MIN), x);
     }
+    exp2_of_some (p);
+    for (int j = 0; j < AT_ONCE * GROUPS; j++) {
+      /* Keys that are not there have no weight. */
+      if (i + j / GROUPS >= n_live)
+        p[j] = _mm256_setzero_ps ();
+      sum[j % GROUPS] = _mm256_add_ps (sum[j % GROUPS], p[j]);
+      _mm256_store_ps (
+          &scratch->p[key + i + j / GROUPS][j % GROUPS * LANES], p[j]);
+    }
+  }
+}
+
+/* The same where some keys of the tile are not there. */
+static __attribute__ ((noinline)) void
+weigh_some (Scratch *scratch, __m256 sum[GROUPS], const QTile *q,
+    const KvTile *k, int lane, int n_keys, float scale)
+{
+  for (int key = 0; key < n_keys; key += BLOCK)
+    if (key + BLOCK <= ROWS)
+      weigh_block (scratch, sum, q, k, lane, key, n_keys - key, scale, BLOCK);
+    else
+      weigh_block (
+          scratch, sum, q, k, lane, key, n_keys - key, scale, LAST_BLOCK);
 }
 
 /* The weights of the first n_keys keys for the queries from `lane` on, and
@@ -84,11 +128,14 @@ weigh (Scratch *scratch, const QTile *q, const KvTile *k, int lane, int n_keys,
 
   for (int g = 0; g < GROUPS; g++)
     sum[g] = _mm256_setzero_ps ();
-  for (int key = 0; key < n_keys; key += BLOCK)
-    if (key + BLOCK <= ROWS)
-      weigh_block (scratch, sum, q, k, lane, key, n_keys, scale, BLOCK);
-    else
-      weigh_block (scratch, sum, q, k, lane, key, n_keys, scale, LAST_BLOCK);
+  if (n_keys == ROWS) {
+    for (int key = 0; key + BLOCK <= ROWS; key += BLOCK)
+      weigh_block (scratch, sum, q, k, lane, key, BLOCK, scale, BLOCK);
+    weigh_block (scratch, sum, q, k, lane, ROWS - LAST_BLOCK, LAST_BLOCK, scale,
+        LAST_BLOCK);
+  } else {
+    weigh_some (scratch, sum, q, k, lane, n_keys, scale);
+  }
   for (int g = 0; g < GROUPS; g++) {
     _mm256_store_ps (&scratch->tile_sum[lane + g * LANES], sum[g]);
     high = _mm256_or_ps (high, _mm256_cmp_ps (sum[g], limit, _CMP_GT_OQ));
