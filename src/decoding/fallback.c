@@ -7,10 +7,13 @@
 #define SILENCE_LAST_TIMESTAMP 100 /* of 20 ms */
 
 /* Noise and music are often given the same words over and over, just not often
- * enough to fail: from 0.85 of the threshold on. Of 258 answers to speech (base
- * and tiny.en) none repeats itself by more than 0.7 of it, and none has a
- * no-speech probability above 0.2. */
-#define NEARLY 0.85f
+ * enough to fail, nor unlikely enough: from 0.85 and 0.5 of the thresholds on.
+ * Of 258 answers to speech (base and tiny.en) none repeats itself by more than
+ * 0.7, and none has a no-speech probability above 0.2. Whoever does say one
+ * thing over and over may be taken for no speech, but what he says is likely.
+ */
+#define NEARLY_REPEATS 0.85f
+#define NEARLY_UNLIKELY 0.5f
 
 /* Even where the steps of temperature are small. */
 #define MAX_TRIES 11
@@ -23,11 +26,12 @@ repeats_itself (
 }
 
 static gboolean
-nearly_repeats_itself (
+is_nearly_both (
     const NpuDecodingOptions *options, const NpuDecodedWindow *decoded)
 {
   return decoded->compression_ratio >
-         NEARLY * options->compression_ratio_threshold;
+             NEARLY_REPEATS * options->compression_ratio_threshold &&
+         decoded->avg_logprob < NEARLY_UNLIKELY * options->logprob_threshold;
 }
 
 static gboolean
@@ -45,7 +49,7 @@ needs_fallback (
       !(decoded->avg_logprob >= options->logprob_threshold);
 
   if (sounds_like_silence (options, decoded) &&
-      (is_unlikely || nearly_repeats_itself (options, decoded)))
+      (is_unlikely || is_nearly_both (options, decoded)))
     return FALSE;
   return is_unlikely || repeats_itself (options, decoded);
 }
@@ -75,7 +79,7 @@ is_silence (const NpuDecodingOptions *options, const NpuDecodedWindow *decoded,
 {
   return sounds_like_silence (options, decoded) &&
          (!(decoded->avg_logprob > options->logprob_threshold) ||
-             nearly_repeats_itself (options, decoded) ||
+             is_nearly_both (options, decoded) ||
              is_little (decoded, timestamp_begin));
 }
 
