@@ -25,11 +25,13 @@ repeats_itself (
   return decoded->compression_ratio > options->compression_ratio_threshold;
 }
 
+/* Of the first attempt: the others have said less likely things by then. */
 static gboolean
 is_nearly_both (
     const NpuDecodingOptions *options, const NpuDecodedWindow *decoded)
 {
-  return decoded->compression_ratio >
+  return decoded->temperature <= options->temperature &&
+         decoded->compression_ratio >
              NEARLY_REPEATS * options->compression_ratio_threshold &&
          decoded->avg_logprob < NEARLY_UNLIKELY * options->logprob_threshold;
 }

@@ -113,6 +113,7 @@ test_fallback (void)
       /* who says one thing over and over is likely to */
       {{{-0.04f, 2.3f, FALSE}}, 0.7f, 1, 0, FALSE, FALSE},
       {{{-0.04f, 9, FALSE}, {-0.2f, 2.3f, FALSE}}, 0.7f, 2, 1, FALSE, FALSE},
+      {{{-0.04f, 9, TRUE}, {-0.6f, 2.3f, FALSE}}, 0.7f, 2, 1, FALSE, FALSE},
       /* NaN is no success */
       {{{NAN, 1, FALSE}, {-0.5f, 1, FALSE}}, 0.1f, 2, 1, FALSE, FALSE},
   };
