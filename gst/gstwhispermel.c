@@ -264,14 +264,20 @@ static gboolean
 query_follow (GstWhisperMel *self, GstQuery *query)
 {
   const GstWhisperMelSettings *settings = &self->settings;
+  WindowFollow follow;
 
   GST_OBJECT_LOCK (self);
-  window_event_set_follow (query,
-      settings->mode == GST_WHISPER_MEL_MODE_FOLLOW ||
-          settings->mode == GST_WHISPER_MEL_MODE_GROWING,
-      settings->mode == GST_WHISPER_MEL_MODE_FIXED && settings->hop > 0 &&
-          settings->hop < settings->window);
+  follow = (WindowFollow){
+      .follows = settings->mode == GST_WHISPER_MEL_MODE_FOLLOW ||
+                 settings->mode == GST_WHISPER_MEL_MODE_GROWING,
+      .overlaps = settings->mode == GST_WHISPER_MEL_MODE_FIXED &&
+                  settings->hop > 0 && settings->hop < settings->window,
+      .varies = settings->mode == GST_WHISPER_MEL_MODE_PAUSES ||
+                settings->mode == GST_WHISPER_MEL_MODE_GROWING ||
+                settings->window < 30 * GST_SECOND,
+  };
   GST_OBJECT_UNLOCK (self);
+  window_event_set_follow (query, &follow);
   return TRUE;
 }
 

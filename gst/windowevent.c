@@ -66,20 +66,21 @@ window_event_is_follow_query (GstQuery *query)
 }
 
 void
-window_event_set_follow (GstQuery *query, gboolean follows, gboolean overlaps)
+window_event_set_follow (GstQuery *query, const WindowFollow *follow)
 {
   gst_structure_set (gst_query_writable_structure (query), "follows",
-      G_TYPE_BOOLEAN, follows, "overlaps", G_TYPE_BOOLEAN, overlaps, NULL);
+      G_TYPE_BOOLEAN, follow->follows, "overlaps", G_TYPE_BOOLEAN,
+      follow->overlaps, "varies", G_TYPE_BOOLEAN, follow->varies, NULL);
 }
 
-void
-window_event_parse_follow (
-    GstQuery *query, gboolean *follows, gboolean *overlaps)
+WindowFollow
+window_event_parse_follow (GstQuery *query)
 {
   const GstStructure *structure = gst_query_get_structure (query);
+  WindowFollow follow = {0};
 
-  if (!gst_structure_get_boolean (structure, "follows", follows))
-    *follows = FALSE;
-  if (!gst_structure_get_boolean (structure, "overlaps", overlaps))
-    *overlaps = FALSE;
+  gst_structure_get_boolean (structure, "follows", &follow.follows);
+  gst_structure_get_boolean (structure, "overlaps", &follow.overlaps);
+  gst_structure_get_boolean (structure, "varies", &follow.varies);
+  return follow;
 }

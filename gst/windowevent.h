@@ -48,16 +48,21 @@ gboolean window_event_parse_advance (GstEvent *event, GstClockTime *until,
     GstClockTime *sentence, guint32 *seqnum);
 
 /* A custom query upstream named `whisper/follow`: how windows come after one
- * another. Nobody answers where nobody cuts windows; they neither follow nor
- * overlap then. (transfer full) */
+ * another. Nobody answers where nobody cuts windows; then they neither follow
+ * nor overlap, and one that is shorter than 30 s is the last. (transfer full)
+ */
 GstQuery *window_event_new_follow_query (void);
 gboolean window_event_is_follow_query (GstQuery *query);
 
-/* @follows: the next window begins where whisper/advance says
- * @overlaps: it begins before the one before ends, whatever is said */
-void window_event_set_follow (
-    GstQuery *query, gboolean follows, gboolean overlaps);
-void window_event_parse_follow (
-    GstQuery *query, gboolean *follows, gboolean *overlaps);
+/* How windows come. */
+typedef struct {
+  gboolean follows; /* the next one begins where whisper/advance says */
+  gboolean
+      overlaps;    /* it begins before the one before ends, whatever is said */
+  gboolean varies; /* one that is shorter than 30 s need not be the last */
+} WindowFollow;
+
+void window_event_set_follow (GstQuery *query, const WindowFollow *follow);
+WindowFollow window_event_parse_follow (GstQuery *query);
 
 G_END_DECLS

@@ -96,15 +96,17 @@ tell_upstream (GstWhisperDecoder *self, GstClockTime until)
 }
 
 /* Whether what has no whole text at a window's end comes again. */
-static gboolean
-comes_again (GstWhisperDecoder *self)
+static void
+ask_upstream (GstWhisperDecoder *self)
 {
   g_autoptr (GstQuery) query = window_event_new_follow_query ();
-  gboolean follows = FALSE, overlaps = FALSE;
+  WindowFollow follow = {0};
 
   if (gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
-    window_event_parse_follow (query, &follows, &overlaps);
-  return overlaps || (follows && self->settings.batch == 1);
+    follow = window_event_parse_follow (query);
+  npu_transcript_set_followed (self->session->transcript,
+      follow.overlaps || (follow.follows && self->settings.batch == 1),
+      follow.varies);
 }
 
 /* --- the language ------------------------------------------------------- */
@@ -308,7 +310,7 @@ open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
   const guint64 begin = npu_clock_ns ();
   gboolean done;
 
-  npu_transcript_set_followed (self->session->transcript, comes_again (self));
+  ask_upstream (self);
   done = with_states (
       self, &queued->window, inbuf, gst_whisper_decoder_session_begin, error);
   queued->opening_time = npu_clock_ns () - begin;

@@ -36,6 +36,7 @@ struct _NpuTranscript {
   double last_speech; /* end of the last word, in seconds from there */
 
   gboolean is_followed; /* each window, by one that begins where it ends */
+  gboolean varies;      /* how long windows are */
   GQueue open;          /* of OpenWindow, in the stream's order */
   NpuDecodingStep step;
 };
@@ -132,9 +133,11 @@ npu_transcript_reset (NpuTranscript *transcript)
 }
 
 void
-npu_transcript_set_followed (NpuTranscript *transcript, gboolean is_followed)
+npu_transcript_set_followed (
+    NpuTranscript *transcript, gboolean is_followed, gboolean varies)
 {
   transcript->is_followed = is_followed;
+  transcript->varies = varies;
 }
 
 /* The greatest number of tokens before sot, without startofprev. */
@@ -435,6 +438,10 @@ decode_by_script (NpuTranscript *transcript, OpenWindow *open,
 static gboolean
 begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
 {
+  const guint64 duration = open->end - open->start;
+  const gboolean is_alone = !transcript->varies && duration < FULL_WINDOW_NS &&
+                            transcript->begin == G_MAXUINT64 &&
+                            transcript->open.length == 0;
   NpuDecodingOptions options = transcript->options.decoding;
   g_autoptr (GArray) prompt = build_prompt (transcript);
   const NpuWindowTask task = {.window = open->window,
@@ -445,7 +452,7 @@ begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
       .choose_language = choose_language,
       .data = open};
 
-  if (open->end - open->start < NPU_MIN_WINDOW_NS) {
+  if (duration < NPU_MIN_WINDOW_NS) {
     open->decoded.language = transcript->spoken.language;
     return TRUE;
   }
@@ -453,8 +460,8 @@ begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
   if (!open->is_asked)
     options.language = open->spoken.language;
   options.seed = npu_random_seed (options.seed, open->start);
-  if (!open->is_followed)
-    options.last_begin = npu_segments_last_begin (open->end - open->start);
+  if (!open->is_followed && !is_alone)
+    options.last_begin = npu_segments_last_begin (duration);
   if (transcript->decode)
     return decode_by_script (transcript, open, &options, prompt, error);
   open->decoding = npu_window_decoding_new (

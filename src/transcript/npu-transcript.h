@@ -71,11 +71,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuTranscript, npu_transcript_free)
 NPU_API void npu_transcript_reset (NpuTranscript *transcript);
 
 /* Whether the next window begins where the one before is used up, or before
- * that: if not, text that is not whole when a window ends is text, too. At
- * first it does, unless there are several windows at once. Of windows from now
- * on. */
+ * that: if not, text that is not whole when a window ends is text, too, and an
+ * answer leaves nothing to the next window. That of a stream's only window is
+ * Whisper's own all the same: its first one, if that is shorter than 30 s and
+ * such windows do not come before the last (@varies is %FALSE). At first they
+ * are followed, unless there are several at once. Of windows from now on. */
 NPU_API void npu_transcript_set_followed (
-    NpuTranscript *transcript, gboolean is_followed);
+    NpuTranscript *transcript, gboolean is_followed, gboolean varies);
 
 /**
  * npu_transcript_add_window:

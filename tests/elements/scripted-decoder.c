@@ -361,7 +361,8 @@ fill_decoded (NpuDecodedWindow *decoded, int language, const char *code)
 }
 
 void
-npu_transcript_set_followed (NpuTranscript *transcript, gboolean is_followed)
+npu_transcript_set_followed (
+    NpuTranscript *transcript, gboolean is_followed, gboolean varies)
 {
   g_mutex_lock (&script_lock);
   script_seen.is_followed = is_followed;

@@ -169,7 +169,8 @@ answer_query (GstPad *pad, GstObject *parent, GstQuery *query)
 
   if (!window_event_is_follow_query (query))
     return gst_pad_query_default (pad, parent, query);
-  window_event_set_follow (query, answer & 1, answer & 2);
+  window_event_set_follow (
+      query, &(WindowFollow){.follows = answer & 1, .overlaps = answer & 2});
   return TRUE;
 }
 

@@ -431,25 +431,30 @@ test_how_windows_follow (void)
   static const struct {
     int mode;
     GstClockTime hop;
-    gboolean follows, overlaps;
-  } cases[] = {{0, 0, FALSE, FALSE}, {0, GST_SECOND, FALSE, FALSE},
-      {0, GST_SECOND / 2, FALSE, TRUE}, {0, 2 * GST_SECOND, FALSE, FALSE},
-      {1, 0, TRUE, FALSE}, {1, GST_SECOND / 2, TRUE, FALSE},
-      {3, GST_SECOND / 2, FALSE, FALSE}};
+    GstClockTime window; /* s */
+    WindowFollow follow;
+  } cases[] = {{0, 0, 30, {FALSE, FALSE, FALSE}},
+      {0, GST_SECOND, 1, {FALSE, FALSE, TRUE}},
+      {0, GST_SECOND / 2, 1, {FALSE, TRUE, TRUE}},
+      {0, 2 * GST_SECOND, 1, {FALSE, FALSE, TRUE}},
+      {1, 0, 30, {TRUE, FALSE, FALSE}},
+      {1, GST_SECOND / 2, 1, {TRUE, FALSE, TRUE}},
+      {3, GST_SECOND / 2, 30, {FALSE, FALSE, TRUE}}};
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (MelRig) rig =
-        mel_rig_new ("mode", cases[i].mode, "hop", cases[i].hop, NULL);
+    g_autoptr (MelRig) rig = mel_rig_new ("mode", cases[i].mode, "hop",
+        cases[i].hop, "window", cases[i].window * GST_SECOND, NULL);
     g_autoptr (GstPad) pad = gst_element_get_static_pad (rig->element, "src");
     g_autoptr (GstQuery) query = window_event_new_follow_query ();
-    gboolean follows, overlaps;
+    WindowFollow follow = window_event_parse_follow (query);
 
-    window_event_parse_follow (query, &follows, &overlaps);
-    g_assert_false (follows || overlaps); /* where nobody answers */
+    /* where nobody answers */
+    g_assert_false (follow.follows || follow.overlaps || follow.varies);
     g_assert_true (gst_pad_query (pad, query));
-    window_event_parse_follow (query, &follows, &overlaps);
-    g_assert_cmpint (follows, ==, cases[i].follows);
-    g_assert_cmpint (overlaps, ==, cases[i].overlaps);
+    follow = window_event_parse_follow (query);
+    g_assert_cmpint (follow.follows, ==, cases[i].follow.follows);
+    g_assert_cmpint (follow.overlaps, ==, cases[i].follow.overlaps);
+    g_assert_cmpint (follow.varies, ==, cases[i].follow.varies);
   }
 }
 

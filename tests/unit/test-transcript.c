@@ -273,7 +273,7 @@ test_rest (void)
     g_test_message ("case %u", at);
     init_options (&options);
     transcript = new_transcript (&options, &script);
-    npu_transcript_set_followed (transcript, is_followed);
+    npu_transcript_set_followed (transcript, is_followed, FALSE);
     used = add (transcript, 0, 30 * SECOND, &heard);
     if (!is_followed)
       g_assert_cmpuint (used, ==, 30000);
@@ -306,10 +306,39 @@ test_last_begin (void)
 
     init_options (&options);
     transcript = new_transcript (&options, &script);
-    npu_transcript_set_followed (transcript, FALSE);
+    npu_transcript_set_followed (transcript, FALSE, TRUE);
     add (transcript, 0, cases[i].ms * MS, &heard);
     g_assert_cmpuint (script.asked.last_begin, ==, cases[i].last_begin);
   }
+}
+
+/* The only window of a stream is answered as Whisper does, token for token;
+ * those after it, and a whole first one, leave nothing. */
+static void
+test_last_begin_of_the_only_window (void)
+{
+  const guint32 tokens[] = {zero, 300, zero + 100};
+  Script script = {.tokens = tokens, .n_tokens = 3};
+  Heard heard = {0};
+  NpuTranscriptOptions options;
+  g_autoptr (NpuTranscript) transcript = NULL;
+
+  init_options (&options);
+  transcript = new_transcript (&options, &script);
+  npu_transcript_set_followed (transcript, FALSE, FALSE);
+  add (transcript, 0, 29990 * MS, &heard);
+  g_assert_cmpuint (script.asked.last_begin, ==, 0);
+  add (transcript, 30 * SECOND, 10 * SECOND, &heard);
+  g_assert_cmpuint (script.asked.last_begin, ==, 475);
+
+  npu_transcript_reset (transcript);
+  heard = (Heard){0};
+  add (transcript, 0, 30 * SECOND, &heard);
+  g_assert_cmpuint (script.asked.last_begin, ==, 1475);
+  npu_transcript_reset (transcript);
+  heard = (Heard){0};
+  add (transcript, 0, 10 * SECOND, &heard);
+  g_assert_cmpuint (script.asked.last_begin, ==, 0);
 }
 
 /* Less than 100 ms are not looked at. */
@@ -504,6 +533,8 @@ main (int argc, char **argv)
   g_test_add_func ("/transcript/segments", test_segments);
   g_test_add_func ("/transcript/rest", test_rest);
   g_test_add_func ("/transcript/last-begin", test_last_begin);
+  g_test_add_func ("/transcript/last-begin-of-the-only-window",
+      test_last_begin_of_the_only_window);
   g_test_add_func ("/transcript/short-window", test_short_window);
   g_test_add_func ("/transcript/language", test_language);
   g_test_add_func ("/transcript/seed", test_seed);
