@@ -3,7 +3,6 @@
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
-import pathlib
 import re
 
 import tap
@@ -62,16 +61,9 @@ def mistakes(folder):
         tap.expect(accuracy(*args, status=1), "accuracy.py: ", answer)
 
 
-def in_folder(test):
-    def run():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run
-
-
 tap.run([
-    ("a precision is the same as itself", in_folder(the_same)),
-    ("int8 is near f32, window by window", in_folder(another)),
-    ("a window that misses a limit is a failure", in_folder(missed)),
-    ("mistakes are named", in_folder(mistakes)),
+    ("a precision is the same as itself", tap.in_folder(the_same)),
+    ("int8 is near f32, window by window", tap.in_folder(another)),
+    ("a window that misses a limit is a failure", tap.in_folder(missed)),
+    ("mistakes are named", tap.in_folder(mistakes)),
 ])

@@ -181,14 +181,7 @@ def over_ssh(folder):
     assert not there.exists(), list(there.rglob("*"))
 
 
-def in_folder(test):
-    def run_in_folder():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run_in_folder
-
-
-tap.run([(name, in_folder(test)) for name, test in (
+tap.run([(name, tap.in_folder(test)) for name, test in (
     ("the page's commands do an archive, and tell of failures", does_all),
     ("stopped in the middle, it goes on and does nothing twice", goes_on),
     ("over ssh", over_ssh),

@@ -8,7 +8,6 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 import json
 import os
-import pathlib
 import re
 import sys
 import xml.etree.ElementTree
@@ -244,25 +243,18 @@ def documented(folder):
         assert f"`{option}" in page, f"no {option} in npuenc-bench.md"
 
 
-def in_folder(test):
-    def run():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run
-
-
 tap.run([
-    ("pipelined: each depth beside depth 1", in_folder(pipelined)),
-    ("batch analysis: five batches at each depth", in_folder(batches)),
-    ("windows: by operation, with shares of the peak", in_folder(windows)),
-    ("decoder: a window, a token, a prompt", in_folder(decoder)),
-    ("pictures: a lane per slot and worker", in_folder(pictures)),
-    ("a window can be drawn", in_folder(window_picture)),
-    ("verbose: lines for each launch", in_folder(verbose)),
-    ("wrong options are refused by name", in_folder(errors)),
-    ("outputs are whole or not at all", in_folder(outputs)),
-    ("small work on one thread and on two", in_folder(small)),
-    ("windows by their length and threads", in_folder(scaling)),
-    ("threads are the device's workers", in_folder(workers)),
-    ("its page names every option", in_folder(documented)),
+    ("pipelined: each depth beside depth 1", tap.in_folder(pipelined)),
+    ("batch analysis: five batches at each depth", tap.in_folder(batches)),
+    ("windows: by operation, with shares of the peak", tap.in_folder(windows)),
+    ("decoder: a window, a token, a prompt", tap.in_folder(decoder)),
+    ("pictures: a lane per slot and worker", tap.in_folder(pictures)),
+    ("a window can be drawn", tap.in_folder(window_picture)),
+    ("verbose: lines for each launch", tap.in_folder(verbose)),
+    ("wrong options are refused by name", tap.in_folder(errors)),
+    ("outputs are whole or not at all", tap.in_folder(outputs)),
+    ("small work on one thread and on two", tap.in_folder(small)),
+    ("windows by their length and threads", tap.in_folder(scaling)),
+    ("threads are the device's workers", tap.in_folder(workers)),
+    ("its page names every option", tap.in_folder(documented)),
 ])

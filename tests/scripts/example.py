@@ -7,7 +7,6 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -206,26 +205,19 @@ def live_errors():
     tap.expect(text, "esource not found")
 
 
-def in_folder(test):
-    def run():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run
-
-
 tap.run([
-    ("encode.c prints shapes and statistics", in_folder(encodes)),
-    ("encode.c says what is wrong and fails", in_folder(errors)),
-    ("the line in encode.c's header compiles it", in_folder(header("encode"))),
+    ("encode.c prints shapes and statistics", tap.in_folder(encodes)),
+    ("encode.c says what is wrong and fails", tap.in_folder(errors)),
+    ("the line in encode.c's header compiles it", tap.in_folder(header("encode"))),
     ("live.py prints states as they come", live_states),
     ("live.py says what is wrong and fails", live_errors),
     ("the line in transcribe.c's header compiles it",
-     in_folder(header("transcribe"))),
-    *[(f"{name} {what}", in_folder(test(program)))
+     tap.in_folder(header("transcribe"))),
+    *[(f"{name} {what}", tap.in_folder(test(program)))
       for name, program in (("transcribe.c", (TRANSCRIBE,)),
                             ("transcribe.py", IN_PYTHON))
       for what, test in (("prints text, times and language", transcribes),
                          ("says what is wrong and fails", transcribe_errors),
                          ("ends well by Ctrl-C", interrupt))],
-    ("transcribe-rust prints text, and says what is wrong", in_folder(rust)),
+    ("transcribe-rust prints text, and says what is wrong", tap.in_folder(rust)),
 ])

@@ -384,16 +384,9 @@ def names_mistakes(folder):
     assert not (folder / "m.m3u8").exists()
 
 
-def in_folder(test):
-    def run():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run
-
-
 def main():
-    tests = [("hls-subtitles.sh cuts WebVTT", in_folder(cuts_webvtt)),
-             ("hls-subtitles.sh names mistakes", in_folder(names_mistakes))]
+    tests = [("hls-subtitles.sh cuts WebVTT", tap.in_folder(cuts_webvtt)),
+             ("hls-subtitles.sh names mistakes", tap.in_folder(names_mistakes))]
     with tempfile.TemporaryDirectory(prefix="npuenc-test-") as name:
         folder = pathlib.Path(name)
         if MODEL and JFK and QUILTER:

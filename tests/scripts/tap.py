@@ -96,3 +96,11 @@ def write_wav(path, seconds, rate=22050):
 def folder():
     """A temporary folder; use it by with."""
     return tempfile.TemporaryDirectory(prefix="npuenc-test-")
+
+
+def in_folder(test):
+    """A test for run() that gives @test an empty folder."""
+    def run_in_folder():
+        with folder() as name:
+            test(pathlib.Path(name))
+    return run_in_folder

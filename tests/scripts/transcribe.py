@@ -29,13 +29,6 @@ def transcribe(*args, model=MODEL, **more):
     return tap.command(TOOL, "--model", model, *args, **more)
 
 
-def in_folder(test):
-    def run():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run
-
-
 def seconds(text):
     hours, minutes, rest = text.replace(",", ".").split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(rest)
@@ -288,7 +281,7 @@ def script(folder):
     assert "country" in (folder / "jfk.srt").read_text()
 
 
-tap.run([(name, in_folder(test)) for name, test in (
+tap.run([(name, tap.in_folder(test)) for name, test in (
     ("formats agree and are well formed", formats),
     ("a file that fails does not stop the others", one_fails),
     ("files of one name have transcripts of their own", same_names),

@@ -8,7 +8,6 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 import json
 import os
-import pathlib
 import random
 import shutil
 import sys
@@ -225,20 +224,13 @@ def mistakes(folder):
         tap.expect(wer(*args, status=1), answer)
 
 
-def in_folder(test):
-    def run():
-        with tap.folder() as name:
-            test(pathlib.Path(name))
-    return run
-
-
 tap.run([
     ("errors are counted by the least edits", counts),
     ("words are made equal", normalizes),
     ("layouts of LibriSpeech, Common Voice, FLEURS and lists",
-     in_folder(layouts)),
-    ("it counts what the plugin writes", in_folder(ours)),
-    ("it counts what others write", in_folder(peers)),
-    ("decoding.py prints what decoding costs", in_folder(decoding)),
-    ("it says what is wrong", in_folder(mistakes)),
+     tap.in_folder(layouts)),
+    ("it counts what the plugin writes", tap.in_folder(ours)),
+    ("it counts what others write", tap.in_folder(peers)),
+    ("decoding.py prints what decoding costs", tap.in_folder(decoding)),
+    ("it says what is wrong", tap.in_folder(mistakes)),
 ])
