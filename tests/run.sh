@@ -122,6 +122,10 @@ build ()
   there ninja -C "$inside/$folder"
 }
 
+# Half as many tests again as processors: those of pages and of live captions wait
+# for a clock most of the time (subtitles: 17 s of the processor in 95).
+jobs=$(($(nproc) + ($(nproc) + 1) / 2))
+
 # try FOLDER LOG OPTION...: runs the tests of a build; notes where the log is.
 # meson adds the name of the setup to that of the log.
 try ()
@@ -130,7 +134,7 @@ try ()
   shift 2
   rm -f "$builds/$folder/meson-logs/$log"*
   there meson test -C "$inside/$folder" --no-rebuild --print-errorlogs \
-    --logbase "$log" "$@" || :
+    --num-processes "$jobs" --logbase "$log" "$@" || :
   ls "$builds/$folder/meson-logs/$log"*.json >>"$scratch/logs"
 }
 
