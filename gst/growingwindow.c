@@ -127,6 +127,7 @@ stop_speaking (GrowingWindow *self)
   self->given = 0;
   self->end_at = NONE;
   self->n_merged = 0;
+  self->may_merge = 1;
 }
 
 void
@@ -468,16 +469,30 @@ pop_forced (GrowingWindow *self, GrowingOutput *output)
   return is_window;
 }
 
+/* Whoever is told of windows sees it coming that the next one is late: it comes
+ * one step later than the last did, no more. */
+static gboolean
+is_left_out (GrowingWindow *self, gint64 lag)
+{
+  if (lag <= (gint64) self->settings.step) {
+    self->may_merge = 1;
+    return FALSE;
+  }
+  if (self->n_merged < self->may_merge) {
+    self->n_merged++;
+    return TRUE;
+  }
+  self->may_merge = MIN (self->may_merge + 1, GROWING_MAX_MERGED);
+  return FALSE;
+}
+
 static gboolean
 pop_step (GrowingWindow *self, gint64 lag, GrowingOutput *output)
 {
   self->step_due = FALSE;
   cut_final (self);
-  if (lag > (gint64) self->settings.step &&
-      self->n_merged < GROWING_MAX_MERGED) {
-    self->n_merged++;
+  if (is_left_out (self, lag))
     return FALSE;
-  }
   if (self->end - self->first < SHORTEST || self->end == self->given)
     return FALSE;
   fill (self, self->end, FALSE, output);

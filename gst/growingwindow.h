@@ -29,7 +29,8 @@ G_BEGIN_DECLS
 /* More than a whole window, where nobody commits anything. */
 #define GROWING_SLACK (3 * GST_SECOND)
 
-/* Steps in a row that are left out at most, when the machine is late. */
+/* Steps in a row that are left out at most, when the machine is late: one, and
+ * one more each time that it still is. */
 #define GROWING_MAX_MERGED 3
 
 /* Who says whether a sample is voice. */
@@ -81,6 +82,7 @@ typedef struct {
   guint64 n_zeros;   /* blocks of digital silence in a row */
   guint64 next_step; /* where the next one is due */
   guint n_merged;    /* steps that were left out since the last window */
+  guint may_merge;   /* and that may be, when the machine is late */
 
   gboolean speaking;   /* first is where the utterance's window begins */
   guint64 onset;       /* of voice that may become an utterance, or NONE */

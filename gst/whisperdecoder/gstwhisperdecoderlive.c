@@ -17,6 +17,11 @@
 #define USUAL_STEP (500 * GST_MSECOND)
 #define LONGEST_STEP (2 * GST_SECOND)
 
+/* A machine may be so many times slower from one window to the next without a
+ * word being late, as far as this part of the latency allows. */
+#define SLOWER 4
+#define RESERVE 5
+
 /* --- time --------------------------------------------------------------- */
 
 static void
@@ -54,19 +59,48 @@ get_latency (GstWhisperDecoder *self)
   return latency;
 }
 
-/* Words that begin before it would be too late in the next window. */
+/* Between the window that ends at @end and the next one. */
 static GstClockTime
-find_due (GstWhisperDecoder *self, const GstWhisperDecoderWindow *window,
-    GstClockTime expected)
+guess_step (GstWhisperDecoder *self, GstClockTime end, gboolean is_late)
 {
-  const GstClockTime end = window->start + window->duration;
-  const GstClockTime last = self->live.last_end, latency = get_latency (self);
-  GstClockTime step = USUAL_STEP, due = end;
+  const GstClockTime last = self->live.last_end;
+  GstClockTime step = USUAL_STEP;
 
   if (GST_CLOCK_TIME_IS_VALID (last) && end > last)
-    step = MIN (end - last, LONGEST_STEP);
-  if (GST_CLOCK_TIME_IS_VALID (expected))
-    due = MAX (due, expected + step) + self->live.cost;
+    step = end - last;
+  if (is_late) /* upstream may leave out one step more than it did */
+    step *= 2;
+  return MIN (step, LONGEST_STEP);
+}
+
+/* A window that has been heard. */
+typedef struct {
+  GstWhisperDecoder *self;
+  GstClockTime end;
+  const GstWhisperDecoderNow *at_start;
+} HeardWindow;
+
+/* Words that begin before it would be too late in the next window, even if that
+ * took four times as long as this one. */
+static guint64
+find_due (gpointer user_data)
+{
+  const HeardWindow *heard = user_data;
+  GstWhisperDecoder *self = heard->self;
+  const GstClockTime end = heard->end, latency = get_latency (self);
+  GstWhisperDecoderNow now = *heard->at_start;
+  GstClockTime due = end, expected;
+
+  now.now = gst_npu_get_running_time (GST_ELEMENT (self));
+  now.is_live &= GST_CLOCK_TIME_IS_VALID (now.now);
+  expected = get_expected_position (self, &now);
+  if (GST_CLOCK_TIME_IS_VALID (expected)) {
+    const GstClockTime took =
+        expected + USUAL_STEP - MIN (expected + USUAL_STEP, end);
+
+    due = MAX (end, expected + guess_step (self, end, expected > end));
+    due += MIN (took * (SLOWER - 1), latency / RESERVE);
+  }
   return due > latency ? due - latency : 0;
 }
 
@@ -293,15 +327,18 @@ gst_whisper_decoder_live_take_window (GstWhisperDecoder *self,
   const guint64 begin = npu_clock_ns ();
   const gboolean is_last =
       GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_MARKER);
-  NpuLiveWindow live = {
+  GstWhisperDecoderNow now;
+  HeardWindow heard = {self, window->start + window->duration, &now};
+  const NpuLiveWindow live = {
       .n_positions = window->n_positions,
       .start = window->start,
       .duration = window->duration,
       .is_new = GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_DISCONT),
       .is_last = is_last,
+      .find_due = find_due,
+      .user_data = &heard,
   };
   NpuLiveUpdate update;
-  GstWhisperDecoderNow now;
   g_autoptr (GError) error = NULL;
 
   if (live.is_new)
@@ -314,11 +351,9 @@ gst_whisper_decoder_live_take_window (GstWhisperDecoder *self,
   text_output_begin_window (&self->output, window->start, is_before);
   take_settings (self);
   look_at_clock (self, &now);
-  live.due = find_due (self, window, get_expected_position (self, &now));
   if (!decode (self, window, inbuf, &live, &update, &error))
     return gst_whisper_decoder_fail_window (self, error);
-  self->live.cost = npu_clock_ns () - begin;
-  publish (self, window, &update, self->live.cost);
+  publish (self, window, &update, npu_clock_ns () - begin);
   take_update (self, window, &update, is_last, &now);
   return GST_FLOW_OK;
 }
@@ -335,7 +370,6 @@ gst_whisper_decoder_live_reset (GstWhisperDecoder *self)
   GST_OBJECT_UNLOCK (self);
   live->is_open = FALSE;
   live->last_end = GST_CLOCK_TIME_NONE;
-  live->cost = 0;
   if (self->session)
     npu_live_transcript_reset (self->session->live);
 }

@@ -22,7 +22,6 @@ typedef struct {
   gboolean active;       /* in this stream words are committed one by one */
   gboolean is_open;      /* something may be partial */
   GstClockTime last_end; /* of the window before, or NONE */
-  GstClockTime cost;     /* of the last window */
   GstClockTime lateness; /* in the segment */
   const char *language;  /* of the last update; static */
 } GstWhisperDecoderLive;

@@ -167,7 +167,6 @@ init_hypothesis (const NpuLiveTranscript *transcript,
       .end = window->start + window->duration,
       .is_last = window->is_last,
       .is_held = !transcript->is_decided,
-      .due = window->due,
   };
 }
 
@@ -411,6 +410,8 @@ npu_live_transcript_add_window (NpuLiveTranscript *transcript,
   is_heard = find_language (transcript, window, error) &&
              hear_well (transcript, window, hearings, &best, error);
   if (is_heard) {
+    if (window->find_due)
+      hearings[best].hypothesis.due = window->find_due (window->user_data);
     finish (transcript, &hearings[best].hypothesis, update);
     update->has_looped = hearings[BEHIND_PREFIX].verdict.has_looped;
   }

@@ -33,7 +33,11 @@ typedef struct {
   guint64 start, duration; /* of its audio; silence may follow it */
   gboolean is_new;         /* it does not go on from the one before */
   gboolean is_last;        /* of an utterance: all of it is final */
-  guint64 due; /* words that begin before it are final as they are; 0: none */
+
+  /* Words that begin before what it returns are final as they are; asked when
+   * the window has been heard, as that takes time. NULL: no word is. */
+  guint64 (*find_due) (gpointer user_data);
+  gpointer user_data;
 } NpuLiveWindow;
 
 /* Times never run back from one word to the next. */

@@ -44,7 +44,9 @@ typedef struct {
   int language;
   gboolean is_language_decided;
   const char *rest; /* what npu_live_transcript_end() makes final, or NULL */
-  guint64 wait;     /* as ScriptedWindow's */
+  void (*on_heard) (gpointer user_data); /* when it has been heard; or NULL */
+  gpointer user_data;
+  guint64 wait; /* as ScriptedWindow's */
 } ScriptedUpdate;
 
 /* What every window of a live stream from now on is: copied. */

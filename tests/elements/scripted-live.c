@@ -86,12 +86,12 @@ npu_live_transcript_add_window (NpuLiveTranscript *transcript,
 {
   ScriptedUpdate now;
   gboolean done;
+  guint64 due;
 
   g_mutex_lock (&script_lock);
   script_seen.n_live++;
   script_seen.live_start = window->start;
   script_seen.live_duration = window->duration;
-  script_seen.due = window->due;
   script_seen.is_new = window->is_new;
   script_seen.is_last = window->is_last;
   now = script_update;
@@ -106,6 +106,12 @@ npu_live_transcript_add_window (NpuLiveTranscript *transcript,
         error, script_window.domain, script_window.error, "as scripted");
     return FALSE;
   }
+  if (now.on_heard)
+    now.on_heard (now.user_data);
+  due = window->find_due ? window->find_due (window->user_data) : 0;
+  g_mutex_lock (&script_lock);
+  script_seen.due = due;
+  g_mutex_unlock (&script_lock);
   fill_update (transcript, &now, window->start, update);
   g_free (transcript->rest);
   transcript->rest = g_strdup (now.rest);

@@ -283,10 +283,42 @@ test_delay (void)
   g_assert_true (
       gst_structure_get_clock_time (details, "new-observed-max-delay", &told));
   g_assert_cmpuint (told, ==, 8900 * MS);
-  /* 8.5 s of the stream, half a second to the next window, 2.5 s of latency */
+  /* 8.5 s of the stream, a step twice as long to the next window, 2.5 s of
+   * latency but for a fifth */
   script_get_seen (&seen);
-  g_assert_cmpuint (seen.due, >=, 6500 * MS);
-  g_assert_cmpuint (seen.due, <, 7500 * MS);
+  g_assert_cmpuint (seen.due, ==, 7500 * MS);
+}
+
+static void
+let_time_pass (gpointer harness)
+{
+  gst_harness_set_time (harness, 4000 * MS);
+}
+
+/* A window that takes longer than the one before it is heard with the time in
+ * mind that it took. */
+static void
+test_due_when_heard (void)
+{
+  g_autoptr (DecoderRig) rig = live_rig ();
+  ScriptedUpdate update = {0};
+  ScriptSeen seen;
+
+  gst_harness_use_testclock (rig->harness);
+  gst_element_set_base_time (rig->element, 0);
+  gst_harness_set_upstream_latency (rig->harness, 500 * MS);
+  gst_harness_set_time (rig->harness, 3000 * MS);
+  script_set_update (&update);
+  push (rig, 0, 3000, 0);
+  script_get_seen (&seen);
+  g_assert_cmpuint (seen.due, ==, 500 * MS);
+  gst_harness_set_time (rig->harness, 3500 * MS);
+  update.on_heard = let_time_pass;
+  update.user_data = rig->harness;
+  script_set_update (&update);
+  push (rig, 500, 3000, 0);
+  script_get_seen (&seen);
+  g_assert_cmpuint (seen.due, ==, 2000 * MS);
 }
 
 /* Time goes on, at the latest by the latency behind the clock. */
@@ -455,6 +487,7 @@ main (int argc, char **argv)
   g_test_add_func ("/whisperdecoder/live/due", test_due);
   g_test_add_func ("/whisperdecoder/live/latency", test_latency);
   g_test_add_func ("/whisperdecoder/live/delay", test_delay);
+  g_test_add_func ("/whisperdecoder/live/due-when-heard", test_due_when_heard);
   g_test_add_func ("/whisperdecoder/live/late-gap", test_late_gap);
   g_test_add_func ("/whisperdecoder/live/lateness", test_lateness);
   g_test_add_func ("/whisperdecoder/live/language", test_language);

@@ -172,17 +172,25 @@ test_context (void)
   }
 }
 
+static guint64
+get_due (gpointer user_data)
+{
+  return *(guint64 *) user_data;
+}
+
 /* A mark that comes after its word is final is no word; what it ends is the
  * sentence. */
 static void
 test_late_punctuation (void)
 {
   LiveRig *rig = live_rig_new (0);
+  guint64 due = 1000 * MS;
   NpuLiveWindow window;
 
   live_rig_say (rig, 300, 0, 500);
   window = live_rig_window (rig, 0, 1000);
-  window.due = 1000 * MS;
+  window.find_due = get_due;
+  window.user_data = &due;
   live_rig_add (rig, &window);
   g_assert_cmpuint (rig->update.n_words, ==, 1);
   live_rig_say (rig, BYTE ('.'), 500, 600);
@@ -197,12 +205,14 @@ static void
 test_rest_at_cut (void)
 {
   LiveRig *rig = live_rig_new (0);
+  guint64 due = 1400 * MS;
   NpuLiveWindow window;
 
   live_rig_say (rig, 300, 0, 400);
   live_rig_say (rig, 301, 400, 800);
   window = live_rig_window (rig, 0, 1400);
-  window.due = 1400 * MS;
+  window.find_due = get_due;
+  window.user_data = &due;
   live_rig_add (rig, &window);
   g_assert_cmpuint (rig->update.n_words, ==, 2);
   rig->speaker.n_spoken = 0;
