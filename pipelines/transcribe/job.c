@@ -19,6 +19,7 @@ struct _Job {
   GstElement *pipeline, *transcriber, *sink;
   GstBus *bus;
   TextFile *file; /* of the recording now; its streaming thread */
+  gint has_sound; /* of the recording now, atomic */
 };
 
 /* --- text --------------------------------------------------------------- */
@@ -62,6 +63,15 @@ take_eos (GstAppSink *sink, gpointer user_data)
   post (user_data, MESSAGE_DONE);
 }
 
+static GstPadProbeReturn
+note_sound (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  Job *job = user_data;
+
+  g_atomic_int_set (&job->has_sound, TRUE);
+  return GST_PAD_PROBE_OK;
+}
+
 /* --- the pipeline ------------------------------------------------------- */
 
 static GstElement *
@@ -95,6 +105,7 @@ static gboolean
 make_elements (Job *job, gboolean wants_json, GError **error)
 {
   GstAppSinkCallbacks callbacks = {.new_sample = take_sample, .eos = take_eos};
+  g_autoptr (GstPad) sink = NULL;
   g_autoptr (GstCaps) caps = gst_caps_from_string (
       wants_json ? "application/x-json" : "text/x-raw, format=utf8");
 
@@ -109,6 +120,8 @@ make_elements (Job *job, gboolean wants_json, GError **error)
   g_object_set (job->sink, "sync", FALSE, "async", FALSE, "caps", caps, NULL);
   gst_app_sink_set_callbacks (GST_APP_SINK (job->sink), &callbacks, job, NULL);
   gst_element_link (job->transcriber, job->sink);
+  sink = gst_element_get_static_pad (job->transcriber, "sink");
+  gst_pad_add_probe (sink, GST_PAD_PROBE_TYPE_BUFFER, note_sound, job, NULL);
   return TRUE;
 }
 
@@ -204,28 +217,35 @@ check_sound (GstElement *decoder, gpointer user_data)
 }
 
 /* A bin that reads and decodes the file's sound; what else it has is left
- * alone. */
+ * alone. @in_order: it does not jump in the file. */
 static GstElement *
-new_reader (Job *job, const char *path, GError **error)
+new_reader (Job *job, const char *path, gboolean in_order, GError **error)
 {
   g_autoptr (GstCaps) caps = gst_caps_from_string ("audio/x-raw");
   GstElement *reader = gst_bin_new (NULL);
   GstElement *source = gst_element_factory_make ("filesrc", NULL);
   GstElement *decoder = gst_element_factory_make ("decodebin", NULL);
+  GstElement *queue = NULL;
 
+  if (in_order) /* whoever is behind a queue cannot pull */
+    queue = gst_element_factory_make ("queue", NULL);
   if (!source || !decoder) {
     g_set_error (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN,
         "there is no element %s: install gstreamer1.0-plugins-base",
         source ? "decodebin" : "filesrc");
     g_clear_object (&source);
+    g_clear_object (&queue);
     g_clear_object (&decoder);
     gst_object_unref (reader);
     return NULL;
   }
   g_object_set (source, "location", path, NULL);
   g_object_set (decoder, "caps", caps, "expose-all-streams", FALSE, NULL);
-  gst_bin_add_many (GST_BIN (reader), source, decoder, NULL);
-  gst_element_link (source, decoder);
+  gst_bin_add_many (GST_BIN (reader), source, decoder, queue, NULL);
+  if (queue)
+    gst_element_link_many (source, queue, decoder, NULL);
+  else
+    gst_element_link (source, decoder);
   return reader;
 }
 
@@ -350,11 +370,28 @@ wait (Job *job, GstElement *reader, JobProgress *progress, JobProgressFunc func,
   }
 }
 
+/* One reading of the file. */
+static gboolean
+read_file (Job *job, const char *path, gboolean in_order, JobProgress *progress,
+    JobProgressFunc func, gpointer user_data, GError **error)
+{
+  GstElement *reader = new_reader (job, path, in_order, error);
+  gboolean done;
+
+  if (!reader)
+    return FALSE;
+  connect_reader (job, reader);
+  gst_bin_add (GST_BIN (job->pipeline), reader);
+  gst_element_sync_state_with_parent (reader);
+  done = wait (job, reader, progress, func, user_data, error);
+  clear_reader (job, reader);
+  return done;
+}
+
 gboolean
 job_run (Job *job, const char *path, TextFile *file, JobProgress *progress,
     JobProgressFunc func, gpointer user_data, GError **error)
 {
-  GstElement *reader;
   gboolean done;
 
   *progress = (JobProgress){0};
@@ -364,15 +401,13 @@ job_run (Job *job, const char *path, TextFile *file, JobProgress *progress,
                         : "it cannot be read; check its permissions");
     return FALSE;
   }
-  reader = new_reader (job, path, error);
-  if (!reader)
-    return FALSE;
   job->file = file;
-  connect_reader (job, reader);
-  gst_bin_add (GST_BIN (job->pipeline), reader);
-  gst_element_sync_state_with_parent (reader);
-  done = wait (job, reader, progress, func, user_data, error);
-  clear_reader (job, reader);
+  g_atomic_int_set (&job->has_sound, FALSE);
+  done = read_file (job, path, FALSE, progress, func, user_data, error);
+  /* GStreamer 1.22 gives nothing of a WAV file whose samples have an odd number
+   * of bytes, where it may jump in the file, and does not call it an error. */
+  if (done && !g_atomic_int_get (&job->has_sound))
+    read_file (job, path, TRUE, progress, func, user_data, NULL);
   job->file = NULL;
   return done;
 }
