@@ -37,7 +37,8 @@ struct _NpuRun {
   /*< private >*/
   NpuLaunch *list; /* [n_list] of npu_run_submit_list(), room for max_list */
   guint n_list, max_list;
-  guint next_in_list; /* of those: that was not submitted yet */
+  guint first_begun;  /* of those: of the last submission */
+  guint next_in_list; /* that was not submitted yet */
 };
 
 /* What a device implements; see npu-device.h for each contract. A verb is
@@ -69,8 +70,12 @@ struct _NpuDeviceClass {
   gboolean (*prepare) (NpuRun *run, const NpuLaunch *launch, GError **error);
   gboolean (*finish) (NpuRun *run, const NpuLaunch *launch, GError **error);
   gboolean (*submit) (NpuRun *run, const NpuLaunch *launch, GError **error);
-  /* May be NULL: then the thread that waits submits one after the other. So it
-   * does where FALSE comes without @error. */
+  /* Both NULL where a list is submitted one launch after the other. How many
+   * of @launches from the first on, at least one, submit_list takes as one:
+   * their prepare comes before it in this order, and their finish after the
+   * wait. That is never called for one. */
+  guint (*count_joined) (
+      NpuRun *run, const NpuLaunch *launches, guint n_launches);
   gboolean (*submit_list) (
       NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error);
   gboolean (*wait) (

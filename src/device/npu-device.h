@@ -273,7 +273,10 @@ NPU_API gboolean npu_run_submit (
  * thread's own running time. They may begin only then; whatever the host has to
  * do for them it does there, so nobody calls npu_run_prepare() or
  * npu_run_finish(). On the CPU the thread that waits computes, workers with
- * nothing else to do help, and nobody sleeps between two launches.
+ * nothing else to do help, and nobody sleeps between two launches. On an NPU
+ * launches of one hardware context follow each other as one submission up to
+ * where the host has to pack or unpack something, which the waiting thread
+ * does, as it submits the next.
  *
  * Returns: as npu_run_submit(), for any of @launches.
  */

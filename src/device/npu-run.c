@@ -136,17 +136,36 @@ npu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error)
 }
 
 /* --- lists ---------------------------------------------------------------
- * Where a device takes none: each launch with the host's part of it, and the
- * next when it was waited for. */
+ * As many launches at once as the device takes as one submission, with the
+ * host's part of them; the next when those were waited for. */
 
 static gboolean
 begin_next (NpuRun *run, GError **error)
 {
-  const NpuLaunch *launch = &run->list[run->next_in_list++];
+  const NpuDeviceClass *klass = run->device->klass;
+  const NpuLaunch *launches = run->list + run->next_in_list;
+  const guint n_left = run->n_list - run->next_in_list;
+  const guint n =
+      klass->count_joined ? klass->count_joined (run, launches, n_left) : 1;
+
+  run->first_begun = run->next_in_list;
+  run->next_in_list += n;
+  for (guint i = 0; klass->prepare && i < n; i++)
+    if (!klass->prepare (run, &launches[i], error))
+      return FALSE;
+  return n == 1 ? klass->submit (run, launches, error)
+                : klass->submit_list (run, launches, n, error);
+}
+
+static gboolean
+finish_begun (NpuRun *run, GError **error)
+{
   const NpuDeviceClass *klass = run->device->klass;
 
-  return (!klass->prepare || klass->prepare (run, launch, error)) &&
-         klass->submit (run, launch, error);
+  for (guint i = run->first_begun; klass->finish && i < run->next_in_list; i++)
+    if (!klass->finish (run, &run->list[i], error))
+      return FALSE;
+  return TRUE;
 }
 
 static void
@@ -165,16 +184,6 @@ static gboolean
 submit_list (
     NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error)
 {
-  const NpuDeviceClass *klass = run->device->klass;
-  GError *cause = NULL;
-
-  if (klass->submit_list &&
-      klass->submit_list (run, launches, n_launches, &cause))
-    return TRUE;
-  if (cause) {
-    g_propagate_error (error, cause);
-    return FALSE;
-  }
   keep_list (run, launches, n_launches);
   if (begin_next (run, error))
     return TRUE;
@@ -196,7 +205,7 @@ npu_run_submit_list (
          npu_device_fail (run->device, cause, error);
 }
 
-/* Of one launch after the other; @times begin with the first. */
+/* Of one submission after the other; @times begin with the first. */
 static gboolean
 wait_for_list (NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error)
 {
@@ -205,9 +214,8 @@ wait_for_list (NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error)
   gboolean done = TRUE;
 
   while (done) {
-    done = klass->wait (run, timeout, &part, error) &&
-           (!klass->finish ||
-               klass->finish (run, &run->list[run->next_in_list - 1], error));
+    done =
+        klass->wait (run, timeout, &part, error) && finish_begun (run, error);
     if (all.start == 0)
       all.start = part.start;
     all.end = part.end;

@@ -46,6 +46,7 @@ static const NpuDeviceClass cpu_device_class = {
     .run_new = cpu_run_new,
     .run_free = cpu_run_free,
     .submit = cpu_run_submit,
+    .count_joined = cpu_run_count_joined,
     .submit_list = cpu_run_submit_list,
     .wait = cpu_run_wait,
     .is_done = cpu_run_is_done,

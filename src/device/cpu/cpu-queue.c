@@ -199,6 +199,13 @@ cpu_run_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
   return TRUE;
 }
 
+/* A list is a chain for the thread that waits, unless that computes nothing. */
+guint
+cpu_run_count_joined (NpuRun *base, const NpuLaunch *launches, guint n_launches)
+{
+  return cpu_lanes_are_workers ((CpuDevice *) base->device) ? 1 : n_launches;
+}
+
 gboolean
 cpu_run_submit_list (
     NpuRun *base, const NpuLaunch *launches, guint n_launches, GError **error)
@@ -207,8 +214,6 @@ cpu_run_submit_list (
   CpuDevice *device = (CpuDevice *) base->device;
 
   g_assert (!is_in_flight (run));
-  if (cpu_lanes_are_workers (device))
-    return FALSE;
   cpu_chain_set (&run->chain, device, launches, n_launches);
   atomic_store_explicit (&run->in_flight, TRUE, memory_order_release);
   return TRUE;

@@ -46,6 +46,8 @@ NpuRun *cpu_run_new (
     NpuDevice *device, const NpuRunOptions *options, GError **error);
 void cpu_run_free (NpuRun *run);
 gboolean cpu_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error);
+guint cpu_run_count_joined (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches);
 gboolean cpu_run_submit_list (
     NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error);
 gboolean cpu_run_wait (

@@ -52,6 +52,7 @@ struct XrtApiCommand {
 
 struct XrtApiList {
   xrt::runlist list;
+  std::vector<xrt::run> runs; /* in it */
 };
 
 /* --- errors ------------------------------------------------------------- */
@@ -60,6 +61,7 @@ static void
 tell (XrtApiError *error, int code, const char *message)
 {
   error->code = code < 0 ? -code : code;
+  error->command = -1;
   std::snprintf (error->message, sizeof error->message, "%s", message);
   for (size_t n = std::strlen (error->message);
        n > 0 && (error->message[n - 1] == '\n' || error->message[n - 1] == '.');
@@ -341,7 +343,7 @@ XrtApiList *
 xrt_api_list_new (XrtApiContext *context, XrtApiError *error)
 {
   return made<XrtApiList> (
-      error, [&] { return new XrtApiList{xrt::runlist (context->context)}; });
+      error, [&] { return new XrtApiList{xrt::runlist (context->context), {}}; });
 }
 
 void
@@ -355,8 +357,10 @@ xrt_api_list_start (XrtApiList *list, XrtApiCommand *const *commands, size_t n,
     XrtApiError *error)
 {
   return guarded (error, [&] {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
       list->list.add (commands[i]->run);
+      list->runs.push_back (commands[i]->run);
+    }
     list->list.execute ();
   });
 }
@@ -367,6 +371,16 @@ xrt_api_list_reset (XrtApiList *list)
   XrtApiError ignored;
 
   guarded (&ignored, [&] { list->list.reset (); });
+  list->runs.clear ();
+}
+
+static int
+index_of (const XrtApiList *list, const xrt::run &run)
+{
+  for (size_t i = 0; list && i < list->runs.size (); i++)
+    if (list->runs[i].get_handle () == run.get_handle ())
+      return (int) i;
+  return -1;
 }
 
 bool
@@ -388,6 +402,7 @@ xrt_api_wait (XrtApiCommand *command, XrtApiList *list, unsigned timeout_ms,
     } catch (const xrt::runlist::command_error &e) {
       *state = state_of (e.get_command_state ());
       tell (error, 0, e.what ());
+      error->command = index_of (list, e.get_run ());
     } catch (const xrt::run::command_error &e) {
       *state = state_of (e.get_command_state ());
       tell (error, 0, e.what ());

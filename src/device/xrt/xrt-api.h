@@ -20,7 +20,9 @@ extern "C" {
 #define XRT_API_MESSAGE_SIZE 256
 
 typedef struct {
-  int code; /* an errno, as far as XRT tells; 0 where it does not */
+  int code;    /* an errno, as far as XRT tells; 0 where it does not */
+  int command; /* of a list that was waited for: which one failed, from 0; -1
+                * where XRT does not tell */
   char message[XRT_API_MESSAGE_SIZE];
 } XrtApiError;
 

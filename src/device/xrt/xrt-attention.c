@@ -189,6 +189,13 @@ sync_tiles (const XrtKernel *kernel, const NpuLaunch *launch, guint arg,
   return TRUE;
 }
 
+/* The host masks the keys that are not there, for the launches behind too. */
+static gboolean
+stages_in (const XrtKernel *kernel, const NpuLaunch *launch)
+{
+  return TRUE;
+}
+
 static gboolean
 prepare (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
@@ -279,6 +286,7 @@ xrt_attention_open (XrtKernel *kernel, const NpuOp *op, GError **error)
   kernel->count = count;
   kernel->part = part;
   kernel->finish = finish;
+  kernel->stages_in = stages_in;
   /* One command may have more rows than the operation. */
   kernel->q_pitch = q_pitch (overlay, op->rows);
   kernel->base.groups_per_launch = overlay->heads;

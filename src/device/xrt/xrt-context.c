@@ -186,6 +186,14 @@ free_commands (GPtrArray *commands)
 }
 
 static void
+free_lists (GPtrArray *lists)
+{
+  for (guint i = 0; i < lists->len; i++)
+    xrt_api_list_free (g_ptr_array_index (lists, i));
+  g_ptr_array_set_size (lists, 0);
+}
+
+static void
 free_program_objects (XrtProgram *program)
 {
   free_commands (program->idle);
@@ -200,14 +208,11 @@ static void
 free_objects (XrtContext *context)
 {
   g_mutex_lock (&context->npu->objects);
-  for (guint i = 0; i < context->idle_lists->len; i++)
-    xrt_api_list_free (g_ptr_array_index (context->idle_lists, i));
-  g_ptr_array_set_size (context->idle_lists, 0);
+  free_lists (context->idle_lists);
   for (GList *link = context->in_flight.head; link; link = link->next) {
     XrtJob *job = link->data;
 
-    if (job->list)
-      xrt_api_list_free (g_steal_pointer (&job->list));
+    free_lists (job->lists);
     free_commands (job->commands);
   }
   for (guint i = 0; i < context->programs->len; i++) {
@@ -231,7 +236,8 @@ fail_jobs (XrtContext *context, const GError *cause)
   while ((job = g_queue_peek_head (&context->in_flight))) {
     g_queue_pop_head_link (&context->in_flight);
     job->state = XRT_JOB_FAILED;
-    job->error = g_error_copy (cause ? cause : gone);
+    if (!job->error)
+      job->error = g_error_copy (cause ? cause : gone);
     g_cond_broadcast (&job->done);
   }
   context->n_submissions = 0;
@@ -427,16 +433,19 @@ open_kernel (XrtProgram *program, GError **error)
 gboolean
 xrt_context_pin (XrtJob *job, GError **error)
 {
-  XrtProgram *program = job->program;
-  XrtContext *context = program->context;
+  XrtContext *context = job->context;
   XrtNpu *npu = context->npu;
   NpuDeadline deadline = npu_deadline_in (job->timeout);
 
   while (!context->resident || context->lost)
     if (!make_resident (context, &deadline, error))
       return FALSE;
-  if (!program->kernel && !open_kernel (program, error))
-    return FALSE;
+  for (guint i = 0; i < job->parts->len; i++) {
+    XrtProgram *program = g_array_index (job->parts, XrtJobPart, i).program;
+
+    if (!program->kernel && !open_kernel (program, error))
+      return FALSE;
+  }
   context->n_pins++;
   xrt_awake_launched (job->device);
   if (npu->last_used != context) {

@@ -46,6 +46,8 @@ static const NpuDeviceClass xrt_device_class = {
     .prepare = xrt_run_prepare,
     .finish = xrt_run_finish,
     .submit = xrt_run_submit,
+    .count_joined = xrt_run_count_joined,
+    .submit_list = xrt_run_submit_list,
     .wait = xrt_run_wait,
     .is_done = xrt_run_is_done,
 };

@@ -20,7 +20,7 @@
 static guint64
 patience_for (const XrtJob *head)
 {
-  return head->given_up ? WATCHDOG_NS : MAX (WATCHDOG_NS, head->timeout);
+  return head->given_up ? WATCHDOG_NS : MAX (WATCHDOG_NS, head->granted);
 }
 
 /* Whether the head has been at work for as long as its owner grants it. */
@@ -28,7 +28,7 @@ static gboolean
 is_overdue (const XrtContext *context, const XrtJob *head)
 {
   return npu_clock_ns () - MAX (head->submitted, context->last_end) >=
-         head->timeout;
+         head->granted;
 }
 
 static gboolean
@@ -72,9 +72,10 @@ xrt_context_drain (XrtContext *context)
 static void
 unload_hung (XrtContext *context, const XrtJob *head)
 {
+  g_autofree char *name = xrt_job_name (head);
   g_autoptr (GError) cause = g_error_new (NPU_ERROR, NPU_ERROR_LAUNCH,
-      "%s: overlay '%s' was stopped, since a launch before this one did not end in time; it is loaded again for the next launch",
-      context->npu->name, head->program->overlay->name);
+      "%s: %s was stopped, since a launch before this one did not end in time; it is loaded again for the next launch",
+      context->npu->name, name);
 
   xrt_context_unload (context, cause);
 }
@@ -89,7 +90,7 @@ set_given_up (XrtContext *context, XrtJob *job)
 void
 xrt_job_give_up (XrtJob *job)
 {
-  XrtContext *context = job->program->context;
+  XrtContext *context = job->context;
 
   set_given_up (context, job);
   while (job->state == XRT_JOB_IN_FLIGHT) {

@@ -168,25 +168,36 @@ stage_a (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
 }
 
 static gboolean
+stages_in (const XrtKernel *kernel, const NpuLaunch *launch)
+{
+  return !kernel->a_is_direct ||
+         !xrt_chunks_are_whole (launch, kernel->program->overlay->rows);
+}
+
+static gboolean
+stages_out (const XrtKernel *kernel, const NpuLaunch *launch)
+{
+  return !kernel->c_is_direct ||
+         !xrt_chunks_are_whole (launch, kernel->program->overlay->rows);
+}
+
+static gboolean
 prepare (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
 {
   const XrtOverlay *overlay = kernel->program->overlay;
-  const gboolean is_whole = xrt_chunks_are_whole (launch, overlay->rows);
   const gsize c_size = command_rows (kernel, launch) * kernel->op.linear.n *
                        xrt_type_size (overlay->c_type);
   const gsize a_row = kernel->op.linear.k * sizeof (guint16);
   const gsize r_row = kernel->op.linear.n * sizeof (float);
 
-  run->in_is_staged = !kernel->a_is_direct || !is_whole;
-  run->out_is_staged = !kernel->c_is_direct || !is_whole;
-  if (run->out_is_staged &&
+  if (stages_out (kernel, launch) &&
       !xrt_run_stage (run, &run->staging_out, c_size, error))
     return FALSE;
   if (overlay->has_residual && (launch->sync_args & NPU_ARG_BIT (NPU_ARG_R)) &&
       !xrt_sync_rows (launch, NPU_ARG_R, r_row, NPU_SYNC_TO_DEVICE, error))
     return FALSE;
-  if (!run->in_is_staged)
+  if (!stages_in (kernel, launch))
     return !(launch->sync_args & NPU_ARG_BIT (NPU_ARG_A)) ||
            xrt_sync_rows (launch, NPU_ARG_A, a_row, NPU_SYNC_TO_DEVICE, error);
   /* The plan takes it for the device's, which wrote it last. */
@@ -227,7 +238,7 @@ part (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch,
 
   switch (role) {
     case XRT_ROLE_A:
-      if (run->in_is_staged)
+      if (stages_in (kernel, launch))
         return (XrtPart){run->staging_in, chunk * a_size, a_size};
       return xrt_arg_part (
           launch, NPU_ARG_A, first_row * overlay->k * sizeof (guint16), a_size);
@@ -240,7 +251,7 @@ part (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch,
       return xrt_arg_part (launch, NPU_ARG_R, first_row * n * sizeof (float),
           rows * n * sizeof (float));
     default:
-      if (run->out_is_staged)
+      if (stages_out (kernel, launch))
         return (XrtPart){run->staging_out, index * c_size, c_size};
       return xrt_arg_part (launch, NPU_ARG_C,
           first_row * n * xrt_type_size (overlay->c_type), c_size);
@@ -407,7 +418,7 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
   const gsize c_row = kernel->op.linear.n * xrt_type_size (overlay->c_type);
   const gboolean crosses = (launch->sync_args & NPU_ARG_BIT (NPU_ARG_C)) != 0;
 
-  if (!run->out_is_staged)
+  if (!stages_out (kernel, launch))
     return !crosses || xrt_sync_rows (launch, NPU_ARG_C, c_row,
                            NPU_SYNC_FROM_DEVICE, error);
 
@@ -559,6 +570,8 @@ xrt_linear_open (XrtKernel *kernel, const NpuOp *described, GError **error)
   kernel->count = count;
   kernel->part = part;
   kernel->finish = finish;
+  kernel->stages_in = stages_in;
+  kernel->stages_out = stages_out;
   kernel->does_gelu = op->gelu && !overlay->has_gelu;
   kernel->does_residual = op->residual && !overlay->has_residual;
   if (bias_left)

@@ -108,22 +108,35 @@ typedef enum {
   XRT_JOB_FAILED,
 } XrtJobState;
 
-/* The commands of one launch; reused for the next. */
+/* A launch of a job: commands of a program, one after the other. */
+typedef struct {
+  XrtProgram *program;
+  guint n_commands;
+} XrtJobPart;
+
+/* The commands of one launch, or of several of one context that follow each
+ * other; reused for the next. */
 struct _XrtJob {
   XrtDevice *device;
   guint64 timeout; /* ns that it waits for others before its start */
-  XrtProgram *program;
-  GPtrArray *commands; /* of XrtApiCommand, on loan from the program */
-  XrtApiList *list;    /* where there are several, on loan from the context */
-  guint n_submissions;
+  XrtContext *context;
+  GArray *parts;       /* of XrtJobPart */
+  GPtrArray *commands; /* of XrtApiCommand, on loan from the parts' programs */
+  GPtrArray *lists;    /* of XrtApiList, for a chain of several commands each,
+                        * on loan from the context */
+  guint n_submissions; /* of the lists, or of the only command */
+  guint n_ended;       /* of those */
+  guint64 granted;     /* ns that it may take: its timeout for each part */
   XrtJobState state;
   guint64 submitted;
   NpuRunTimes times;
-  gboolean given_up;   /* its owner waits no longer */
-  gboolean not_waited; /* XRT could not wait for it, because of: */
-  XrtApiError wait_cause;
+  gboolean given_up; /* its owner waits no longer */
+  /* How the first ended that did not complete, and why; RUNNING where XRT could
+   * not wait for it. */
+  XrtApiState outcome;
+  XrtApiError cause;
   GCond done;
-  GError *error; /* FAILED */
+  GError *error; /* FAILED, or to be when all that was started has ended */
   GList link;    /* in the context's queue */
 };
 
@@ -152,9 +165,9 @@ gboolean xrt_error_is_no_room (const XrtApiError *cause);
 gboolean xrt_contexts_open (XrtDevice *device, GError **error);
 void xrt_contexts_close (XrtDevice *device);
 
-/* Makes the context of the job's program resident, evicting others where it
- * must, and pins it. BUSY where there is no room. With the lock held, which it
- * lets go meanwhile. */
+/* Makes the context of the job resident, evicting others where it must, opens
+ * the kernels of its programs there, and pins it. BUSY where there is no room.
+ * With the lock held, which it lets go meanwhile. */
 gboolean xrt_context_pin (XrtJob *job, GError **error);
 void xrt_context_unpin (XrtContext *context);
 
@@ -200,16 +213,19 @@ void xrt_awake_launched (const XrtDevice *device);
 void xrt_job_init (XrtJob *job, XrtDevice *device, guint64 timeout);
 void xrt_job_clear (XrtJob *job);
 
-/* Sets the buffers of command number @index of a job. */
-typedef gboolean (*XrtBindFunc) (
-    XrtApiCommand *command, guint index, gpointer user_data, GError **error);
+/* Sets the buffers of command number @index of the job's part number @part. */
+typedef gboolean (*XrtBindFunc) (XrtApiCommand *command, guint part,
+    guint index, gpointer user_data, GError **error);
 
-/* Starts @n_commands commands of @program, one after the other; blocks while
- * the context has as many in flight as the driver takes. */
-gboolean xrt_job_start (XrtJob *job, XrtProgram *program, guint n_commands,
+/* Starts @parts, [n_parts] of one context, one after the other as one
+ * submission, or as few as the driver's chains allow; blocks while the context
+ * has as many in flight as the driver takes. */
+gboolean xrt_job_start (XrtJob *job, const XrtJobPart *parts, guint n_parts,
     XrtBindFunc bind, gpointer user_data, GError **error);
-/* As npu_run_wait(); after a timeout the job is over, or has been ended with
- * its context: it is not in flight. */
+/* "overlay 'x'", or those that it may be. (transfer full) */
+char *xrt_job_name (const XrtJob *job);
+/* As npu_run_wait(), with @timeout for each part; after a timeout the job is
+ * over, or has been ended with its context: it is not in flight. */
 gboolean xrt_job_wait (
     XrtJob *job, guint64 timeout, NpuRunTimes *times, GError **error);
 gboolean xrt_job_is_done (XrtJob *job);
@@ -256,6 +272,11 @@ struct _XrtKernel {
       const NpuLaunch *launch, guint index, XrtRole role);
   gboolean (*finish) (const XrtKernel *kernel, XrtRun *run,
       const NpuLaunch *launch, GError **error);
+  /* Whether prepare works on inputs that a launch before this one may write,
+   * and finish on outputs that one behind it may read: more than to sync them.
+   * NULL: never. */
+  gboolean (*stages_in) (const XrtKernel *kernel, const NpuLaunch *launch);
+  gboolean (*stages_out) (const XrtKernel *kernel, const NpuLaunch *launch);
 
   /* linear */
   float *bias, *weight_scale, *signs, *c_signs;
@@ -267,13 +288,13 @@ struct _XrtKernel {
   guint q_pitch;
 };
 
-/* A launch's rows are in the caller's buffer, or staged in the run's own. */
+/* A launch's rows are in the caller's buffer, or staged in the run's own. Of
+ * launches that are one submission the first alone stages rows of its input,
+ * and the last of its output. */
 struct _XrtRun {
   NpuRun base;
   XrtJob job;
-  NpuLaunch launch; /* that is in flight */
   NpuBuffer *staging_in, *staging_out;
-  gboolean in_is_staged, out_is_staged;
   float *row_scale; /* [tiles][64], int8 */
   gsize n_row_scales;
   guint8 *scratch; /* 64-byte aligned */
@@ -310,6 +331,10 @@ NpuRun *xrt_run_new (
 void xrt_run_free (NpuRun *run);
 gboolean xrt_run_prepare (NpuRun *run, const NpuLaunch *launch, GError **error);
 gboolean xrt_run_submit (NpuRun *run, const NpuLaunch *launch, GError **error);
+guint xrt_run_count_joined (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches);
+gboolean xrt_run_submit_list (
+    NpuRun *run, const NpuLaunch *launches, guint n_launches, GError **error);
 gboolean xrt_run_wait (
     NpuRun *run, guint64 timeout, NpuRunTimes *times, GError **error);
 gboolean xrt_run_finish (NpuRun *run, const NpuLaunch *launch, GError **error);

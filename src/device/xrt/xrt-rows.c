@@ -79,15 +79,20 @@ stage (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
       run->staging_in, NPU_SYNC_TO_DEVICE, 0, rows * x_row (kernel), error);
 }
 
+/* Both ways. */
+static gboolean
+stages (const XrtKernel *kernel, const NpuLaunch *launch)
+{
+  return !xrt_chunks_are_whole (launch, kernel->program->overlay->rows);
+}
+
 static gboolean
 prepare (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
     GError **error)
 {
   const gboolean crosses = (launch->sync_args & NPU_ARG_BIT (NPU_ARG_X)) != 0;
 
-  run->in_is_staged = run->out_is_staged =
-      !xrt_chunks_are_whole (launch, kernel->program->overlay->rows);
-  if (!run->in_is_staged)
+  if (!stages (kernel, launch))
     return !crosses || xrt_sync_rows (launch, NPU_ARG_X, x_row (kernel),
                            NPU_SYNC_TO_DEVICE, error);
   /* Where the device wrote it last, the host must see it to copy it. */
@@ -107,10 +112,10 @@ part (const XrtKernel *kernel, const XrtRun *run, const NpuLaunch *launch,
   if (role == XRT_ROLE_G)
     return (XrtPart){kernel->constants, 0, kernel->constants->size};
   if (role == XRT_ROLE_X)
-    return run->in_is_staged
+    return stages (kernel, launch)
                ? (XrtPart){run->staging_in, index * rows * x, rows * x}
                : xrt_arg_part (launch, NPU_ARG_X, first * x, rows * x);
-  return run->out_is_staged
+  return stages (kernel, launch)
              ? (XrtPart){run->staging_out, index * rows * y, rows * y}
              : xrt_arg_part (launch, NPU_ARG_Y, first * y, rows * y);
 }
@@ -122,7 +127,7 @@ finish (const XrtKernel *kernel, XrtRun *run, const NpuLaunch *launch,
   const gboolean crosses = (launch->sync_args & NPU_ARG_BIT (NPU_ARG_Y)) != 0;
   const gsize size = xrt_launch_rows (launch) * y_row (kernel);
 
-  if (!run->out_is_staged)
+  if (!stages (kernel, launch))
     return !crosses || xrt_sync_rows (launch, NPU_ARG_Y, y_row (kernel),
                            NPU_SYNC_FROM_DEVICE, error);
   if (!npu_buffer_sync (run->staging_out, NPU_SYNC_FROM_DEVICE, 0, size, error))
@@ -144,6 +149,7 @@ open_rows (XrtKernel *kernel)
   kernel->count = count;
   kernel->part = part;
   kernel->finish = finish;
+  kernel->stages_in = kernel->stages_out = stages;
   kernel->base.arg_size[NPU_ARG_X] = rows * x_row (kernel);
   kernel->base.arg_size[NPU_ARG_Y] = rows * y_row (kernel);
 }

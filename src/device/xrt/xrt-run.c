@@ -1,4 +1,6 @@
-/* Runs: a launch's host part before and after, and its job between.
+/* Runs: a launch's host part before and after, and its job between, which is
+ * that of several launches where those of a list share a hardware context and
+ * leave the host nothing to do between them.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -81,18 +83,25 @@ xrt_run_finish (NpuRun *base, const NpuLaunch *launch, GError **error)
 
 /* --- submission -------------------------------------------------------- */
 
+typedef struct {
+  const XrtRun *run;
+  const NpuLaunch *launches;
+} Submission;
+
 static gboolean
-bind_command (
-    XrtApiCommand *command, guint index, gpointer user_data, GError **error)
+bind_command (XrtApiCommand *command, guint launch_index, guint index,
+    gpointer user_data, GError **error)
 {
-  const XrtRun *run = user_data;
-  const XrtKernel *kernel = (const XrtKernel *) run->launch.kernel;
+  const Submission *submission = user_data;
+  const XrtRun *run = submission->run;
+  const NpuLaunch *launch = &submission->launches[launch_index];
+  const XrtKernel *kernel = (const XrtKernel *) launch->kernel;
   const XrtOverlay *overlay = kernel->program->overlay;
   XrtApiError cause;
 
   for (guint i = 0; i < overlay->n_args; i++) {
     const XrtPart part =
-        kernel->part (kernel, run, &run->launch, index, overlay->args[i]);
+        kernel->part (kernel, run, launch, index, overlay->args[i]);
     const XrtBuffer *buffer = (const XrtBuffer *) part.buffer;
 
     if (!xrt_api_command_set (
@@ -103,23 +112,76 @@ bind_command (
   return TRUE;
 }
 
-gboolean
-xrt_run_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
+static gboolean
+buffers_are_the_devices (
+    const NpuRun *base, const NpuLaunch *launch, GError **error)
 {
-  XrtRun *run = (XrtRun *) base;
-  const XrtKernel *kernel = (const XrtKernel *) launch->kernel;
+  const NpuKernel *kernel = launch->kernel;
 
   for (guint i = 0; i < NPU_MAX_ARGS; i++)
-    if (kernel->base.arg_size[i] > 0 &&
-        launch->args[i]->device != base->device) {
+    if (kernel->arg_size[i] > 0 && launch->args[i]->device != base->device) {
       g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
           "argument %u of a launch is a buffer of device %s, not %s", i,
           launch->args[i]->device->name, base->device->name);
       return FALSE;
     }
-  run->launch = *launch;
-  return xrt_job_start (&run->job, kernel->program,
-      kernel->count (kernel, launch), bind_command, run, error);
+  return TRUE;
+}
+
+gboolean
+xrt_run_submit_list (
+    NpuRun *base, const NpuLaunch *launches, guint n_launches, GError **error)
+{
+  Submission submission = {(XrtRun *) base, launches};
+  XrtJobPart *parts = g_newa (XrtJobPart, n_launches);
+
+  for (guint i = 0; i < n_launches; i++) {
+    const XrtKernel *kernel = (const XrtKernel *) launches[i].kernel;
+
+    if (!buffers_are_the_devices (base, &launches[i], error))
+      return FALSE;
+    parts[i] =
+        (XrtJobPart){kernel->program, kernel->count (kernel, &launches[i])};
+  }
+  return xrt_job_start (&((XrtRun *) base)->job, parts, n_launches,
+      bind_command, &submission, error);
+}
+
+gboolean
+xrt_run_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
+{
+  return xrt_run_submit_list (base, launch, 1, error);
+}
+
+/* Whether @next may be of one submission with @before, which comes before it:
+ * a context's chain, with nothing for the host between. */
+static gboolean
+joins (const NpuLaunch *before, const NpuLaunch *next)
+{
+  const XrtKernel *first = (const XrtKernel *) before->kernel;
+  const XrtKernel *second = (const XrtKernel *) next->kernel;
+
+  return first->program->context == second->program->context &&
+         !(first->stages_out && first->stages_out (first, before)) &&
+         !(second->stages_in && second->stages_in (second, next));
+}
+
+/* Of more commands than the driver takes at once, a submission would wait for
+ * its own first ones. */
+guint
+xrt_run_count_joined (NpuRun *base, const NpuLaunch *launches, guint n_launches)
+{
+  guint n_commands = 0;
+
+  for (guint i = 0; i < n_launches; i++) {
+    const XrtKernel *kernel = (const XrtKernel *) launches[i].kernel;
+
+    n_commands += kernel->count (kernel, &launches[i]);
+    if (i > 0 && (n_commands > XRT_MAX_IN_FLIGHT * XRT_MAX_CHAIN ||
+                     !joins (&launches[i - 1], &launches[i])))
+      return i;
+  }
+  return n_launches;
 }
 
 gboolean

@@ -563,9 +563,13 @@ sim_command_run (SimContext *context, SimJob *job, int64_t start, bool corrupt)
   (void) context;
   for (i = 0; i < job->n_calls && state == SIM_COMPLETED; i++) {
     const Call *call = &job->calls[i];
+    bool good;
 
-    state = call->good ? run_call (call, start + call_time (call), corrupt)
-                       : SIM_ERROR;
+    pthread_mutex_lock (&sim.lock);
+    good = call->good && !sim_fails (SIM_FAIL_COMMAND);
+    pthread_mutex_unlock (&sim.lock);
+    state =
+        good ? run_call (call, start + call_time (call), corrupt) : SIM_ERROR;
     start = sim_now () + (int64_t) (sim.settings.chained_us * 1000);
     __atomic_add_fetch (&sim.counters.commands, 1, __ATOMIC_RELAXED);
   }

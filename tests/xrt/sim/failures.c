@@ -33,6 +33,7 @@ static const char *const names[SIM_N_FAILURES] = {
     [SIM_FAIL_ERROR] = "error",
     [SIM_FAIL_ABORT] = "abort",
     [SIM_FAIL_LOST] = "lost",
+    [SIM_FAIL_COMMAND] = "command",
     [SIM_FAIL_CORRUPT] = "corrupt",
 };
 

@@ -292,10 +292,12 @@ unlink_and_free (SimBo *bo)
   free_bo (bo);
 }
 
+/* Packets of commands are XRT's to free, with the context that they hang in:
+ * the driver keeps what it has in flight. Buffers are the program's. */
 void
 sim_bo_close (SimBo *bo)
 {
-  if (bo->uses && !bo->client->lost)
+  if (bo->uses && !bo->client->lost && bo->type != AMDXDNA_BO_CMD)
     sim_violation (SIM_FREED_IN_USE,
         "buffer %u (%llu bytes) was freed while %u commands in flight use it; "
         "wait for them first",
