@@ -18,8 +18,10 @@
  * no longer fit where decoded ones are kept. */
 #ifdef __clang__
 #define NPU_TWICE _Pragma ("clang loop unroll_count(2)")
+#define NPU_UNROLLED _Pragma ("clang loop unroll(full)")
 #else
 #define NPU_TWICE _Pragma ("GCC unroll 2")
+#define NPU_UNROLLED _Pragma ("GCC unroll 16")
 #endif
 
 /* Softmax runs in powers of two: exp (x) = exp2 (x * NPU_LOG2E). */

@@ -66,7 +66,7 @@ typedef struct {
 
 /* n is a multiple of the first, k of the second. */
 #define NPU_GEMM_COLUMNS 32
-#define NPU_GEMM_DEPTH 4
+#define NPU_GEMM_DEPTH 8
 
 /* What follows a matrix product, in this order: scale (int8 only), bias,
  * GELU, residual. */

@@ -9,42 +9,42 @@
 typedef float Input;
 typedef float Weight;
 typedef float Sum;
+typedef __m256 Sums;
 
 #define GEMM(name) NPU_KERNEL (gemm_f32_##name)
 #define LANES 8
 #define PANEL (2 * LANES)
 #define ROWS 6 /* 12 accumulators */
 #define STEP 1
-#define DEPTH 256   /* a panel's weights take 16 KiB */
-#define PREFETCH 26 /* all of it, in ten times six rows */
+#define DEPTH 256 /* a panel's weights take 16 KiB */
+#define PREFETCH 1
+#define load_sums _mm256_loadu_ps
+#define store_sums _mm256_storeu_ps
 
 #include "x86/gemm_tmpl.h"
 
+/* acc += x y in acc's register: GCC moves sums from one to the next else. */
 NPU_INLINE void
-multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
-    const Weight *b, int k, int add, const int rows)
+add_product (__m256 *acc, __m256 x, __m256 y)
 {
-  __m256 acc[ROWS][2];
+  __asm__("vfmadd231ps %2, %1, %0" : "+x"(*acc) : "x"(x), "x"(y));
+}
 
-  for (int i = 0; i < rows; i++)
-    for (int g = 0; g < 2; g++)
-      acc[i][g] = add ? _mm256_loadu_ps (c + i * c_stride + g * LANES)
-                      : _mm256_setzero_ps ();
-  NPU_TWICE
-  for (int j = 0; j < k; j++, b += PANEL) {
-    const __m256 left = _mm256_load_ps (b);
-    const __m256 right = _mm256_load_ps (b + LANES);
+NPU_INLINE void
+multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
+    ptrdiff_t a_stride, const Weight *b, const int rows)
+{
+  const __m256 left = _mm256_load_ps (b);
+  const __m256 right = _mm256_load_ps (b + LANES);
 
-    for (int i = 0; i < rows; i++) {
-      const __m256 x = _mm256_broadcast_ss (a + i * a_stride + j);
+  NPU_UNROLLED
+  for (int i = 0; i < rows; i++) {
+    const __m256 x =
+        _mm256_broadcast_ss (at[i / BASE_ROWS] + i % BASE_ROWS * a_stride + j);
 
-      acc[i][0] = _mm256_fmadd_ps (x, left, acc[i][0]);
-      acc[i][1] = _mm256_fmadd_ps (x, right, acc[i][1]);
-    }
+    add_product (&acc[i][0], x, left);
+    add_product (&acc[i][1], x, right);
   }
-  for (int i = 0; i < rows; i++)
-    for (int g = 0; g < 2; g++)
-      _mm256_storeu_ps (c + i * c_stride + g * LANES, acc[i][g]);
 }
 
 void

@@ -12,41 +12,39 @@
 typedef int16_t Input;
 typedef int16_t Weight;
 typedef int32_t Sum;
+typedef NpuInts Sums;
 
 #define GEMM(name) NPU_KERNEL (gemm_s16_##name)
 #define STEP 2
 #define LANES ((int) (sizeof (NpuInts) / sizeof (Sum)))
 #define PANEL (2 * LANES)
 
+#define load_sums(x) ((NpuInts) npu_load_ints (x))
+#define store_sums npu_store_ints
+
 #include "x86/gemm_tmpl.h"
 
+#ifndef add_product
 NPU_INLINE void
-multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
-    const Weight *b, int k, int add, const int rows)
+add_product (NpuInts *acc, NpuVector x, NpuVector y)
 {
-  NpuInts acc[ROWS][2];
+  *acc = npu_dot_s16 (*acc, x, y);
+}
+#endif
 
-  for (int i = 0; i < rows; i++)
-    for (int g = 0; g < 2; g++)
-      acc[i][g] = (NpuInts){0};
-  NPU_TWICE
-  for (int j = 0; j < k; j += STEP, b += PANEL * STEP) {
-    const NpuVector left = npu_load_ints (b);
-    const NpuVector right = npu_load_ints (b + LANES * STEP);
+NPU_INLINE void
+multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
+    ptrdiff_t a_stride, const Weight *b, const int rows)
+{
+  const NpuVector left = npu_load_ints (b);
+  const NpuVector right = npu_load_ints (b + LANES * STEP);
 
-    for (int i = 0; i < rows; i++) {
-      const NpuVector x = npu_broadcast_32 (a + i * a_stride + j);
+  NPU_UNROLLED
+  for (int i = 0; i < rows; i++) {
+    const NpuVector x =
+        npu_broadcast_32 (at[i / BASE_ROWS] + i % BASE_ROWS * a_stride + j);
 
-      acc[i][0] = npu_dot_s16 (acc[i][0], x, left);
-      acc[i][1] = npu_dot_s16 (acc[i][1], x, right);
-    }
+    add_product (&acc[i][0], x, left);
+    add_product (&acc[i][1], x, right);
   }
-  for (int i = 0; i < rows; i++)
-    for (int g = 0; g < 2; g++) {
-      Sum *to = c + i * c_stride + g * LANES;
-
-      if (add)
-        acc[i][g] += (NpuInts) npu_load_ints (to);
-      npu_store_ints (to, acc[i][g]);
-    }
 }

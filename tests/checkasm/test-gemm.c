@@ -97,7 +97,7 @@ run_cases (const NpuGemmKernel *kernel, RunCase run_case, int k)
 static void
 test_gemm_s16 (gconstpointer data)
 {
-  static const int depths[] = {4, 64, 240, 384, 512, 516, 2048, 5120};
+  static const int depths[] = {8, 64, 240, 384, 512, 520, 2048, 5120};
   const Level *level = data;
 
   for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
@@ -152,7 +152,7 @@ run_case_f32 (const NpuGemmKernel *kernel, const Case *c)
 static void
 test_gemm_f32 (gconstpointer data)
 {
-  static const int depths[] = {4, 240, 256, 384, 516, 2048};
+  static const int depths[] = {8, 240, 256, 384, 520, 2048};
   const Level *level = data;
 
   for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
