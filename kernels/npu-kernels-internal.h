@@ -14,13 +14,16 @@
 #define NPU_KERNEL_OF(name, isa) NPU_KERNEL_PASTE (name, isa)
 #define NPU_KERNEL_PASTE(name, isa) npu_##name##_##isa
 
-/* Before a loop of products: two steps in one have fewer instructions, and four
- * no longer fit where decoded ones are kept. */
+/* Before a loop of products: steps in one have fewer instructions. Of integers,
+ * whose products are two instructions, four no longer fit where decoded ones
+ * are kept. NPU_UNROLLED: all steps of a constant number. */
 #ifdef __clang__
 #define NPU_TWICE _Pragma ("clang loop unroll_count(2)")
+#define NPU_FOUR_TIMES _Pragma ("clang loop unroll_count(4)")
 #define NPU_UNROLLED _Pragma ("clang loop unroll(full)")
 #else
 #define NPU_TWICE _Pragma ("GCC unroll 2")
+#define NPU_FOUR_TIMES _Pragma ("GCC unroll 4")
 #define NPU_UNROLLED _Pragma ("GCC unroll 16")
 #endif
 

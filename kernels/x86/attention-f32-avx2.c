@@ -35,7 +35,7 @@ NPU_INLINE void
 multiply (__m256 acc[BLOCK][GROUPS], const float *y, ptrdiff_t y_stride,
     ptrdiff_t y_step, const float *x, ptrdiff_t x_step, int n, const int block)
 {
-  NPU_TWICE
+  NPU_FOUR_TIMES
   for (int j = 0; j < n; j++, y += y_step, x += x_step)
     for (int i = 0; i < block; i++)
       for (int g = 0; g < GROUPS; g++)
