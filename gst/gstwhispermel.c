@@ -270,8 +270,10 @@ query_follow (GstWhisperMel *self, GstQuery *query)
   follow = (WindowFollow){
       .follows = settings->mode == GST_WHISPER_MEL_MODE_FOLLOW ||
                  settings->mode == GST_WHISPER_MEL_MODE_GROWING,
-      .overlaps = settings->mode == GST_WHISPER_MEL_MODE_FIXED &&
-                  settings->hop > 0 && settings->hop < settings->window,
+      .overlap = settings->mode == GST_WHISPER_MEL_MODE_FIXED &&
+                         settings->hop > 0 && settings->hop < settings->window
+                     ? settings->window - settings->hop
+                     : 0,
       .varies = settings->mode == GST_WHISPER_MEL_MODE_PAUSES ||
                 settings->mode == GST_WHISPER_MEL_MODE_GROWING ||
                 settings->window < 30 * GST_SECOND,

@@ -70,7 +70,8 @@ window_event_set_follow (GstQuery *query, const WindowFollow *follow)
 {
   gst_structure_set (gst_query_writable_structure (query), "follows",
       G_TYPE_BOOLEAN, follow->follows, "overlaps", G_TYPE_BOOLEAN,
-      follow->overlaps, "varies", G_TYPE_BOOLEAN, follow->varies, NULL);
+      follow->overlap > 0, "overlap", G_TYPE_UINT64, follow->overlap, "varies",
+      G_TYPE_BOOLEAN, follow->varies, NULL);
 }
 
 WindowFollow
@@ -80,7 +81,7 @@ window_event_parse_follow (GstQuery *query)
   WindowFollow follow = {0};
 
   gst_structure_get_boolean (structure, "follows", &follow.follows);
-  gst_structure_get_boolean (structure, "overlaps", &follow.overlaps);
+  gst_structure_get_uint64 (structure, "overlap", &follow.overlap);
   gst_structure_get_boolean (structure, "varies", &follow.varies);
   return follow;
 }

@@ -56,9 +56,9 @@ gboolean window_event_is_follow_query (GstQuery *query);
 
 /* How windows come. */
 typedef struct {
-  gboolean follows;  /* the next one begins where whisper/advance says */
-  gboolean overlaps; /* it begins before the one before ends, always */
-  gboolean varies;   /* one that is shorter than 30 s need not be the last */
+  gboolean follows; /* the next one begins where whisper/advance says */
+  gboolean varies;  /* one that is shorter than 30 s need not be the last */
+  guint64 overlap;  /* it begins so long before the one before ends, ns */
 } WindowFollow;
 
 void window_event_set_follow (GstQuery *query, const WindowFollow *follow);

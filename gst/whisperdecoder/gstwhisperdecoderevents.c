@@ -74,8 +74,8 @@ gst_whisper_decoder_take_gap (GstWhisperDecoder *self, GstEvent *event)
   text_output_pop (&self->output, srcpad); /* there is the gap alone */
 }
 
-GstFlowReturn
-gst_whisper_decoder_drain (GstWhisperDecoder *self)
+static GstFlowReturn
+drain (GstWhisperDecoder *self, gboolean ends)
 {
   GstPad *srcpad = GST_BASE_TRANSFORM_SRC_PAD (self);
   GstFlowReturn flow;
@@ -83,11 +83,35 @@ gst_whisper_decoder_drain (GstWhisperDecoder *self)
 
   text_output_drop_unsent (&self->output);
   flow = gst_whisper_decoder_finish_windows (self);
+  if (ends && flow == GST_FLOW_OK)
+    gst_whisper_decoder_finish_text (self);
   gst_whisper_decoder_live_finish (self);
   while (
       flow == GST_FLOW_OK && (buffer = text_output_pop (&self->output, srcpad)))
     flow = gst_pad_push (srcpad, buffer);
   return flow;
+}
+
+GstFlowReturn
+gst_whisper_decoder_drain (GstWhisperDecoder *self)
+{
+  return drain (self, TRUE);
+}
+
+/* None behind @event overlaps with one before it. */
+static gboolean
+ends_windows (GstEvent *event)
+{
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_STREAM_START:
+    case GST_EVENT_SEGMENT:
+    case GST_EVENT_SEGMENT_DONE:
+    case GST_EVENT_GAP:
+    case GST_EVENT_EOS:
+      return TRUE;
+    default:
+      return FALSE;
+  }
 }
 
 /* Text that is open comes before what follows its windows. */
@@ -97,6 +121,8 @@ has_open_text (const GstWhisperDecoder *self, GstEvent *event)
   if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
     return FALSE;
   if (gst_whisper_decoder_live_is_ended_by (self, event))
+    return TRUE;
+  if (self->overlaps && ends_windows (event))
     return TRUE;
   return GST_EVENT_IS_SERIALIZED (event) && self->windows.windows.length > 0;
 }
@@ -108,7 +134,7 @@ gst_whisper_decoder_sink_event (GstBaseTransform *base, GstEvent *event)
   GstCaps *caps;
 
   if (has_open_text (self, event))
-    gst_whisper_decoder_drain (self);
+    drain (self, ends_windows (event));
   unsynced_pad_forward (GST_ELEMENT (self), event);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:

@@ -34,6 +34,7 @@ struct _GstWhisperDecoder {
   gboolean has_failed; /* to open a session, and has said so */
   float *states;       /* the window's, where its buffer's will not do */
   WindowQueue windows; /* that are being decoded */
+  gboolean overlaps;   /* they do, each with the next */
   TextOutput output;
   GstClockTime last_start; /* of the window before, or NONE */
   GstClockTime next_start; /* of a window without a time */
@@ -77,6 +78,9 @@ GstFlowReturn gst_whisper_decoder_take_window (
 
 /* Decodes the windows that have been taken: their text goes to `output`. */
 GstFlowReturn gst_whisper_decoder_finish_windows (GstWhisperDecoder *self);
+
+/* After them: no window overlaps with the last. */
+void gst_whisper_decoder_finish_text (GstWhisperDecoder *self);
 
 void gst_whisper_decoder_init_windows (GstWhisperDecoder *self);
 

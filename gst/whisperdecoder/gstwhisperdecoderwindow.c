@@ -105,8 +105,9 @@ ask_upstream (GstWhisperDecoder *self)
   if (gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
     follow = window_event_parse_follow (query);
   npu_transcript_set_followed (self->session->transcript,
-      follow.overlaps || (follow.follows && self->settings.batch == 1),
-      follow.varies);
+      follow.follows && self->settings.batch == 1, follow.varies);
+  npu_transcript_set_overlap (self->session->transcript, follow.overlap);
+  self->overlaps = follow.overlap > 0;
 }
 
 /* --- the language ------------------------------------------------------- */
@@ -237,6 +238,8 @@ begin_text (const QueuedWindow *queued, gpointer user_data)
 {
   GstWhisperDecoder *self = user_data;
 
+  if (self->overlaps && queued->goes_on && !queued->is_before)
+    return; /* text from before it may still come */
   text_output_begin_window (
       &self->output, queued->window.start, queued->is_before);
 }
@@ -351,12 +354,22 @@ gst_whisper_decoder_finish_windows (GstWhisperDecoder *self)
   return gst_whisper_decoder_fail_window (self, error);
 }
 
+void
+gst_whisper_decoder_finish_text (GstWhisperDecoder *self)
+{
+  if (!self->session || !self->overlaps)
+    return;
+  npu_transcript_finish (self->session->transcript, take_segment, self);
+  text_output_advance (&self->output, self->windows.last_end);
+}
+
 /* Time that goes back is another stream. */
 static gboolean
 begin_stream (GstWhisperDecoder *self, GError **error)
 {
   if (!window_queue_run (&self->windows, self->session, TRUE, error))
     return FALSE;
+  gst_whisper_decoder_finish_text (self);
   npu_transcript_reset (self->session->transcript);
   return TRUE;
 }

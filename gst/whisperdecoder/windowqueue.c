@@ -12,6 +12,7 @@ void
 window_queue_clear (WindowQueue *queue)
 {
   g_queue_clear_full (&queue->windows, g_free);
+  queue->last_end = 0;
 }
 
 void
@@ -27,6 +28,13 @@ tell (
   NpuDecodedWindow decoded = {0};
   guint64 used_until = queued->window.start + queued->window.duration;
 
+  /* Else it hears nothing of what waits to be heard again. */
+  queued->goes_on =
+      !queued->is_silence && queued->window.start < queue->last_end;
+  if (!queued->goes_on)
+    npu_transcript_finish (
+        session->transcript, queue->segment, queue->user_data);
+  queue->last_end = used_until;
   queue->begin (queued, queue->user_data);
   if (!queued->is_silence)
     npu_transcript_take_window (session->transcript, queue->segment,

@@ -15,6 +15,7 @@ typedef struct {
   GstWhisperDecoderWindow window; /* its states have been taken */
   gboolean is_before;             /* it begins another stream */
   gboolean is_silence;            /* it is not decoded */
+  gboolean goes_on;               /* it begins before the one before ends */
   guint64 opening_time;           /* ns */
 } QueuedWindow;
 
@@ -23,7 +24,8 @@ typedef void (*WindowQueueFunc) (const QueuedWindow *queued,
     const NpuDecodedWindow *decoded, guint64 used_until, gpointer user_data);
 
 typedef struct {
-  GQueue windows; /* of QueuedWindow */
+  GQueue windows;        /* of QueuedWindow */
+  GstClockTime last_end; /* of the last one that was told */
   /* Of windows, before their segments; of their segments; and after them. */
   void (*begin) (const QueuedWindow *queued, gpointer user_data);
   NpuSegmentFunc segment;

@@ -6,7 +6,8 @@
 #include "cue-text.h"
 #include "decoding/random.h"
 #include "decoding/window-decoding.h"
-#include "initial-prompt.h"
+#include "history.h"
+#include "overlap.h"
 #include "segments.h"
 #include "spoken-language.h"
 #include "transcript-private.h"
@@ -14,9 +15,6 @@
 
 #define FRAME_NS (NPU_TIMESTAMP_NS / 2)
 #define FULL_WINDOW_NS ((guint64) 1500 * NPU_TIMESTAMP_NS)
-
-/* Above it what was sampled is too random to go on from. */
-#define MAX_TEMPERATURE_OF_HISTORY 0.5f
 
 struct _NpuTranscript {
   NpuLogitsSource source;
@@ -26,10 +24,7 @@ struct _NpuTranscript {
   NpuDecodeFunc decode;
   gpointer decode_data;
 
-  GArray *carried; /* of guint32: what every window is told */
-  GArray *initial; /* of guint32: what the first one is told */
-  GArray *history; /* of guint32: what the next window is told besides; begins
-                    * with the initial prompt */
+  NpuHistory history;
   NpuSpokenLanguage spoken;
   guint64 last_end;   /* of the last segment */
   guint64 begin;      /* of the first window; G_MAXUINT64 before it */
@@ -37,6 +32,9 @@ struct _NpuTranscript {
 
   gboolean is_followed; /* each window, by one that begins where it ends */
   gboolean varies;      /* how long windows are */
+  guint64 shared;       /* of each window with the next, ns */
+  NpuOverlap overlap;   /* of windows that were */
+  NpuOverlap heard;     /* of the window that is taken, where they overlap */
   GQueue open;          /* of OpenWindow, in the stream's order */
   NpuDecodingStep step;
 };
@@ -49,6 +47,7 @@ typedef struct {
   NpuSpokenLanguage spoken;    /* before it */
   gboolean is_asked;           /* for its language */
   gboolean is_followed;        /* by one that begins where it is used up */
+  guint64 shared;              /* with the next, ns */
   NpuWindowDecoding *decoding; /* NULL: it is whole */
   NpuDecodedWindow decoded;    /* then */
   GArray *words;               /* then, of NpuWord; NULL: none are found */
@@ -88,15 +87,14 @@ npu_transcript_new (const NpuLogitsSource *source, NpuTokenizer *tokenizer,
   transcript->suppress =
       g_memdup2 (decoding->suppress, decoding->n_suppress * sizeof (guint32));
   decoding->suppress = transcript->suppress;
-  transcript->carried = g_array_new (FALSE, FALSE, sizeof (guint32));
-  transcript->initial = g_array_new (FALSE, FALSE, sizeof (guint32));
-  transcript->history = g_array_new (FALSE, FALSE, sizeof (guint32));
-  npu_initial_prompt_encode (
-      tokenizer, options->hot_words, transcript->carried);
-  npu_initial_prompt_encode (tokenizer, options->initial_prompt,
-      options->carry_initial_prompt ? transcript->carried
-                                    : transcript->initial);
+  npu_history_init (&transcript->history, tokenizer, source->n_positions,
+      options->hot_words, options->initial_prompt,
+      options->carry_initial_prompt);
   transcript->is_followed = transcript->options.n_windows == 1;
+  npu_overlap_init (
+      &transcript->overlap, npu_tokenizer_get_special (tokenizer)->eot);
+  npu_overlap_init (
+      &transcript->heard, npu_tokenizer_get_special (tokenizer)->eot);
   npu_decoding_step_init (&transcript->step, source->n_vocab);
   g_queue_init (&transcript->open);
   npu_transcript_reset (transcript);
@@ -110,9 +108,9 @@ npu_transcript_free (NpuTranscript *transcript)
   npu_decoding_step_clear (&transcript->step);
   npu_tokenizer_unref (transcript->tokenizer);
   g_free (transcript->suppress);
-  g_array_unref (transcript->carried);
-  g_array_unref (transcript->initial);
-  g_array_unref (transcript->history);
+  npu_history_clear (&transcript->history);
+  npu_overlap_clear (&transcript->overlap);
+  npu_overlap_clear (&transcript->heard);
   g_free (transcript);
 }
 
@@ -122,14 +120,13 @@ npu_transcript_reset (NpuTranscript *transcript)
   const NpuTranscriptOptions *options = &transcript->options;
 
   g_queue_clear_full (&transcript->open, (GDestroyNotify) open_window_free);
-  g_array_set_size (transcript->history, 0);
-  g_array_append_vals (
-      transcript->history, transcript->initial->data, transcript->initial->len);
+  npu_history_reset (&transcript->history);
   npu_spoken_language_init (&transcript->spoken, options->decoding.language,
       options->language_interval, options->decoding.no_speech_threshold);
   transcript->last_end = 0;
   transcript->begin = G_MAXUINT64;
   transcript->last_speech = 0;
+  npu_overlap_reset (&transcript->overlap);
 }
 
 void
@@ -140,46 +137,17 @@ npu_transcript_set_followed (
   transcript->varies = varies;
 }
 
-/* The greatest number of tokens before sot, without startofprev. */
-static guint
-max_prompt (const NpuTranscript *transcript)
+void
+npu_transcript_set_overlap (NpuTranscript *transcript, guint64 overlap)
 {
-  return MAX (transcript->source.n_positions / 2, 1) - 1;
+  transcript->shared = overlap;
 }
 
-/* (transfer full): the carried prompt, and what room it leaves for history. */
-static GArray *
-build_prompt (const NpuTranscript *transcript)
+void
+npu_transcript_finish (
+    NpuTranscript *transcript, NpuSegmentFunc func, gpointer user_data)
 {
-  const GArray *carried = transcript->carried, *history = transcript->history;
-  const guint max = max_prompt (transcript);
-  const guint room = carried->len < max ? max - carried->len : 0;
-  const guint n = MIN (history->len, room);
-  GArray *prompt = g_array_new (FALSE, FALSE, sizeof (guint32));
-
-  g_array_append_vals (prompt, carried->data, carried->len);
-  if (n > 0) /* an empty array has no memory to point into */
-    g_array_append_vals (
-        prompt, history->data + (history->len - n) * sizeof (guint32), n);
-  return prompt;
-}
-
-/* After a window with text. */
-static void
-update_history (NpuTranscript *transcript, const NpuDecodedWindow *decoded)
-{
-  GArray *history = transcript->history;
-  const guint max = max_prompt (transcript);
-  /* Where all temperatures failed, the text that was kept is no better for
-   * being of a low one. */
-  const gboolean is_random =
-      decoded->temperature > MAX_TEMPERATURE_OF_HISTORY ||
-      (decoded->has_failed && decoded->n_tries > 1);
-
-  if (!transcript->options.condition_on_previous_text || is_random)
-    g_array_set_size (history, 0);
-  else if (history->len > max)
-    g_array_remove_range (history, 0, history->len - max);
+  npu_overlap_finish (&transcript->overlap, func, user_data);
 }
 
 /* A window's place in the stream, and who hears of its segments. */
@@ -187,7 +155,8 @@ typedef struct {
   guint64 start, end; /* of its audio */
   const NpuDecodedWindow *decoded;
   gboolean is_followed;
-  GArray *words; /* of NpuWord, used up by its segments; or NULL */
+  guint64 shared; /* with the next */
+  GArray *words;  /* of NpuWord, used up by its segments; or NULL */
   NpuSegmentFunc func;
   gpointer data;
   gboolean has_text; /* a segment has been emitted */
@@ -231,7 +200,8 @@ emit (NpuTranscript *transcript, Window *window, const NpuSlice *slice,
   segment->tokens = tokens;
   segment->n_tokens = slice->n;
   segment->window = window->decoded;
-  g_array_append_vals (transcript->history, tokens, slice->n);
+  if (segment->end + window->shared <= window->end) /* else it comes again */
+    npu_history_add (&transcript->history, tokens, slice->n);
   transcript->last_end = segment->end;
   window->has_text = TRUE;
   if (window->func)
@@ -278,7 +248,8 @@ find_words (NpuTranscript *transcript, OpenWindow *open, GError **error)
   g_autoptr (GArray) slices = g_array_new (FALSE, FALSE, sizeof (NpuSlice));
   g_autoptr (GArray) text = NULL;
 
-  if (!transcript->options.words || decoded->is_silence || !decoded->tokens)
+  if (!(transcript->options.words || open->shared > 0) || decoded->is_silence ||
+      !decoded->tokens)
     return TRUE;
   cut_slices (transcript, decoded, open->is_followed, slices);
   text = npu_slices_get_text (npu_tokenizer_get_special (transcript->tokenizer),
@@ -370,7 +341,8 @@ emit_segments (NpuTranscript *transcript, Window *window)
     until = stream_time (window, used);
   for (guint i = 0; i < slices->len && !window->words; i++)
     emit_slice (transcript, window, &g_array_index (slices, NpuSlice, i));
-  update_history (transcript, decoded);
+  npu_history_end_window (&transcript->history, decoded,
+      transcript->options.condition_on_previous_text);
   return until;
 }
 
@@ -393,7 +365,7 @@ static gboolean
 has_moving_prompt (const NpuTranscript *transcript)
 {
   return transcript->options.condition_on_previous_text ||
-         transcript->history->len > 0;
+         transcript->history.tokens->len > 0;
 }
 
 int
@@ -443,7 +415,7 @@ begin_window (NpuTranscript *transcript, OpenWindow *open, GError **error)
                             transcript->begin == G_MAXUINT64 &&
                             transcript->open.length == 0;
   NpuDecodingOptions options = transcript->options.decoding;
-  g_autoptr (GArray) prompt = build_prompt (transcript);
+  g_autoptr (GArray) prompt = npu_history_build_prompt (&transcript->history);
   const NpuWindowTask task = {.window = open->window,
       .first_sequence = open->window * npu_decoding_n_sequences (&options),
       .options = &options,
@@ -482,6 +454,7 @@ npu_transcript_begin_window (NpuTranscript *transcript, guint window,
   open->end = start + duration;
   open->spoken = transcript->spoken;
   open->is_followed = transcript->is_followed;
+  open->shared = transcript->shared;
   if (!begin_window (transcript, open, error)) {
     open_window_free (open);
     return FALSE;
@@ -558,6 +531,30 @@ npu_transcript_has_whole (NpuTranscript *transcript)
   return oldest && !oldest->decoding;
 }
 
+static void
+hear (const NpuSegment *segment, gpointer user_data)
+{
+  npu_overlap_add (user_data, segment);
+}
+
+/* As emit_segments(), of a window that shares time with others. */
+static guint64
+join_segments (NpuTranscript *transcript, Window *window)
+{
+  const NpuSegmentFunc func = window->func;
+  const gpointer data = window->data;
+
+  window->func = hear;
+  window->data = &transcript->heard;
+  transcript->last_end = window->start;
+  transcript->last_speech = MIN (transcript->last_speech,
+      (double) (window->start - transcript->begin) / 1e9);
+  if (window->decoded->tokens)
+    emit_segments (transcript, window);
+  return npu_overlap_join (&transcript->overlap, &transcript->heard,
+      window->start, window->end, window->shared, func, data);
+}
+
 void
 npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
     gpointer user_data, NpuDecodedWindow *decoded, guint64 *used_until)
@@ -568,13 +565,17 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
   g_return_if_fail (npu_transcript_has_whole (transcript));
   open = g_queue_pop_head (&transcript->open);
   place = (Window){open->start, open->end, &open->decoded, open->is_followed,
-      open->words, func, user_data, FALSE};
+      open->shared, open->words, func, user_data, FALSE};
   transcript->begin = MIN (transcript->begin, open->start);
   *used_until = place.end;
-  if (open->decoded.tokens) {
+  if (open->shared == 0)
+    npu_transcript_finish (transcript, func, user_data);
+  if (open->shared > 0)
+    *used_until = join_segments (transcript, &place);
+  else if (open->decoded.tokens)
     *used_until = emit_segments (transcript, &place);
+  if (open->shared == 0 && open->decoded.tokens)
     *used_until = MAX (*used_until, open->start + FRAME_NS);
-  }
   if (decoded) {
     *decoded = open->decoded;
     open->decoded = (NpuDecodedWindow){0};

@@ -21,6 +21,7 @@ typedef struct {
   char *text;         /* valid UTF-8, mostly with the space before it */
   guint64 start, end; /* in the segment, start <= end */
   float probability;
+  guint n_tokens; /* that spell it */
 } NpuTimedWord;
 
 /* Text between two timestamps. Times are the stream's, in ns. */
@@ -79,6 +80,13 @@ NPU_API void npu_transcript_reset (NpuTranscript *transcript);
 NPU_API void npu_transcript_set_followed (
     NpuTranscript *transcript, gboolean is_followed, gboolean varies);
 
+/* How much of its audio each window shares with the next, ns, of windows from
+ * now on; at first 0. Above it the times of words are found, and what both
+ * windows heard is given once (overlap.h): text of what is shared comes with
+ * the next window, or by npu_transcript_finish(). */
+NPU_API void npu_transcript_set_overlap (
+    NpuTranscript *transcript, guint64 overlap);
+
 /**
  * npu_transcript_add_window:
  * @window: number of the window in the source, set before
@@ -88,7 +96,8 @@ NPU_API void npu_transcript_set_followed (
  * @decoded: (out) (optional): what was decoded; clear it. Without tokens and
  *   text where the window is shorter than NPU_MIN_WINDOW_NS
  * @used_until: (out): the stream's time up to which the window is used up:
- *   at least 10 ms after @start, at most start + duration
+ *   at least 10 ms after @start, at most start + duration; where windows
+ *   overlap, that from which on text may still come
  *
  * Decodes a window and gives its segments, in order, none before the end of
  * the last, none past the window's audio. None may have been begun.
@@ -129,5 +138,10 @@ NPU_API gboolean npu_transcript_has_whole (NpuTranscript *transcript);
 NPU_API void npu_transcript_take_window (NpuTranscript *transcript,
     NpuSegmentFunc func, gpointer user_data, NpuDecodedWindow *decoded,
     guint64 *used_until);
+
+/* No window follows that shares audio with the last: gives what waited for one.
+ * Before npu_transcript_reset(), or that is lost. */
+NPU_API void npu_transcript_finish (
+    NpuTranscript *transcript, NpuSegmentFunc func, gpointer user_data);
 
 G_END_DECLS

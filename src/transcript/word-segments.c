@@ -232,6 +232,7 @@ join_timed (NpuTimedWord *word, const NpuTimedWord *part)
   g_free (word->text);
   word->text = text;
   word->end = part->end;
+  word->n_tokens += part->n_tokens;
   word->probability = MIN (word->probability, part->probability);
 }
 
@@ -248,7 +249,8 @@ npu_word_segments_get_timed (const NpuWordSegments *self,
         &g_array_index (self->words, NpuWord, segment->first + i);
     NpuTimedWord next = {.text = word->text,
         .start = CLAMP (to_stream (word->start, begin), at, until),
-        .probability = (float) word->probability};
+        .probability = (float) word->probability,
+        .n_tokens = word->n_tokens};
     NpuTimedWord *last =
         timed->len > 0 ? &g_array_index (timed, NpuTimedWord, timed->len - 1)
                        : NULL;

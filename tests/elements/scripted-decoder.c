@@ -369,6 +369,24 @@ npu_transcript_set_followed (
   g_mutex_unlock (&script_lock);
 }
 
+void
+npu_transcript_set_overlap (NpuTranscript *transcript, guint64 overlap)
+{
+  g_mutex_lock (&script_lock);
+  script_seen.overlap = overlap;
+  g_mutex_unlock (&script_lock);
+}
+
+/* Nothing waits: scripted text is given at once. */
+void
+npu_transcript_finish (
+    NpuTranscript *transcript, NpuSegmentFunc func, gpointer user_data)
+{
+  g_mutex_lock (&script_lock);
+  script_seen.n_finished++;
+  g_mutex_unlock (&script_lock);
+}
+
 gboolean
 npu_transcript_begin_window (NpuTranscript *transcript, guint window,
     guint64 start, guint64 duration, GError **error)

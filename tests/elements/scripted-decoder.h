@@ -72,6 +72,8 @@ typedef struct {
   char prompt[64], hot_words[64];
   guint64 language_interval;
   gboolean is_followed; /* windows, as last said */
+  guint64 overlap;      /* of each with the next, as last said */
+  guint n_finished;     /* calls of npu_transcript_finish() */
 } ScriptSeen;
 
 void script_get_seen (ScriptSeen *seen);

@@ -169,13 +169,13 @@ answer_query (GstPad *pad, GstObject *parent, GstQuery *query)
 
   if (!window_event_is_follow_query (query))
     return gst_pad_query_default (pad, parent, query);
-  window_event_set_follow (
-      query, &(WindowFollow){.follows = answer & 1, .overlaps = answer & 2});
+  window_event_set_follow (query, &(WindowFollow){.follows = answer & 1,
+                                      .overlap = answer & 2 ? SECOND : 0});
   return TRUE;
 }
 
 /* What a window leaves comes again where windows follow, which they do not at
- * once, or overlap. */
+ * once; what overlaps is heard twice. */
 static void
 test_what_comes_again (void)
 {
@@ -189,8 +189,46 @@ test_what_comes_again (void)
         rig->harness->srcpad, answer_query, GUINT_TO_POINTER (answer), NULL);
     push (rig, 0, FALSE);
     script_get_seen (&seen);
-    g_assert_cmpint (
-        seen.is_followed, ==, (answer & 2) != 0 || (answer == 1 && batch == 1));
+    g_assert_cmpint (seen.is_followed, ==, (answer & 1) != 0 && batch == 1);
+    g_assert_cmpuint (seen.overlap, ==, answer & 2 ? SECOND : 0);
+  }
+}
+
+/* Text that waits for a window which overlaps with its own is given where none
+ * comes: before digital silence, a jump, and what ends a stream. */
+static void
+test_what_waits (void)
+{
+  for (guint i = 0; i < 7; i++) {
+    g_autoptr (DecoderRig) rig = decoder_rig_new ("batch", 1, NULL);
+    ScriptSeen before, seen;
+    GstSegment segment;
+
+    decoder_rig_set_positions (rig, WINDOW);
+    gst_pad_set_query_function_full (
+        rig->harness->srcpad, answer_query, GUINT_TO_POINTER (2), NULL);
+    push (rig, 0, FALSE);
+    script_get_seen (&before);
+    gst_segment_init (&segment, GST_FORMAT_TIME);
+    set_window (1);
+    if (i < 3) /* the next one, a jump, silence */
+      gst_harness_push (rig->harness,
+          decoder_states (WINDOW, (i == 1 ? 5 : 1) * SECOND, 2 * SECOND));
+    if (i == 2)
+      push (rig, 1, TRUE);
+    if (i == 3)
+      gst_harness_push_event (rig->harness, gst_event_new_eos ());
+    if (i == 4)
+      gst_harness_push_event (rig->harness, gst_event_new_segment (&segment));
+    if (i == 5)
+      gst_harness_push_event (
+          rig->harness, gst_event_new_gap (2 * SECOND, SECOND));
+    if (i == 6)
+      gst_harness_push_event (rig->harness,
+          gst_event_new_tag (gst_tag_list_new (GST_TAG_TITLE, "t", NULL)));
+    script_get_seen (&seen);
+    g_assert_cmpuint (
+        seen.n_finished - before.n_finished, ==, i != 0 && i != 6);
   }
 }
 
@@ -303,6 +341,7 @@ main (int argc, char **argv)
   ADD ("events", test_events);
   ADD ("nobody-is-told", test_nobody_is_told);
   ADD ("what-comes-again", test_what_comes_again);
+  ADD ("what-waits", test_what_waits);
   ADD ("flush", test_flush);
   ADD ("error", test_error);
   ADD ("tag-and-flush", test_tag_and_flush);

@@ -11,13 +11,13 @@
 #define SECOND GST_SECOND
 
 static const NpuTimedWord words[] = {
-    {(char *) " Hello,", 500 * MS, 900 * MS, 0.5f},
-    {(char *) " you", 900 * MS, 1100 * MS, 0.25f},
-    {(char *) " all.", 1100 * MS, 1500 * MS, 1},
+    {(char *) " Hello,", 500 * MS, 900 * MS, 0.5f, 1},
+    {(char *) " you", 900 * MS, 1100 * MS, 0.25f, 1},
+    {(char *) " all.", 1100 * MS, 1500 * MS, 1, 1},
     /* a pause of 2 s */
-    {(char *) " --", 3500 * MS, 3500 * MS, 0.5f},
-    {(char *) "> Next", 3500 * MS, 4000 * MS, 0.5f},
-    {(char *) " end.", 4000 * MS, 4600 * MS, 0.5f},
+    {(char *) " --", 3500 * MS, 3500 * MS, 0.5f, 1},
+    {(char *) "> Next", 3500 * MS, 4000 * MS, 0.5f, 1},
+    {(char *) " end.", 4000 * MS, 4600 * MS, 0.5f, 1},
 };
 static const ScriptedSegment segments[] = {
     {500 * MS, 4600 * MS, "Hello, you all. \342\206\222 Next end."},

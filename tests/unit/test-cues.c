@@ -64,7 +64,7 @@ make_words (const char *text)
 
   for (guint i = 0; parts[i]; i++) {
     const gboolean after_pause = parts[i][0] == '_';
-    NpuTimedWord word = {NULL, at, 0, 1};
+    NpuTimedWord word = {NULL, at, 0, 1, 1};
 
     word.text = g_strconcat (" ", parts[i] + after_pause, NULL);
     word.start = at += after_pause ? 1200 * MS : 0;
