@@ -48,6 +48,15 @@ open_device (GstElement *element, const GstNpuEncoderSettings *settings)
   return device;
 }
 
+static void
+log_stages (const GstNpuEncoderSession *session, GstElement *element)
+{
+  g_autofree char *table = npu_encoder_describe (session->encoder);
+
+  GST_INFO_OBJECT (element, "stages run on: %s\n%s",
+      npu_encoder_get_placement (session->encoder), table);
+}
+
 /* Opens the encoder; where the device is auto's choice and cannot have it, on
  * the CPU. Takes @model. */
 static gboolean
@@ -83,8 +92,7 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
     gst_npu_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
         "properties model, device, precision");
   else
-    GST_INFO_OBJECT (element, "stages run on: %s",
-        npu_encoder_get_placement (session->encoder));
+    log_stages (session, element);
   return session->encoder != NULL;
 }
 

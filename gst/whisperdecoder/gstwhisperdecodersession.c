@@ -143,6 +143,7 @@ open_decoder (GstWhisperDecoderSession *session, GstElement *element,
           settings->batch * MAX (settings->beam_size, settings->best_of),
       .timeout = settings->timeout * GST_MSECOND,
   };
+  g_autofree char *table = NULL;
   g_autoptr (GError) error = NULL;
 
   session->device =
@@ -159,6 +160,8 @@ open_decoder (GstWhisperDecoderSession *session, GstElement *element,
         element, error, "properties model, device, precision");
     return FALSE;
   }
+  table = npu_decoder_describe (session->decoder);
+  GST_INFO_OBJECT (element, "its parts are computed in:\n%s", table);
   npu_logits_source_init (&session->source, session->decoder);
   return TRUE;
 }

@@ -7,7 +7,10 @@
  * window. For one device and precision a row's logits are the same bytes
  * whatever other rows are in the step, and at any number of threads and depth.
  *
- * One thread at a time; npu_decoder_cancel() from any.
+ * Threads: a decoder is used by one thread at a time, and another may take it
+ * over. Any thread may at any time call npu_decoder_cancel() and
+ * npu_decoder_resume(). Models and devices are any thread's: several decoders
+ * of the same ones run at once, and share their weights and workers.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -71,6 +74,10 @@ NPU_API guint npu_decoder_get_d (NpuDecoder *decoder);
 /* What was taken: F32, INT16 or INT8. */
 NPU_API NpuPrecision npu_decoder_get_precision (NpuDecoder *decoder);
 NPU_API NpuDevice *npu_decoder_get_device (NpuDecoder *decoder);
+/* A table for people, a line for layers that are alike: what each part reads,
+ * multiplies and writes, in what type, and where; norms and what makes 16-bit
+ * rows of floats are left out. (transfer full) */
+NPU_API char *npu_decoder_describe (NpuDecoder *decoder);
 
 /**
  * npu_decoder_set_window:

@@ -6,6 +6,7 @@
 
 #include "device/op-args.h"
 #include "plan-private.h"
+#include "plan-table.h"
 
 /* --- where ------------------------------------------------------------- */
 
@@ -121,8 +122,19 @@ name_of_alike (const NpuPlan *plan, const NpuPlanStage *first)
     last = next;
   if (last == first)
     return g_strdup (first->name);
-  return g_strdup_printf ("blocks %d-%d %s", first->id.layer, last->id.layer,
+  return plan_table_name ((guint) first->id.layer, (guint) last->id.layer,
       plan->options.kinds[first->id.kind]);
+}
+
+static PlanTypes
+types_of (const NpuPlanStage *stage)
+{
+  const gboolean is_linear = stage->op.kind == NPU_OP_LINEAR;
+
+  return (PlanTypes){npu_device_get_name (stage->kernel->device),
+      storage_read (stage), product_asked (stage),
+      is_linear ? npu_product_to_string (stage->product) : "-",
+      storage_written (stage)};
 }
 
 char *
@@ -130,21 +142,16 @@ npu_plan_describe (const NpuPlan *plan)
 {
   GString *text = g_string_new (NULL);
 
-  g_string_append_printf (text, "%-26s %-6s %-6s %-8s %-8s %s\n", "stages",
-      "device", "reads", "weights", "product", "writes");
+  plan_table_begin (text);
   for (guint i = 0; i < plan->stages->len; i++) {
     const NpuPlanStage *stage = plan_stage (plan, i);
-    const gboolean is_linear = stage->op.kind == NPU_OP_LINEAR;
+    const PlanTypes types = types_of (stage);
     g_autofree char *name = NULL;
 
     if (find_alike (plan, stage, -1))
       continue;
     name = name_of_alike (plan, stage);
-    g_string_append_printf (text, "%-26s %-6s %-6s %-8s %-8s %s\n", name,
-        npu_device_get_name (stage->kernel->device), storage_read (stage),
-        product_asked (stage),
-        is_linear ? npu_product_to_string (stage->product) : "-",
-        storage_written (stage));
+    plan_table_add (text, name, &types);
   }
   return g_string_free (text, FALSE);
 }

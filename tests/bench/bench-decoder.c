@@ -209,6 +209,11 @@ bench_run_decoder (Bench *bench, GError **error)
   g_free (bench->model_name);
   bench->model_name = g_strdup (model->name);
   run.decoder = npu_decoder_new (model, bench->device, &options, error);
+  if (run.decoder && bench->options.verbose) {
+    g_autofree char *table = npu_decoder_describe (run.decoder);
+
+    g_print ("%s", table);
+  }
   done = run.decoder &&
          measure (bench, &run, (double) (npu_clock_ns () - start) / 1e6, error);
   bench->peak_memory = bench_peak_memory ();

@@ -216,6 +216,12 @@ npu_decoder_get_device (NpuDecoder *decoder)
   return decoder->device;
 }
 
+char *
+npu_decoder_describe (NpuDecoder *decoder)
+{
+  return g_strdup ("what the script says");
+}
+
 gboolean
 npu_decoder_set_window (NpuDecoder *decoder, guint window, const float *states,
     guint n_positions, GError **error)

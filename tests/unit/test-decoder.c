@@ -7,6 +7,7 @@
 #include "decoder/decoder-private.h"
 
 #include "decoder-fixture.h"
+#include "describe-check.h"
 #include "ref-decoder.h"
 #include "small-model.h"
 
@@ -124,6 +125,55 @@ test_refine (void)
     g_assert_false (
         npu_decoder_refine (fixture->decoder, N_TOKENS, ids, n, refined, NULL));
   }
+}
+
+/* --- the table ------------------------------------------------------------ */
+
+/* Layers are alike here; vocabulary's weights alone have 8 bits. Whether the
+ * window's products are of 16 bits is the processor's. */
+static void
+test_table (void)
+{
+  static const struct {
+    const char *cross, *qkv, *vocabulary;
+  } lines[] = {
+      {"cpu f32 - - f32", "cpu f32 f32 f32 f32", "cpu f32 f32 f32 f32"},
+      {"cpu int8 - - f32", "cpu int16 int16 int16 f32",
+          "cpu int16 int16 int16 f32"},
+      {"cpu int8 - - f32", "cpu int16 int16 int16 f32",
+          "cpu int16 int8 int16 f32"},
+  };
+  g_autoptr (NpuModel) model = decoder_fixture_new_model ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (precisions); i++) {
+    g_autoptr (DecoderFixture) fixture =
+        decoder_fixture_new (model, precisions[i], 0);
+    g_autofree char *table = npu_decoder_describe (fixture->decoder);
+
+    g_test_message ("%s", table);
+    describe_check_line (table, "blocks 0-1 qkv", lines[i].qkv);
+    describe_check_line (table, "blocks 0-1 fc2", lines[i].qkv);
+    describe_check_line (table, "blocks 0-1 attention", "cpu f32 - - f32");
+    describe_check_line (table, "blocks 0-1 cross attention", lines[i].cross);
+    describe_check_line (table, "vocabulary", lines[i].vocabulary);
+  }
+}
+
+/* A layer whose weights came from a file of Q8_0 has a line of its own. */
+static void
+test_table_of_layers (void)
+{
+  g_autoptr (NpuModel) model = decoder_fixture_new_model ();
+  g_autoptr (DecoderFixture) fixture =
+      decoder_fixture_new (model, NPU_PRECISION_INT8, 0);
+  DecoderLinear *fc1 = &fixture->decoder->weights->layers[1].fc1;
+  g_autofree char *table = NULL;
+
+  fc1->product = DECODER_GROUPED;
+  table = npu_decoder_describe (fixture->decoder);
+  fc1->product = DECODER_S16;
+  describe_check_line (table, "block 0 fc1", "cpu int16 int16 int16 f32");
+  describe_check_line (table, "block 1 fc1", "cpu int16 q8_0 int16 f32");
 }
 
 /* --- the same bytes ------------------------------------------------------ */
@@ -327,6 +377,8 @@ main (int argc, char **argv)
   g_test_add_func ("/decoder/matches-float64/widths", test_widths);
   g_test_add_func ("/decoder/refine", test_refine);
   g_test_add_func ("/decoder/weights-are-shared", test_shared);
+  g_test_add_func ("/decoder/table", test_table);
+  g_test_add_func ("/decoder/table/layers", test_table_of_layers);
   add ("same-bytes/rows-and-threads", test_rows);
   add ("same-bytes/wanted", test_wanted);
   add ("same-bytes/fork-and-truncate", test_fork);

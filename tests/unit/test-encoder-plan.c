@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "encoder/encoder-plan.h"
+
+#include "describe-check.h"
 #include "fake-npu.h"
 #include "small-model.h"
 #include "test-data.h"
@@ -288,35 +290,8 @@ describe (const char *device_name, NpuPrecision precision)
   return text;
 }
 
-/* The line of these stages, without the blanks that align it. */
-static char *
-line_of (const char *table, const char *stages)
-{
-  g_auto (GStrv) lines = g_strsplit (table, "\n", -1);
-
-  for (guint i = 0; lines[i]; i++) {
-    const char *rest = lines[i] + strlen (stages);
-    g_auto (GStrv) words = NULL;
-
-    /* Two blanks end a name, which may have one. */
-    if (!g_str_has_prefix (lines[i], stages) || !g_str_has_prefix (rest, "  "))
-      continue;
-    words = g_regex_split_simple (" +", g_strchug ((char *) rest), 0, 0);
-    return g_strjoinv (" ", words);
-  }
-  g_error ("no line of '%s' in\n%s", stages, table);
-}
-
-static void
-check_line (const char *table, const char *stages, const char *expected)
-{
-  g_autofree char *line = line_of (table, stages);
-
-  g_assert_cmpstr (line, ==, expected);
-}
-
-/* On a CPU that has float's products only, and beside an NPU that has int8's:
- * device, what is read, the weights, what is multiplied, what is written. */
+/* On a CPU that has float's products only, and beside an NPU that has int8's.
+ */
 static void
 test_table (void)
 {
@@ -328,32 +303,32 @@ test_table (void)
 
   g_setenv ("NPUENC_CPU", "c", TRUE);
   f32 = describe ("cpu", NPU_PRECISION_F32);
-  check_line (f32, "conv1", "cpu f32 f32 f32 f32");
-  check_line (f32, "blocks 0-2 qkv", "cpu f32 f32 f32 f32");
-  check_line (f32, "blocks 0-2 attention", "cpu f32 - - f32");
+  describe_check_line (f32, "conv1", "cpu f32 f32 f32 f32");
+  describe_check_line (f32, "blocks 0-2 qkv", "cpu f32 f32 f32 f32");
+  describe_check_line (f32, "blocks 0-2 attention", "cpu f32 - - f32");
   g_assert_null (describe ("cpu", NPU_PRECISION_INT16));
   int8 = describe ("cpu", NPU_PRECISION_INT8);
-  check_line (int8, "conv2", "cpu f32 int16 f32 f32");
-  check_line (int8, "blocks 0-2 qkv", "cpu f32 int16 f32 int8");
-  check_line (int8, "blocks 0-2 attention", "cpu int8 - - f32");
+  describe_check_line (int8, "conv2", "cpu f32 int16 f32 f32");
+  describe_check_line (int8, "blocks 0-2 qkv", "cpu f32 int16 f32 int8");
+  describe_check_line (int8, "blocks 0-2 attention", "cpu int8 - - f32");
   bf16 = describe ("cpu", NPU_PRECISION_BF16);
-  check_line (bf16, "blocks 0-2 fc1", "cpu bf16 bf16 f32 bf16");
-  check_line (bf16, "final norm", "cpu f32 - - f32");
+  describe_check_line (bf16, "blocks 0-2 fc1", "cpu bf16 bf16 f32 bf16");
+  describe_check_line (bf16, "final norm", "cpu f32 - - f32");
 
   /* VNNI's integers, in float. */
   g_setenv ("NPUENC_CPU", "c-int8", TRUE);
   claimed = describe ("cpu", NPU_PRECISION_INT8);
-  check_line (claimed, "block 0 fc1", "cpu f32 int16 f32 f32");
-  check_line (claimed, "blocks 1-2 fc1", "cpu int8 int8 int8 int8");
+  describe_check_line (claimed, "block 0 fc1", "cpu f32 int16 f32 f32");
+  describe_check_line (claimed, "blocks 1-2 fc1", "cpu int8 int8 int8 int8");
   g_setenv ("NPUENC_CPU", "c", TRUE);
 
   fake_npu_install (&npu);
   on_npu = describe ("xrt", NPU_PRECISION_INT8);
-  check_line (on_npu, "block 0 qkv", "xrt:0 f32 bf16 bf16 int8");
-  check_line (on_npu, "blocks 1-2 qkv", "xrt:0 int8 int8 int8 int8");
-  check_line (on_npu, "block 0 fc1", "xrt:0 f32 bf16 bf16 f32");
-  check_line (on_npu, "blocks 1-2 fc1", "xrt:0 int8 int8 int8 int8");
-  check_line (on_npu, "blocks 0-2 attention", "cpu int8 - - f32");
+  describe_check_line (on_npu, "block 0 qkv", "xrt:0 f32 bf16 bf16 int8");
+  describe_check_line (on_npu, "blocks 1-2 qkv", "xrt:0 int8 int8 int8 int8");
+  describe_check_line (on_npu, "block 0 fc1", "xrt:0 f32 bf16 bf16 f32");
+  describe_check_line (on_npu, "blocks 1-2 fc1", "xrt:0 int8 int8 int8 int8");
+  describe_check_line (on_npu, "blocks 0-2 attention", "cpu int8 - - f32");
   fake_npu_install (NULL);
   if (level)
     g_setenv ("NPUENC_CPU", level, TRUE);
