@@ -19,7 +19,8 @@ WORDS.json is as captions.py has it. Cases, all but the last three by default:
   states    changes of state at any time, then the recording
   language  the recording, then --second FILE CODE in its language
   slow      by the clock: four times as slow for 30 s, see --slow
-  long      N minutes (120) of the recording over and over: memory
+  long      N minutes (120) of the recording over and over, live by a clock
+            that shows the time of the stream: memory, and how late words are
 
 Times are compared with WORDS.json. Words of the other cases are compared with
 those of `whole`. Nothing but `slow` is by the clock. Exits with 1 where
@@ -431,8 +432,8 @@ class Cases:
             bool(said) and not said[-1][1], run)
 
     def long(self):
-        """Memory, and what a minute costs."""
-        run, rows = self.run(), []
+        """Memory, how late words are, and what a minute costs."""
+        run, rows = self.run(by_stream=True), []
         minutes = int(self.options.minutes or 120)
         source = packets(self.pcm)
         for number in range(minutes * 60 * RATE // PACKET):
@@ -450,13 +451,29 @@ class Cases:
                           f"of the processor, {rows[-1][2]} words",
                           flush=True)
         run.finish()
-        half = max(1, minutes // 2)
+        half, quarter = max(1, minutes // 2), max(1, minutes // 4)
         before = max(row[0] for row in rows[:half])
         after = max(row[0] for row in rows[half:] or rows)
+        late = [(told - word[1]) / 1e9
+                for word, told in zip(run.words, run.told)]
+        first = late[:rows[quarter - 1][2]]
+        last = late[rows[-quarter - 1][2] if minutes > quarter else 0:]
         self.report.row(
             "long", f"{minutes} minutes: at most {before / 1e6:.1f} MB in the "
-            f"first half, {after / 1e6:.1f} MB in the second",
-            after <= 1.05 * before, run)
+            f"first half, {after / 1e6:.1f} MB in the second; words final "
+            f"after {describe(first)} in the first quarter, "
+            f"{describe(last)} in the last",
+            after <= 1.05 * before and bool(first) and bool(last) and
+            abs(statistics.median(last) - statistics.median(first)) <= 0.1,
+            run)
+
+
+def describe(late):
+    if not late:
+        return "none"
+    late = sorted(late)
+    return (f"{statistics.median(late):.2f} s (95 % "
+            f"{late[min(len(late) - 1, int(0.95 * len(late)))]:.2f} s)")
 
 
 def resident():

@@ -7,6 +7,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 import difflib
 import pathlib
 import sys
+import threading
 
 import gi
 
@@ -75,11 +76,43 @@ def blocks(first, second):
             for i in range(match.size)]
 
 
+class StreamClock:
+    """A pipeline's clock that shows the end of the audio that has been taken:
+    live, as fast as the machine is, and as if computing took no time."""
+
+    AHEAD = Gst.SECOND  # whoever pushes is no further ahead
+
+    def __init__(self, pipeline, pad):
+        gi.require_version("GstCheck", "1.0")
+        from gi.repository import GstCheck
+
+        self.clock = GstCheck.TestClock.new()
+        self.taken = 0
+        self._change = threading.Condition()
+        pipeline.use_clock(self.clock)
+        pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
+        pipeline.set_base_time(0)
+        pad.add_probe(Gst.PadProbeType.BUFFER, self._on_audio)
+
+    def _on_audio(self, pad, info):
+        buffer = info.get_buffer()
+        with self._change:
+            self.taken = buffer.pts + buffer.duration
+            self.clock.set_time(self.taken)
+            self._change.notify()
+        return Gst.PadProbeReturn.OK
+
+    def wait(self, at):
+        """Until audio of time @at may be pushed."""
+        with self._change:
+            self._change.wait_for(lambda: at <= self.taken + self.AHEAD)
+
+
 class Run:
     """nputranscriber behind an appsrc, and all that comes out."""
 
-    def __init__(self, options, by_clock=False):
-        live = "is-live=true" if by_clock else ""
+    def __init__(self, options, by_clock=False, by_stream=False):
+        live = "is-live=true" if by_clock or by_stream else ""
         self.pipeline = Gst.parse_launch(
             f"appsrc name=source {live} format=time block=true "
             f"max-bytes={RATE * SAMPLES} caps={CAPS} ! "
@@ -95,6 +128,12 @@ class Run:
             name, _, value = setting.partition("=")
             Gst.util_set_object_arg(self.speech, name, value)
         self.words = []  # (start, end, text)
+        self.told = []  # when, by the stream's clock
+        self.clock = None
+        if by_stream:
+            self.clock = StreamClock(
+                self.pipeline,
+                self.speech.get_by_name("whispermel").get_static_pad("sink"))
         self.faults = []
         self.position = 0
         self.is_new = True
@@ -124,6 +163,8 @@ class Run:
         end = buffer.pts + buffer.duration
         self._follow(f"'{text}'", buffer.pts, end)
         self.words.append((buffer.pts, end, text))
+        if self.clock:
+            self.told.append(self.clock.taken)
 
     def play(self):
         self.pipeline.set_state(Gst.State.PLAYING)
@@ -136,6 +177,8 @@ class Run:
         if self.is_new:
             buffer.set_flags(Gst.BufferFlags.DISCONT)
         self.is_new = False
+        if self.clock:
+            self.clock.wait(at)
         return self.source.emit("push-buffer", buffer) == Gst.FlowReturn.OK
 
     def push_all(self, pcm, start=0):
