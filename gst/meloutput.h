@@ -17,7 +17,8 @@ typedef struct {
   gsize n_samples;
   GstClockTime start;
   AudioWindowContent content;
-  gboolean marker; /* the last of an utterance */
+  gboolean marker;     /* the last of an utterance */
+  gboolean has_pauses; /* whoever gets it is told where they are */
 } MelWindow;
 
 typedef struct {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "melsender.h"
 
+#include "windowpauses.h"
+
 GST_DEBUG_CATEGORY_EXTERN (whisper_mel_debug);
 #define GST_CAT_DEFAULT whisper_mel_debug
 
@@ -87,6 +89,9 @@ mel_sender_push_window (MelSender *self, const MelWindow *window)
   if (self->discont)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   self->discont = FALSE;
+  if (window->has_pauses)
+    window_pauses_add (
+        buffer, window->samples, window->n_samples, window->start);
   if (window->marker)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_MARKER);
   GST_LOG_OBJECT (self->element, "window %" GST_PTR_FORMAT, buffer);

@@ -8,6 +8,7 @@
 #include "npu-error.h"
 #include "unsyncedpad.h"
 #include "windowevent.h"
+#include "windowpauses.h"
 
 #define GST_CAT_DEFAULT gst_whisper_decoder_debug
 
@@ -81,7 +82,8 @@ typedef struct {
 } HeardWindow;
 
 /* Words that begin before it would be too late in the next window, even if that
- * took four times as long as this one. */
+ * took four times as long as this one. Those at the end of the audio are none
+ * yet, however late they are. */
 static guint64
 find_due (gpointer user_data)
 {
@@ -89,7 +91,7 @@ find_due (gpointer user_data)
   GstWhisperDecoder *self = heard->self;
   const GstClockTime end = heard->end, latency = get_latency (self);
   GstWhisperDecoderNow now = *heard->at_start;
-  GstClockTime due = end, expected;
+  GstClockTime due = end, expected, margin;
 
   now.now = gst_npu_get_running_time (GST_ELEMENT (self));
   now.is_live &= GST_CLOCK_TIME_IS_VALID (now.now);
@@ -101,7 +103,11 @@ find_due (gpointer user_data)
     due = MAX (end, expected + guess_step (self, end, expected > end));
     due += MIN (took * (SLOWER - 1), latency / RESERVE);
   }
-  return due > latency ? due - latency : 0;
+  GST_OBJECT_LOCK (self);
+  margin = self->settings.margin;
+  GST_OBJECT_UNLOCK (self);
+  due -= MIN (due, latency);
+  return MIN (due, end - MIN (end, margin));
 }
 
 /* --- what is told ------------------------------------------------------- */
@@ -329,7 +335,7 @@ gst_whisper_decoder_live_take_window (GstWhisperDecoder *self,
       GST_BUFFER_FLAG_IS_SET (inbuf, GST_BUFFER_FLAG_MARKER);
   GstWhisperDecoderNow now;
   HeardWindow heard = {self, window->start + window->duration, &now};
-  const NpuLiveWindow live = {
+  NpuLiveWindow live = {
       .n_positions = window->n_positions,
       .start = window->start,
       .duration = window->duration,
@@ -341,6 +347,7 @@ gst_whisper_decoder_live_take_window (GstWhisperDecoder *self,
   NpuLiveUpdate update;
   g_autoptr (GError) error = NULL;
 
+  live.pauses = window_pauses_get (inbuf, &live.n_pauses);
   if (live.is_new)
     gst_whisper_decoder_live_finish (self);
   if (is_before) {

@@ -76,6 +76,12 @@ count_letters (const char *text)
   return has_case ? n : 0;
 }
 
+/* A word does not begin more than this before a voice that follows a pause, if
+ * there is room for it behind the pause. */
+#define LONGEST_LEAD (250 * MS)
+#define LEAST_VOICE (40 * MS)
+#define LEAST_LETTER (10 * MS)
+
 /* The pause before a word is heard as part of it, and the one behind it as part
  * of the mark there. @first: its first part */
 static void
@@ -94,9 +100,29 @@ leave_out_pause (NpuLiveWord *word, const NpuHypothesisWord *first)
     word->start = CLAMP (first->peak, word->start, word->end - longest);
 }
 
+/* Attention comes to a word anywhere in the pause before it, or before that.
+ * What is no single word of letters may have a pause within. */
+static void
+leave_out_quiet (NpuLiveWord *word, const NpuLiveWindow *window)
+{
+  const guint n = count_letters (word->text);
+  const guint64 voice = LEAST_VOICE + n * LEAST_LETTER;
+  const guint64 latest = word->end - MIN (word->end, voice);
+  const guint64 begin = word->start;
+
+  for (guint i = 0; i < window->n_pauses; i++) {
+    const NpuLivePause *pause = &window->pauses[i];
+
+    if (pause->end <= latest && (n > 0 || pause->start <= begin))
+      word->start =
+          MAX (word->start, pause->end - MIN (pause->end, LONGEST_LEAD));
+  }
+}
+
 /* The text of one run of words, if there is any. */
 static void
-add_run (NpuLiveText *text, NpuTokenizer *tokenizer, const guint32 *tokens,
+add_run (NpuLiveText *text, NpuTokenizer *tokenizer,
+    const NpuLiveWindow *window, const guint32 *tokens,
     const NpuHypothesisWord *first, const NpuHypothesisWord *last)
 {
   const guint n_tokens = last->first + last->n - first->first;
@@ -111,6 +137,8 @@ add_run (NpuLiveText *text, NpuTokenizer *tokenizer, const guint32 *tokens,
     return;
   word.text = g_string_chunk_insert (text->chunk, clean->str);
   leave_out_pause (&word, first);
+  if (window)
+    leave_out_quiet (&word, window);
   g_array_append_val (text->words, word);
   if (text->all->len > 0 && raw[0] == ' ')
     g_string_append_c (text->all, ' ');
@@ -134,7 +162,8 @@ is_joined (NpuTokenizer *tokenizer, const guint32 *tokens,
 
 void
 npu_live_text_set (NpuLiveText *text, NpuTokenizer *tokenizer,
-    const guint32 *tokens, const NpuHypothesisWord *words, guint n)
+    const NpuLiveWindow *window, const guint32 *tokens,
+    const NpuHypothesisWord *words, guint n)
 {
   guint first = 0;
 
@@ -144,7 +173,7 @@ npu_live_text_set (NpuLiveText *text, NpuTokenizer *tokenizer,
   for (guint i = 0; i < n; i++) {
     if (i + 1 < n && is_joined (tokenizer, tokens, words, i))
       continue;
-    add_run (text, tokenizer, tokens, &words[first], &words[i]);
+    add_run (text, tokenizer, window, tokens, &words[first], &words[i]);
     first = i + 1;
   }
 }

@@ -18,11 +18,12 @@ typedef struct {
 void npu_live_text_init (NpuLiveText *text);
 void npu_live_text_clear (NpuLiveText *text);
 
-/* Text of words[n] of @tokens. What does not begin with a space stands with the
- * word before it, unless that ends with punctuation: scripts without spaces
- * come in runs. Punctuation
- * alone is none. */
+/* Text of words[n] of @tokens. @window: whose pauses are known, or NULL. What
+ * does not begin with a space stands with the word before it, unless that ends
+ * with punctuation: scripts without spaces come in runs. Punctuation alone is
+ * none. */
 void npu_live_text_set (NpuLiveText *text, NpuTokenizer *tokenizer,
-    const guint32 *tokens, const NpuHypothesisWord *words, guint n);
+    const NpuLiveWindow *window, const guint32 *tokens,
+    const NpuHypothesisWord *words, guint n);
 
 G_END_DECLS

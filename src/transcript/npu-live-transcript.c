@@ -189,10 +189,10 @@ keep_open (NpuLiveTranscript *transcript, const NpuHypothesis *hypothesis,
   }
 }
 
-/* What the commitment makes of it, and the texts. */
+/* What the commitment makes of it, and the texts. @window: or NULL */
 static void
-finish (NpuLiveTranscript *transcript, const NpuHypothesis *hypothesis,
-    NpuLiveUpdate *update)
+finish (NpuLiveTranscript *transcript, const NpuLiveWindow *window,
+    const NpuHypothesis *hypothesis, NpuLiveUpdate *update)
 {
   NpuHypothesisWord *words;
   const NpuHypothesisWord *open;
@@ -201,10 +201,10 @@ finish (NpuLiveTranscript *transcript, const NpuHypothesis *hypothesis,
   g_array_set_size (transcript->ordered, hypothesis->n_words);
   words = (NpuHypothesisWord *) transcript->ordered->data;
   npu_commitment_add (transcript->commitment, hypothesis, words, &commit);
-  npu_live_text_set (&transcript->committed, transcript->tokenizer,
+  npu_live_text_set (&transcript->committed, transcript->tokenizer, window,
       hypothesis->tokens, words + commit.first, commit.n_committed);
   open = words + commit.first + commit.n_committed;
-  npu_live_text_set (&transcript->partial, transcript->tokenizer,
+  npu_live_text_set (&transcript->partial, transcript->tokenizer, window,
       hypothesis->tokens, open, commit.n_shown);
   keep_open (transcript, hypothesis, open, commit.n_shown);
 
@@ -412,7 +412,7 @@ npu_live_transcript_add_window (NpuLiveTranscript *transcript,
   if (is_heard) {
     if (window->find_due)
       hearings[best].hypothesis.due = window->find_due (window->user_data);
-    finish (transcript, &hearings[best].hypothesis, update);
+    finish (transcript, window, &hearings[best].hypothesis, update);
     update->has_looped = hearings[BEHIND_PREFIX].verdict.has_looped;
   }
   for (guint i = 0; i < N_HEARINGS; i++) {
@@ -434,7 +434,7 @@ npu_live_transcript_add_silence (NpuLiveTranscript *transcript,
       &task.prefix, &task.n_prefix, &task.draft, &task.n_draft);
   init_hypothesis (transcript, window, &hypothesis);
   hypothesis.is_last = TRUE;
-  finish (transcript, &hypothesis, update);
+  finish (transcript, window, &hypothesis, update);
 }
 
 void
@@ -455,5 +455,5 @@ npu_live_transcript_end (NpuLiveTranscript *transcript, NpuLiveUpdate *update)
   transcript->open_tokens = g_array_new (FALSE, FALSE, sizeof (guint32));
   transcript->open_words =
       g_array_new (FALSE, FALSE, sizeof (NpuHypothesisWord));
-  finish (transcript, &hypothesis, update);
+  finish (transcript, NULL, &hypothesis, update);
 }

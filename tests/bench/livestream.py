@@ -87,7 +87,8 @@ class StreamClock:
         from gi.repository import GstCheck
 
         self.clock = GstCheck.TestClock.new()
-        self.taken = 0
+        self.taken = 0  # the end of the audio
+        self.now = 0
         self._change = threading.Condition()
         pipeline.use_clock(self.clock)
         pipeline.set_start_time(Gst.CLOCK_TIME_NONE)
@@ -98,9 +99,18 @@ class StreamClock:
         buffer = info.get_buffer()
         with self._change:
             self.taken = buffer.pts + buffer.duration
-            self.clock.set_time(self.taken)
+            self._go_to(max(self.now, self.taken))
             self._change.notify()
         return Gst.PadProbeReturn.OK
+
+    def _go_to(self, now):
+        self.now = now
+        self.clock.set_time(now)
+
+    def spend(self, time):
+        """Computing takes @time, for once."""
+        with self._change:
+            self._go_to(self.now + time)
 
     def wait(self, at):
         """Until audio of time @at may be pushed."""
@@ -164,7 +174,7 @@ class Run:
         self._follow(f"'{text}'", buffer.pts, end)
         self.words.append((buffer.pts, end, text))
         if self.clock:
-            self.told.append(self.clock.taken)
+            self.told.append(self.clock.now)
 
     def play(self):
         self.pipeline.set_state(Gst.State.PLAYING)

@@ -200,6 +200,40 @@ test_late_punctuation (void)
   live_rig_free (rig);
 }
 
+/* A word is heard from the pause before it on, or from before that, and begins
+ * with the voice, or a little earlier. */
+static void
+test_quiet (void)
+{
+  static const struct {
+    guint64 from, to, start; /* of a pause; of the word, ms */
+  } cases[] = {
+      {500, 800, 550}, {200, 700, 450},
+      {450, 550, 400},  /* the voice begins with it */
+      {600, 880, 400},  /* there is no room behind it */
+      {900, 1200, 400}, /* behind it */
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    LiveRig *rig = live_rig_new (0);
+    NpuLiveWindow window;
+    const NpuLivePause pause = {cases[i].from * MS, cases[i].to * MS};
+
+    live_rig_say (rig, BYTE ('a'), 0, 400);
+    live_rig_say (rig, 301, 400, 900); /* of four letters */
+    window = live_rig_window (rig, 0, 2000);
+    window.is_last = TRUE;
+    window.pauses = &pause;
+    window.n_pauses = 1;
+    live_rig_add (rig, &window);
+    g_assert_cmpuint (rig->update.n_words, ==, 2);
+    g_assert_cmpfloat (fabs ((double) rig->update.words[1].start / MS -
+                             (double) cases[i].start),
+        <=, 40);
+    live_rig_free (rig);
+  }
+}
+
 /* What is left of a word where a window was cut is not told again. */
 static void
 test_rest_at_cut (void)
@@ -298,6 +332,7 @@ main (int argc, char **argv)
   g_test_add_func ("/live-transcript/context", test_context);
   g_test_add_func ("/live-transcript/late-punctuation", test_late_punctuation);
   g_test_add_func ("/live-transcript/rest-at-cut", test_rest_at_cut);
+  g_test_add_func ("/live-transcript/quiet", test_quiet);
   g_test_add_func ("/live-transcript/whole-words", test_whole_words);
   g_test_add_func ("/live-transcript/without-spaces", test_without_spaces);
   g_test_add_func ("/live-transcript/settings", test_settings);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "windowpauses.h"
+
+#include <math.h>
+
+#define HOP 160 /* 10 ms */
+#define HOP_TIME (10 * GST_MSECOND)
+#define SHORTEST 10 /* hops; a plosive is silent for less, mostly */
+#define DEPTH 25.0  /* dB */
+#define LOUD 0.9    /* the level that so much of a window is below */
+
+#define FIELD "pauses" /* bytes of NpuLivePause */
+
+static double
+get_level (const float *samples)
+{
+  double energy = 0;
+
+  for (guint i = 0; i < HOP; i++)
+    energy += (double) samples[i] * samples[i];
+  return 10 * log10 (energy / HOP + 1e-12);
+}
+
+static int
+compare (gconstpointer a, gconstpointer b)
+{
+  const double x = *(const double *) a, y = *(const double *) b;
+
+  return (x > y) - (x < y);
+}
+
+static GArray *
+find_pauses (const double *levels, guint n, GstClockTime start)
+{
+  GArray *pauses = g_array_new (FALSE, FALSE, sizeof (NpuLivePause));
+  g_autofree double *sorted = g_memdup2 (levels, n * sizeof (double));
+  double quiet;
+  guint first = 0;
+
+  qsort (sorted, n, sizeof (double), compare);
+  quiet = sorted[(guint) (LOUD * (n - 1))] - DEPTH;
+  for (guint i = 0; i <= n; i++) {
+    if (i < n && levels[i] < quiet)
+      continue;
+    if (i - first >= SHORTEST) {
+      const NpuLivePause pause = {
+          start + first * HOP_TIME, start + i * HOP_TIME};
+
+      g_array_append_val (pauses, pause);
+    }
+    first = i + 1;
+  }
+  return pauses;
+}
+
+static void
+register_meta (void)
+{
+  static gsize once;
+  static const char *tags[] = {NULL};
+
+  if (!g_once_init_enter (&once))
+    return;
+  gst_meta_register_custom (WINDOW_PAUSES_META, tags, NULL, NULL, NULL);
+  g_once_init_leave (&once, TRUE);
+}
+
+void
+window_pauses_add (
+    GstBuffer *buffer, const float *samples, gsize n, GstClockTime start)
+{
+  const guint n_levels = n / HOP;
+  g_autofree double *levels = NULL;
+  g_autoptr (GArray) pauses = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+  GstCustomMeta *meta;
+
+  if (n_levels == 0)
+    return;
+  levels = g_new (double, n_levels);
+  for (guint i = 0; i < n_levels; i++)
+    levels[i] = get_level (samples + i * HOP);
+  pauses = find_pauses (levels, n_levels, start);
+  if (pauses->len == 0)
+    return;
+  register_meta ();
+  bytes = g_bytes_new (pauses->data, pauses->len * sizeof (NpuLivePause));
+  meta = gst_buffer_add_custom_meta (buffer, WINDOW_PAUSES_META);
+  gst_structure_set (
+      gst_custom_meta_get_structure (meta), FIELD, G_TYPE_BYTES, bytes, NULL);
+}
+
+const NpuLivePause *
+window_pauses_get (GstBuffer *buffer, guint *n)
+{
+  GstCustomMeta *meta;
+  const GValue *value;
+  gconstpointer data;
+  gsize size;
+
+  *n = 0;
+  register_meta ();
+  meta = gst_buffer_get_custom_meta (buffer, WINDOW_PAUSES_META);
+  value = meta ? gst_structure_get_value (
+                     gst_custom_meta_get_structure (meta), FIELD)
+               : NULL;
+  if (!value || !G_VALUE_HOLDS (value, G_TYPE_BYTES) ||
+      !g_value_get_boxed (value))
+    return NULL;
+  data = g_bytes_get_data (g_value_get_boxed (value), &size);
+  if (GPOINTER_TO_SIZE (data) % sizeof (guint64) != 0) /* not ours */
+    return NULL;
+  *n = size / sizeof (NpuLivePause);
+  return data;
+}
