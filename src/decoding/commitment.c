@@ -176,6 +176,12 @@ npu_commitment_begin (NpuCommitment *commitment, guint64 start, gboolean is_new,
   *n_draft = commitment->anew_until ? 0 : commitment->draft->len;
 }
 
+float
+npu_commitment_get_no_speech_threshold (const NpuCommitment *commitment)
+{
+  return commitment->has_text ? 0 : commitment->options.no_speech_threshold;
+}
+
 const guint32 *
 npu_commitment_get_context (const NpuCommitment *commitment, guint *n)
 {

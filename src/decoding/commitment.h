@@ -95,6 +95,10 @@ void npu_commitment_begin (NpuCommitment *commitment, guint64 start,
     gboolean is_new, const guint32 **prefix, guint *n_prefix,
     const guint32 **draft, guint *n_draft);
 
+/* Above this no_speech_prob, nothing would come of the window that was begun; 0
+ * where something is committed in the utterance. */
+float npu_commitment_get_no_speech_threshold (const NpuCommitment *commitment);
+
 /**
  * npu_commitment_get_context:
  * @n: (out)

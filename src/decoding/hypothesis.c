@@ -79,6 +79,21 @@ read_and_take (
 
 /* --- the first step ----------------------------------------------------- */
 
+/* Nothing was said: the draft goes, and what was sampled is not looked at. */
+static gboolean
+is_silence (Hypothesis *h)
+{
+  const float threshold = h->task->no_speech_threshold;
+  const NpuLogitsSource *source = h->search.source;
+
+  if (threshold <= 0 || h->heard->no_speech_prob <= threshold)
+    return FALSE;
+  h->has_ended = TRUE;
+  h->heard->n_rows = h->heard->first_row + 1 + h->task->n_prefix;
+  source->truncate (source->self, 0, h->n_start + h->task->n_prefix);
+  return TRUE;
+}
+
 /* What the first step is given: prompt, sot and its task, prefix, draft. */
 static GArray *
 build_start (Hypothesis *h, guint n_draft, guint *sot)
@@ -162,7 +177,8 @@ step_start (
   return source->step_attending (
              source->self, steps, start->len, logits, attention, error) &&
          npu_no_speech_read (special, rows, &h->heard->no_speech_prob, error) &&
-         verify_draft (h, n_draft, 1, rows + special->n_vocab, error);
+         (is_silence (h) ||
+             verify_draft (h, n_draft, 1, rows + special->n_vocab, error));
 }
 
 /* --- and the others ----------------------------------------------------- */

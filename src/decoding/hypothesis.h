@@ -21,6 +21,10 @@ typedef struct {
   const guint32 *draft;  /* [n_draft]: what may follow them */
   guint n_draft;
   guint max_tokens; /* behind the prefix */
+
+  /* A window that is less likely speech than this allows is not decoded: its
+   * answer is empty. 0: any is */
+  float no_speech_threshold;
 } NpuHypothesisTask;
 
 typedef struct {

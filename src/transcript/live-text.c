@@ -77,10 +77,9 @@ count_letters (const char *text)
 }
 
 /* A word does not begin more than this before a voice that follows a pause, if
- * there is room for it behind the pause. */
+ * so much of it is behind the pause: its end is often heard early. */
 #define LONGEST_LEAD (250 * MS)
 #define LEAST_VOICE (40 * MS)
-#define LEAST_LETTER (10 * MS)
 
 /* The pause before a word is heard as part of it, and the one behind it as part
  * of the mark there. @first: its first part */
@@ -105,15 +104,14 @@ leave_out_pause (NpuLiveWord *word, const NpuHypothesisWord *first)
 static void
 leave_out_quiet (NpuLiveWord *word, const NpuLiveWindow *window)
 {
-  const guint n = count_letters (word->text);
-  const guint64 voice = LEAST_VOICE + n * LEAST_LETTER;
-  const guint64 latest = word->end - MIN (word->end, voice);
+  const gboolean is_word = count_letters (word->text) > 0;
+  const guint64 latest = word->end - MIN (word->end, LEAST_VOICE);
   const guint64 begin = word->start;
 
   for (guint i = 0; i < window->n_pauses; i++) {
     const NpuLivePause *pause = &window->pauses[i];
 
-    if (pause->end <= latest && (n > 0 || pause->start <= begin))
+    if (pause->end <= latest && (is_word || pause->start <= begin))
       word->start =
           MAX (word->start, pause->end - MIN (pause->end, LONGEST_LEAD));
   }

@@ -292,6 +292,8 @@ hearing_decode (Hearing *hearing, NpuLiveTranscript *transcript,
   task->n_prompt = transcript->prompt->len;
   task->max_tokens =
       TOKENS_PER_SECOND * (guint) (window->duration / SECOND) + MORE_TOKENS;
+  task->no_speech_threshold =
+      npu_commitment_get_no_speech_threshold (transcript->commitment);
   transcript->options.language = transcript->language;
   is_heard = npu_hypothesis_decode (&transcript->source, transcript->tokenizer,
       window->window, window->n_positions, &transcript->options, task,

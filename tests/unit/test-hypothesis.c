@@ -113,6 +113,36 @@ assert_said (const NpuHeard *heard, guint n_prefix, guint n)
         g_array_index (heard->tokens, guint32, i), ==, said[n_prefix + i]);
 }
 
+/* What is likely no speech costs one step, and leaves the decoder behind the
+ * prefix. */
+static void
+test_silence (void)
+{
+  for (guint n_prefix = 0; n_prefix <= 2; n_prefix++) {
+    g_autoptr (ScriptedSource) scripted = new_source (&usual);
+    NpuHypothesisTask task = {.prefix = said,
+        .n_prefix = n_prefix,
+        .draft = said + n_prefix,
+        .n_draft = 1,
+        .max_tokens = 20,
+        .no_speech_threshold = 1e-9f};
+    NpuHeard heard;
+
+    decode (scripted, &task, &heard);
+    assert_said (&heard, n_prefix, 0);
+    assert_attention (&heard, n_prefix);
+    g_assert_false (heard.is_cut);
+    g_assert_cmpuint (heard.n_steps, ==, 1);
+    g_assert_cmpuint (scripted->sequences[0]->len, ==, N_TASK + n_prefix);
+    npu_heard_clear (&heard);
+
+    task.no_speech_threshold = 0.5f;
+    decode (scripted, &task, &heard);
+    assert_said (&heard, n_prefix, N_SAID - n_prefix);
+    npu_heard_clear (&heard);
+  }
+}
+
 /* Whatever prefix and draft: the same tokens, attention and likelihood; a draft
  * that is right costs one step. */
 static void
@@ -261,6 +291,7 @@ main (int argc, char **argv)
       npu_vocabulary_new_synthetic (&tokens, "small"));
   special = npu_tokenizer_get_special (tokenizer);
   g_test_add_func ("/hypothesis/any-draft", test_any_draft);
+  g_test_add_func ("/hypothesis/silence", test_silence);
   g_test_add_func ("/hypothesis/refined", test_refined);
   g_test_add_func ("/hypothesis/cut", test_cut);
   g_test_add_func ("/hypothesis/room", test_room);
