@@ -14,6 +14,7 @@
 #define ROWS_PER_UNIT 4 /* of a norm */
 #define MAX_COLUMNS 256 /* of a product's unit */
 #define UNIT_SIZE 65536 /* bytes of weights, about */
+#define LINE 16         /* floats of a cache's line */
 
 /* Where a product's columns go. */
 typedef enum {
@@ -180,6 +181,18 @@ finish_columns (const DecoderOp *op, LinearSums *sums, guint first_row,
   }
 }
 
+/* Logits are large enough to have left the caches since the last step: they
+ * come back while products are made. */
+static void
+prefetch_logits (
+    const DecoderOp *op, guint row, guint rows, guint column, guint n)
+{
+  if (op->target == TO_LOGITS)
+    for (guint i = 0; i < rows; i++)
+      for (guint j = 0; j < n; j += LINE)
+        __builtin_prefetch (output_of (op, row + i, column + j));
+}
+
 /* Of columns from @column on. */
 static void
 multiply (const DecoderOp *op, LinearSums *sums, guint row, guint rows,
@@ -225,6 +238,7 @@ run_linear (gpointer data, guint unit)
   for (guint row = 0; row < n_rows; row += ROWS_AT_ONCE) {
     const guint rows = MIN (n_rows - row, ROWS_AT_ONCE);
 
+    prefetch_logits (op, row, rows, column, n);
     multiply (op, &sums, row, rows, column, n);
     finish_columns (op, &sums, row, rows, column, n);
   }
