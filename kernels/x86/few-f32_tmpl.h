@@ -16,11 +16,12 @@ NPU_INLINE void
 multiply_f32 (float *c, ptrdiff_t c_stride, const float *a, ptrdiff_t a_stride,
     const float *weight, int k, const int rows, const int columns)
 {
+  const size_t size = sizeof (float) * columns;
+  const size_t ahead = ahead_of_block (size * (size_t) k);
   Vector acc[ROWS][COLUMNS] = {{{0}}};
 
   for (int j = 0; j < k; j += LANES) {
-    prefetch_ahead (weight, sizeof (float) * columns * (size_t) j,
-        (int) sizeof (float) * columns * LANES);
+    prefetch (weight, ahead + size * (size_t) j, (int) size * LANES);
     for (int g = 0; g < columns; g++) {
       const Vector w = load_vector (weight + (size_t) g * k + j);
 
@@ -79,6 +80,16 @@ NPU_KERNEL (few_dot_f32) (float *c, ptrdiff_t c_stride, const float *a,
           a_stride, weight + (size_t) column * k, k);
 }
 
+/* Keys are wherever they are: the processor foresees none of them. */
+#define KEYS_AHEAD 8
+
+NPU_INLINE void
+prefetch_row (const float *row)
+{
+  for (int i = 0; i < DIM * (int) sizeof *row; i += 64)
+    _mm_prefetch ((const char *) row + i, _MM_HINT_T0);
+}
+
 static void
 NPU_KERNEL (few_attend_f32) (NpuAttended *to, const float *q,
     const float *const *keys, ptrdiff_t k_at, ptrdiff_t v_at, int n_keys,
@@ -91,10 +102,14 @@ NPU_KERNEL (few_attend_f32) (NpuAttended *to, const float *q,
     x[g] = load_vector (q + g * LANES) * splat (scale * NPU_LOG2E);
     o[g] = (Vector){0};
   }
+  for (int i = 0; i < npu_min_int (n_keys, KEYS_AHEAD); i++)
+    prefetch_row (keys[i] + k_at);
   for (int i = 0; i < n_keys; i++) {
     const float *k = keys[i] + k_at;
     Vector sum = {0};
 
+    prefetch_row (keys[npu_min_int (i + KEYS_AHEAD, n_keys - 1)] + k_at);
+    prefetch_row (keys[i] + v_at);
     for (int g = 0; g < DIM / LANES; g++)
       sum = fma_vector (x[g], load_vector (k + g * LANES), sum);
     score[i] = sum_lanes (sum);

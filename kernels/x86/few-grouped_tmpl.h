@@ -23,6 +23,7 @@ multiply_grouped (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
     int16_t *unpacked, const int rows, const int columns)
 {
   const int n_groups = k / GROUP;
+  const size_t ahead = ahead_of_block ((size_t) columns * k);
   NpuInts acc[ROWS][COLUMNS];
 
   for (int i = 0; i < rows; i++)
@@ -31,7 +32,7 @@ multiply_grouped (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
   for (int group = 0; group < n_groups; group++) {
     const int first = group * GROUP;
 
-    prefetch_ahead (weight, (size_t) columns * first, columns * GROUP);
+    prefetch (weight, ahead + (size_t) columns * first, columns * GROUP);
     for (int g = 0; g < columns; g++) {
       const NpuVector factor = splat_s16 (factors[g * n_groups + group]);
 
@@ -69,8 +70,9 @@ MULTIPLY_GROUPED (last, NULL, 1, 1)
 NPU_INLINE void
 prefetch_factors (const int16_t *factors, int n)
 {
-  for (int i = 0; i < n; i += 64 / (int) sizeof *factors)
-    _mm_prefetch ((const char *) (factors + i + AHEAD / GROUP), _MM_HINT_T0);
+  const size_t ahead = ahead_of_block ((size_t) n * GROUP) / GROUP;
+
+  prefetch (factors + ahead, 0, n * (int) sizeof *factors);
 }
 
 static void

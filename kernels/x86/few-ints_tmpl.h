@@ -79,6 +79,7 @@ multiply_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
     const int rows, const int columns)
 {
   const int bytes = from == FROM_S8 ? 1 : 2;
+  const size_t ahead = ahead_of_block ((size_t) bytes * columns * k);
   NpuInts acc[ROWS][COLUMNS];
 
   for (int i = 0; i < rows; i++)
@@ -86,8 +87,8 @@ multiply_ints (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
       acc[i][g] = (NpuInts){0};
   for (int j = 0; j < k; j += STEP) {
     if (from != FROM_UNPACKED)
-      prefetch_ahead (
-          weight, (size_t) bytes * columns * j, bytes * columns * STEP);
+      prefetch (
+          weight, ahead + (size_t) bytes * columns * j, bytes * columns * STEP);
     for (int g = 0; g < columns; g++) {
       const NpuVector w = load_weights (weight, g, j, k, from);
 
@@ -178,31 +179,44 @@ NPU_KERNEL (few_dot_s16) (int32_t *c, ptrdiff_t c_stride, const int16_t *a,
 
 /* --- attention */
 
-/* Exact sums q k^T, in whole fours. Values are what comes behind keys: they are
- * asked for in time, too. */
+/* The sums of four keys, the last of them again where there are less. */
 NPU_INLINE void
-dot_keys (int32_t *sums, const int16_t *q, const int8_t *k, const int8_t *v,
-    int n_keys)
+dot_four_keys (
+    int32_t *sums, const NpuVector x[DIM / STEP], const int8_t *k, const int n)
+{
+  NpuInts acc[4];
+
+  for (int i = 0; i < 4; i++) {
+    const int8_t *key = k + npu_min_int (i, n - 1) * DIM;
+
+    acc[i] = (NpuInts){0};
+    for (int g = 0; g < DIM / STEP; g++)
+      acc[i] = npu_dot_s16 (acc[i], x[g], widen (key + g * STEP));
+  }
+  _mm_storeu_si128 ((__m128i *) sums, sum_four_ints (acc));
+}
+
+/* Exact sums q k^T, in whole fours. What is needed behind keys, their scales
+ * and values, is asked for in time, too. */
+NPU_INLINE void
+dot_keys (int32_t *sums, const int16_t *q, const int8_t *k,
+    const float *k_scale, const int8_t *v, const float *v_scale, int n_keys)
 {
   const ptrdiff_t size = (ptrdiff_t) n_keys * DIM;
   NpuVector x[DIM / STEP];
+  int first = 0;
 
   for (int g = 0; g < DIM / STEP; g++)
     x[g] = npu_load_ints (q + g * STEP);
-  for (int first = 0; first < n_keys; first += 4) {
-    NpuInts acc[4];
-
+  for (; first + 4 <= n_keys; first += 4) {
     prefetch_ahead (first * DIM + AHEAD < size ? k : v - size,
         (size_t) first * DIM, 4 * DIM);
-    for (int i = 0; i < 4; i++) {
-      const int key = npu_min_int (first + i, n_keys - 1);
-
-      acc[i] = (NpuInts){0};
-      for (int g = 0; g < DIM / STEP; g++)
-        acc[i] = npu_dot_s16 (acc[i], x[g], widen (k + key * DIM + g * STEP));
-    }
-    _mm_storeu_si128 ((__m128i *) (sums + first), sum_four_ints (acc));
+    prefetch (k_scale, sizeof *k_scale * (size_t) first, 4);
+    prefetch (v_scale, sizeof *v_scale * (size_t) first, 4);
+    dot_four_keys (sums + first, x, k + first * DIM, 4);
   }
+  if (first < n_keys)
+    dot_four_keys (sums + first, x, k + first * DIM, n_keys - first);
 }
 
 /* weight[n] = round (score v_scale / step), the largest of which is 2^15 - 1
@@ -236,7 +250,7 @@ NPU_KERNEL (few_attend_s8) (NpuAttended *to, const int16_t *q, const int8_t *k,
   int16_t weight[KEYS + LANES];
   NpuInts acc[2 * DIM / STEP];
 
-  dot_keys (sums, q, k, v, n_keys);
+  dot_keys (sums, q, k, k_scale, v, v_scale, n_keys);
   for (int i = 0; i < n_keys; i += LANES)
     store_vector (score + i, floats_of (npu_load_ints (sums + i)) *
                                  load_first (k_scale + i, n_keys - i) *

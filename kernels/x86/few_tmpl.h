@@ -22,12 +22,26 @@
  */
 #define AHEAD 4096
 
+/* The same of blocks of columns, which are read side by side: the bytes of
+ * whole blocks. */
+NPU_INLINE size_t
+ahead_of_block (size_t size)
+{
+  return (AHEAD + size - 1) / size * size;
+}
+
 /* Asks for @size bytes. */
+NPU_INLINE void
+prefetch (const void *from, size_t offset, const int size)
+{
+  for (int i = 0; i < size; i += 64)
+    _mm_prefetch ((const char *) from + offset + i, _MM_HINT_T0);
+}
+
 NPU_INLINE void
 prefetch_ahead (const void *from, size_t offset, const int size)
 {
-  for (int i = 0; i < size; i += 64)
-    _mm_prefetch ((const char *) from + AHEAD + offset + i, _MM_HINT_T0);
+  prefetch (from, AHEAD + offset, size);
 }
 
 #if LANES == 16
