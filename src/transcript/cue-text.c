@@ -76,7 +76,11 @@ gboolean
 npu_cue_text_has_word (const char *text)
 {
   for (; *text; text = g_utf8_next_char (text)) {
-    if (g_unichar_isalnum (g_utf8_get_char (text)))
+    const gunichar c = g_utf8_get_char (text);
+    const GUnicodeType type = g_unichar_type (c);
+
+    if (g_unichar_isalnum (c) || type == G_UNICODE_CURRENCY_SYMBOL ||
+        type == G_UNICODE_OTHER_SYMBOL)
       return TRUE;
   }
   return FALSE;

@@ -17,7 +17,8 @@ G_BEGIN_DECLS
  * arrow. */
 NPU_API void npu_cue_text_append (GString *cue, const char *text, gsize n);
 
-/* Whether there is a letter or a digit in it, not marks alone. */
+/* Whether there is a letter, a digit or a sign for something in it, such as a
+ * currency, not marks alone. */
 gboolean npu_cue_text_has_word (const char *text);
 
 G_END_DECLS

@@ -189,11 +189,8 @@ emit (NpuTranscript *transcript, Window *window, const NpuSlice *slice,
   segment->start = MAX (segment->start, transcript->last_end);
   text = npu_tokenizer_decode (transcript->tokenizer, tokens, slice->n, &n);
   npu_cue_text_append (cue, text, n);
-  if (cue->len == 0 || segment->start >= segment->end)
-    return;
-  /* Where an answer had to go on and there was nothing to say. */
-  if (slice->first > 0 && slice->end == NPU_WINDOW_END &&
-      !window->is_followed && !npu_cue_text_has_word (cue->str))
+  /* Marks alone are what noise is given, or an answer that had to go on. */
+  if (!npu_cue_text_has_word (cue->str) || segment->start >= segment->end)
     return;
 
   segment->text = cue->str;

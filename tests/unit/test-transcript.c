@@ -253,10 +253,12 @@ test_rest (void)
           "0.00-2.00 3.00-4.00 "},
       {{t, a, t + 100}, 3, 0, "0.00-2.00 ", "0.00-2.00 "},
       {{a, a}, 2, 0, "0.00-30.00 ", "0.00-30.00 "},
-      /* a mark alone, which comes where something must */
+      /* a mark alone, which comes where something must, or in noise */
       {{t, a, t + 100, t + 100, dot}, 5, 0, "0.00-2.00 ", "0.00-2.00 "},
-      {{t, a, t + 100, t + 100, dot, t + 150}, 6, 0, "0.00-2.00 2.00-3.00 ",
-          "0.00-2.00 2.00-3.00 "},
+      {{t, a, t + 100, t + 100, dot, t + 150}, 6, 0, "0.00-2.00 ",
+          "0.00-2.00 "},
+      {{t, dot, t + 100, t + 100, a, t + 150}, 6, 0, "2.00-3.00 ",
+          "2.00-3.00 "},
   };
 
   for (guint i = 0; i < 2 * G_N_ELEMENTS (cases); i++) {
