@@ -321,11 +321,19 @@ take_progress (Job *job, GstMessage *message, GstElement *reader,
 static void
 take_error (Job *job, GstMessage *message, const char *missing, GError **error)
 {
+  g_autoptr (GError) told = NULL;
+
+  gst_message_parse_error (message, &told, NULL);
   if (missing)
     g_set_error_literal (
         error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN, missing);
+  else if (g_error_matches (
+               told, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN))
+    /* Of streams that are not wanted decodebin says that, too. */
+    g_set_error_literal (error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE,
+        "there is no sound in it that can be decoded");
   else
-    gst_message_parse_error (message, error, NULL);
+    g_propagate_error (error, g_steal_pointer (&told));
 }
 
 /* Follows the bus until the recording is done. */

@@ -82,9 +82,13 @@ def formats(folder):
 def one_fails(folder):
     """The others are transcribed, and the status tells."""
     (folder / "text.wav").write_text("not a recording\n" * 100)
+    tap.command("gst-launch-1.0", "-q", "videotestsrc", "num-buffers=5", "!",
+                "jpegenc", "!", "matroskamux", "!", "filesink",
+                f"location={folder / 'mute.mkv'}")
     text = transcribe("--out", folder / "out", folder / "none.wav",
-                      folder / "text.wav", JFK, status=1)
-    tap.expect(text, "none.wav: there is no such file", "text.wav: ")
+                      folder / "text.wav", folder / "mute.mkv", JFK, status=1)
+    tap.expect(text, "none.wav: there is no such file", "text.wav: ",
+               "mute.mkv: there is no sound in it")
     assert os.listdir(folder / "out") == ["jfk.txt"], text
 
 
