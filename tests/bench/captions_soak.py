@@ -6,9 +6,10 @@ state cost, whether memory stays, and whether a machine that was slow recovers.
 usage: captions_soak.py --model MODEL --words WORDS.json RECORDING
                         [--minutes N] [--second FILE CODE] [--set PROPERTY=VALUE]... [CASE]...
 
-WORDS.json is as captions.py has it. Cases, all but the last three by default:
+WORDS.json is as captions.py has it. Cases, all but sounds and the last four by default:
 
   silence hum fan music    N minutes each (10): how many words are told
+  sounds    noises, strokes and tones, 20 s at three levels each: likewise
   whole     the recording as it is: what the others are held against
   loss      one packet of 20 ms in twenty is lost
   dtx       pauses are GAP events
@@ -19,6 +20,8 @@ WORDS.json is as captions.py has it. Cases, all but the last three by default:
   states    changes of state at any time, then the recording
   language  the recording, then --second FILE CODE in its language
   slow      by the clock: four times as slow for 30 s, see --slow
+  late      the same by a clock that shows the time of the stream, as if an update
+            took --update seconds (0.2): how late the latest word is
   long      N minutes (120) of the recording over and over, live by a clock
             that shows the time of the stream: memory, and how late words are
 
@@ -30,9 +33,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import argparse
-import array
 import json
-import math
 import os
 import pathlib
 import random
@@ -48,54 +49,11 @@ gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import sounds  # noqa: E402
 from livestream import (PACKET, RATE, SAMPLES, Run, blocks, packets,  # noqa: E402
                         plain, read, stop, to_ns)
 
 MINUTE = 60 * Gst.SECOND
-
-
-# --- sound ------------------------------------------------------------------
-
-def floats(values):
-    return array.array("f", values).tobytes()
-
-
-def hum():
-    """Mains of 50 Hz with its harmonics, a second."""
-    parts = ((50, 0.1), (100, 0.05), (150, 0.04), (250, 0.02), (350, 0.01))
-    return floats(
-        sum(a * math.sin(2 * math.pi * f * i / RATE) for f, a in parts)
-        for i in range(RATE))
-
-
-def fan():
-    """Air, lower than white noise, that swells with four blades; 20 s."""
-    noise, low, out = random.Random(1), 0.0, array.array("f")
-    for i in range(20 * RATE):
-        low += 0.05 * (noise.uniform(-1, 1) - low)
-        swell = 1 + 0.3 * math.sin(2 * math.pi * 7 * i / RATE)
-        out.append(0.4 * low * swell +
-                   0.01 * math.sin(2 * math.pi * 112 * i / RATE))
-    return out.tobytes()
-
-
-def music():
-    """Four chords, a tune above and a drum below, 16 s."""
-    chords = ((220, 262, 330), (175, 220, 262), (262, 330, 392),
-              (196, 247, 294))
-    tune = (440, 523, 494, 440, 349, 440, 523, 587)
-    noise, out = random.Random(2), array.array("f")
-    beat = RATE // 2
-    for i in range(32 * beat):
-        at, since = i / RATE, i % beat / RATE
-        value = sum(math.sin(2 * math.pi * f * at) +
-                    0.4 * math.sin(4 * math.pi * f * at)
-                    for f in chords[i // (8 * beat)]) * 0.04
-        value += 0.12 * math.exp(-3 * since) * math.sin(
-            2 * math.pi * tune[i // beat % len(tune)] * at)
-        value += 0.2 * math.exp(-25 * since) * noise.uniform(-1, 1)
-        out.append(value)
-    return out.tobytes()
 
 
 # --- what is found ----------------------------------------------------------
@@ -200,13 +158,26 @@ class Cases:
         self.no_voice("silence", bytes(RATE * SAMPLES))
 
     def hum(self):
-        self.no_voice("hum", hum())
+        self.no_voice("hum", sounds.hum())
 
     def fan(self):
-        self.no_voice("fan", fan())
+        self.no_voice("fan", sounds.fan())
 
     def music(self):
-        self.no_voice("music", music())
+        self.no_voice("music", sounds.music())
+
+    def sounds(self):
+        """Of several levels, one after the other, in a stream each."""
+        for sound in sounds.MORE:
+            heard = []
+            for level in (-50, -35, -20):
+                run = self.run()
+                run.push_all(sounds.at_level(sound, level))
+                heard += [word[2] for word in run.finish()]
+            self.report.row(
+                "sounds", f"{sound.__name__}, 20 s at -50, -35 and -20 dB: "
+                f"{len(heard)} words{': ' if heard else ''}"
+                f"{' '.join(heard)[:60]}", not heard, run)
 
     def whole(self):
         judge_times(self.report, "whole", self.known, self.get_whole())
@@ -431,6 +402,30 @@ class Cases:
             len(found) >= 0.9 * len(self.known) and dropped == 0 and
             bool(said) and not said[-1][1], run)
 
+    def late(self):
+        """Each window stands still for a while before it is decoded."""
+        run = self.run(by_stream=True)
+        clock, seconds = run.clock, self.options.slow_seconds
+
+        def on_window(pad, info):
+            is_slow = 15 <= clock.now / Gst.SECOND < 15 + seconds
+            clock.spend(int(self.options.update * Gst.SECOND *
+                            (self.options.slow if is_slow else 1)))
+            return Gst.PadProbeReturn.OK
+
+        run.speech.get_by_name("whisperdecoder").get_static_pad(
+            "sink").add_probe(Gst.PadProbeType.BUFFER, on_window)
+        run.push_all(self.pcm)
+        run.finish()
+        delay = run.speech.get_property("max-observed-delay")
+        found = errors(self.known, run.words)
+        self.report.row(
+            "late", f"{len(run.words)} words, {len(found)} of "
+            f"{len(self.known)} as they are known, the latest "
+            f"{delay / 1000:.1f} s after its start",
+            delay <= run.speech.get_property("latency") and
+            len(found) >= 0.9 * len(self.known), run)
+
     def long(self):
         """Memory, how late words are, and what a minute costs."""
         run, rows = self.run(by_stream=True), []
@@ -513,9 +508,11 @@ def main():
     parser.add_argument("--second", nargs=2)
     parser.add_argument("--slow", type=float, default=4)
     parser.add_argument("--slow-seconds", type=float, default=30)
+    parser.add_argument("--update", type=float, default=0.2)
     parser.add_argument("recording")
     parser.add_argument("case", nargs="*",
-                        choices=[*USUAL, "language", "slow", "long", []])
+                        choices=[*USUAL, "sounds", "language", "slow", "late", "long",
+                                 []])
     options = parser.parse_args()
     Gst.init(None)
     cases = Cases(options)
