@@ -19,7 +19,8 @@
 #define LONGEST_STEP (2 * GST_SECOND)
 
 /* A machine may be so many times slower from one window to the next without a
- * word being late, as far as this part of the latency allows. */
+ * word being late, as far as this part of the latency allows; nor does it take
+ * more to leave words open that may go on. */
 #define SLOWER 4
 #define RESERVE 5
 
@@ -106,6 +107,7 @@ find_due (gpointer user_data)
   GST_OBJECT_LOCK (self);
   margin = self->settings.margin;
   GST_OBJECT_UNLOCK (self);
+  margin = MIN (margin, latency / RESERVE);
   due -= MIN (due, latency);
   return MIN (due, end - MIN (end, margin));
 }

@@ -287,6 +287,10 @@ test_delay (void)
    * latency but for a fifth; but no word of the newest half a second */
   script_get_seen (&seen);
   g_assert_cmpuint (seen.due, ==, 1000 * MS);
+  g_object_set (rig->element, "latency", 1000, NULL);
+  push (rig, 0, 1500, 0);
+  script_get_seen (&seen);
+  g_assert_cmpuint (seen.due, ==, 1300 * MS);
 }
 
 static void
