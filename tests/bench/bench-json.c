@@ -78,6 +78,23 @@ add_count (GString *out, const char *key, guint64 count)
   g_string_append_printf (out, "%" G_GUINT64_FORMAT, count);
 }
 
+/* A list of @n objects, of which @add_members writes what is in number @i. */
+static void
+add_objects (GString *out, const char *key, guint n,
+    void (*add_members) (GString *out, gconstpointer data, guint i),
+    gconstpointer data)
+{
+  add_key (out, key);
+  g_string_append_c (out, '[');
+  for (guint i = 0; i < n; i++) {
+    add_key (out, NULL);
+    g_string_append_c (out, '{');
+    add_members (out, data, i);
+    g_string_append_c (out, '}');
+  }
+  g_string_append_c (out, ']');
+}
+
 static void
 add_peaks (GString *out, const BenchPeaks *peaks)
 {
@@ -135,45 +152,31 @@ add_small (GString *out, const BenchSmall *small)
 }
 
 static void
-add_lengths (GString *out, const BenchLength *lengths)
+add_length (GString *out, gconstpointer data, guint i)
 {
-  add_key (out, "scaling");
-  g_string_append_c (out, '[');
-  for (guint i = 0; i < BENCH_N_LENGTHS; i++) {
-    add_key (out, NULL);
-    g_string_append_c (out, '{');
-    add_count (out, "seconds", lengths[i].seconds);
-    add_number (out, "ms_one_thread", lengths[i].one_ms);
-    add_number (out, "ms", lengths[i].ms);
-    add_number (out, "ratio", lengths[i].ratio);
-    add_number (out, "processor_ms_one_thread", lengths[i].processor_one_ms);
-    add_number (out, "processor_ms", lengths[i].processor_ms);
-    g_string_append_c (out, '}');
-  }
-  g_string_append_c (out, ']');
+  const BenchLength *length = (const BenchLength *) data + i;
+
+  add_count (out, "seconds", length->seconds);
+  add_number (out, "ms_one_thread", length->one_ms);
+  add_number (out, "ms", length->ms);
+  add_number (out, "ratio", length->ratio);
+  add_number (out, "processor_ms_one_thread", length->processor_one_ms);
+  add_number (out, "processor_ms", length->processor_ms);
 }
 
 static void
-add_stages (GString *out, const BenchResult *result)
+add_stage (GString *out, gconstpointer data, guint i)
 {
-  add_key (out, "stages");
-  g_string_append_c (out, '[');
-  for (guint i = 0; i < result->n_stages; i++) {
-    const BenchStage *stage = &result->stages[i];
+  const BenchStage *stage = (const BenchStage *) data + i;
 
-    add_key (out, NULL);
-    g_string_append_c (out, '{');
-    add_text (out, "name", stage->name);
-    add_number (out, "ms", stage->ms);
-    add_number (out, "time_percent", stage->time_percent);
-    add_number (out, "gflop", stage->gflop);
-    add_text (out, "peak", stage->peak);
-    add_number (out, "peak_share", stage->peak_share);
-    add_number (out, "processor_ms", stage->processor_ms);
-    add_number (out, "processor_share", stage->processor_share);
-    g_string_append_c (out, '}');
-  }
-  g_string_append_c (out, ']');
+  add_text (out, "name", stage->name);
+  add_number (out, "ms", stage->ms);
+  add_number (out, "time_percent", stage->time_percent);
+  add_number (out, "gflop", stage->gflop);
+  add_text (out, "peak", stage->peak);
+  add_number (out, "peak_share", stage->peak_share);
+  add_number (out, "processor_ms", stage->processor_ms);
+  add_number (out, "processor_share", stage->processor_share);
 }
 
 static void
@@ -226,87 +229,67 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   add_number (out, "load_ms", result->load_ms);
   add_number (out, "mel_ms", result->mel_ms);
   if (result->n_stages > 0)
-    add_stages (out, result);
+    add_objects (out, "stages", result->n_stages, add_stage, result->stages);
   g_string_append_c (out, '}');
 }
 
 /* --- windows on an NPU -------------------------------------------------- */
 
 static void
-add_constants (GString *out)
+add_constant (GString *out, gconstpointer data, guint i)
 {
-  guint n;
-  const BenchConstant *constants = bench_estimate_constants (&n);
+  const BenchConstant *constant = (const BenchConstant *) data + i;
 
-  add_key (out, "constants");
-  g_string_append_c (out, '[');
-  for (guint i = 0; i < n; i++) {
-    add_key (out, NULL);
-    g_string_append_c (out, '{');
-    add_text (out, "name", constants[i].name);
-    add_text (out, "what", constants[i].what);
-    add_text (out, "unit", constants[i].unit);
-    add_number (out, "least", constants[i].least);
-    add_number (out, "most", constants[i].most);
-    add_text (out, "source", constants[i].source);
-    g_string_append_c (out, '}');
-  }
-  g_string_append_c (out, ']');
+  add_text (out, "name", constant->name);
+  add_text (out, "what", constant->what);
+  add_text (out, "unit", constant->unit);
+  add_number (out, "least", constant->least);
+  add_number (out, "most", constant->most);
+  add_text (out, "source", constant->source);
 }
 
 static void
-add_windows (GString *out, const BenchEstimate *estimate)
+add_window (GString *out, gconstpointer data, guint i)
 {
-  add_key (out, "windows");
-  g_string_append_c (out, '[');
-  for (guint i = 0; i < estimate->n_windows; i++) {
-    const BenchEstimateWindow *window = &estimate->windows[i];
+  const BenchEstimateWindow *window = (const BenchEstimateWindow *) data + i;
 
-    add_key (out, NULL);
-    g_string_append_c (out, '{');
-    add_count (out, "launches", window->launches);
-    add_count (out, "submissions", window->submissions);
-    add_count (out, "switches", window->switches);
-    add_count (out, "wakes", window->wakes);
-    add_count (out, "synced_bytes", window->synced_size);
-    add_number (out, "least_ms", window->time.least_ms);
-    add_number (out, "most_ms", window->time.most_ms);
-    g_string_append_c (out, '}');
-  }
-  g_string_append_c (out, ']');
+  add_count (out, "launches", window->launches);
+  add_count (out, "submissions", window->submissions);
+  add_count (out, "switches", window->switches);
+  add_count (out, "wakes", window->wakes);
+  add_count (out, "synced_bytes", window->synced_size);
+  add_number (out, "least_ms", window->time.least_ms);
+  add_number (out, "most_ms", window->time.most_ms);
 }
 
 static void
-add_levers (GString *out, const BenchEstimate *estimate)
+add_lever (GString *out, gconstpointer data, guint i)
 {
-  add_key (out, "levers");
-  g_string_append_c (out, '[');
-  for (guint i = 0; i < BENCH_N_LEVERS; i++) {
-    const BenchLever *lever = &estimate->levers[i];
+  const BenchLever *lever = (const BenchLever *) data + i;
 
-    add_key (out, NULL);
-    g_string_append_c (out, '{');
-    add_text (out, "name", lever->name);
-    add_count (out, "window", lever->window);
-    add_number (out, "saves_least_ms", lever->saves.least_ms);
-    add_number (out, "saves_most_ms", lever->saves.most_ms);
-    g_string_append_c (out, '}');
-  }
-  g_string_append_c (out, ']');
+  add_text (out, "name", lever->name);
+  add_count (out, "window", lever->window);
+  add_number (out, "saves_least_ms", lever->saves.least_ms);
+  add_number (out, "saves_most_ms", lever->saves.most_ms);
 }
 
 static void
 add_estimate (GString *out, const BenchEstimate *estimate)
 {
+  const BenchConstant *constants;
+  guint n_constants;
+
   if (estimate->n_windows == 0)
     return;
   add_key (out, "npu_estimate");
   g_string_append_c (out, '{');
   add_number (out, "gflop", estimate->gflop);
   add_count (out, "stages", estimate->n_stages);
-  add_constants (out);
-  add_windows (out, estimate);
-  add_levers (out, estimate);
+  constants = bench_estimate_constants (&n_constants);
+  add_objects (out, "constants", n_constants, add_constant, constants);
+  add_objects (
+      out, "windows", estimate->n_windows, add_window, estimate->windows);
+  add_objects (out, "levers", BENCH_N_LEVERS, add_lever, estimate->levers);
   g_string_append_c (out, '}');
 }
 
@@ -320,7 +303,7 @@ bench_write_json (const Bench *bench, GError **error)
   if (bench->has_small)
     add_small (out, &bench->small);
   if (bench->has_lengths)
-    add_lengths (out, bench->lengths);
+    add_objects (out, "scaling", BENCH_N_LENGTHS, add_length, bench->lengths);
   add_key (out, "results");
   g_string_append_c (out, '[');
   for (guint i = 0; i < bench->results->len; i++)
