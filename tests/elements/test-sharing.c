@@ -1,5 +1,6 @@
-/* Several npuencoders in one process: one set of workers, one copy of the
- * weights, and states that do not depend on who else comes and goes.
+/* Several npuencoders, and nputranscribers, in one process: one set of workers,
+ * one copy of the weights, and states that do not depend on who else comes and
+ * goes.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -140,6 +141,78 @@ test_come_and_go (void)
   g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 0);
 }
 
+/* --- whole pipelines ------------------------------------------------------ */
+
+#define TRANSCRIBER                                                            \
+  "audiotestsrc wave=pink-noise num-buffers=20 samplesperbuffer=8000 ! "       \
+  "audio/x-raw,rate=16000,channels=1 ! "                                       \
+  "nputranscriber model=" TINY " device=cpu threads=2 ! fakesink sync=false"
+#define N_TRANSCRIBERS 4
+
+static GstElement *
+start_transcriber (void)
+{
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline = gst_parse_launch (TRANSCRIBER, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PLAYING), !=,
+      GST_STATE_CHANGE_FAILURE);
+  return pipeline;
+}
+
+static void
+stop_transcriber (GstElement *pipeline)
+{
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  g_autoptr (GstMessage) message =
+      gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+
+  g_assert_null (message);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+}
+
+/* Wherever it is: it loads, encodes or decodes. */
+static gpointer
+transcribe_a_while (gpointer data)
+{
+  const Visitor *visitor = data;
+  g_autoptr (GRand) random = g_rand_new_with_seed (visitor->seed);
+
+  for (guint i = 0; i < N_ROUNDS; i++) {
+    GstElement *pipeline = start_transcriber ();
+
+    g_usleep ((gulong) g_rand_int_range (random, 0, 300) * 1000);
+    stop_transcriber (pipeline);
+  }
+  return NULL;
+}
+
+/* Encoders and decoders of one model, which share workers and each its weights:
+ * those that stay compute the same while others are stopped in their work. */
+static void
+test_whole_pipelines (void)
+{
+  EncoderRig *rig = new_rig ();
+  g_autoptr (GBytes) expected = encoder_rig_encode (rig, FRAMES, 1);
+  GstElement *stays = start_transcriber (); /* nothing is loaded anew */
+  Visitor visitors[N_TRANSCRIBERS + 2];
+
+  for (guint i = 0; i < G_N_ELEMENTS (visitors); i++) {
+    visitors[i] = (Visitor){i, expected, NULL};
+    visitors[i].thread = g_thread_new ("pipeline",
+        i < N_TRANSCRIBERS ? transcribe_a_while : come_and_go, &visitors[i]);
+  }
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 2);
+  for (guint i = 0; i < G_N_ELEMENTS (visitors); i++)
+    g_thread_join (visitors[i].thread);
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 2);
+  stop_transcriber (stays);
+  encoder_rig_free (rig);
+  g_assert_cmpuint (count_threads ("npuenc-cpu"), ==, 0);
+}
+
 /* --- pools --------------------------------------------------------------- */
 
 /* Puts an element into the pool that its name says, as an application does. */
@@ -207,6 +280,7 @@ main (int argc, char **argv)
   g_test_add_func (
       "/npuencoder/sharing/workers-and-memory", test_workers_and_memory);
   g_test_add_func ("/npuencoder/sharing/come-and-go", test_come_and_go);
+  g_test_add_func ("/npuencoder/sharing/whole-pipelines", test_whole_pipelines);
   g_test_add_func ("/npuencoder/sharing/pools", test_pools);
   return g_test_run ();
 }
