@@ -43,6 +43,12 @@
 #define NPU_S16_SMALLEST 0x1p-110f
 #define NPU_GROUPED_SMALLEST 0x1p-102f
 
+/* Attention's values in 8 bits: the distance to a column's mean is as many
+ * steps, and half a one more to the integer that stands for it; which is small
+ * enough for a float as long as a step is not much finer than the mean. */
+#define NPU_V8_LEVELS 126.5f
+#define NPU_V8_FINEST 0x1p-16f
+
 static inline int
 npu_min_int (int a, int b)
 {
@@ -87,5 +93,6 @@ npu_clamp (float x, float limit)
 
 /* The C reference. */
 void npu_attention_init_c (NpuKernels *kernels);
+void npu_attention_init_s8_c_int8 (NpuKernels *kernels);
 void npu_rows_init_c (NpuKernels *kernels);
 void npu_epilogue_init_c (NpuKernels *kernels);

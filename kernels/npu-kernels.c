@@ -48,7 +48,6 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   if (!(cpu_flags & NPU_CPU_AVX512_BF16) || !(cpu_flags & NPU_CPU_FAST_BF16))
     return;
   kernels->name = "avx512bf16";
-  npu_attention_init_s8_avx512bf16 (kernels);
   npu_attention_init_bf16_avx512bf16 (kernels);
 }
 #endif
@@ -61,6 +60,10 @@ npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
   npu_attention_init_c (kernels);
   npu_rows_init_c (kernels);
   npu_epilogue_init_c (kernels);
+  if (cpu_flags & NPU_CPU_C_INT8) {
+    kernels->name = "c-int8";
+    npu_attention_init_s8_c_int8 (kernels);
+  }
 #if NPU_HAVE_X86
   init_x86 (kernels, cpu_flags);
 #endif

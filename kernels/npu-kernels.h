@@ -148,6 +148,8 @@ enum {
   /* vdpbf16ps at the rate of FMAs, so that bfloat16 is twice as fast as float:
    * AMD's. An Intel Xeon was measured at a quarter of that rate. */
   NPU_CPU_FAST_BF16 = 1 << 5,
+  /* Of no CPU: int8 attention in C has the integers of AVX-512 VNNI's. */
+  NPU_CPU_C_INT8 = 1 << 6,
 };
 
 /* What this CPU and its operating system allow. */

@@ -14,6 +14,12 @@
  * that is added back from the exact query. The bfloat16 variant has the same
  * means, no rotation, and steps of 1: its numbers are rounded, not scaled.
  *
+ * What AVX-512 VNNI multiplies after int8 scores is here too, for what it costs
+ * in accuracy (NPU_CPU_C_INT8): weights of 8 bits, relative to the largest
+ * score of their tile, where what rounding takes from one is added to that of
+ * the key after next; and values of 8 bits, with a middle and a scale for each
+ * column of a tile.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #define NPU_ISA c
@@ -48,6 +54,12 @@ typedef struct {
 typedef struct {
   float x[ROWS][DIM]; /* but for f32 rounded to bfloat16 */
 } VTile;
+
+typedef struct {
+  float x[ROWS][DIM]; /* round (x / scale) - middle */
+  float scale[DIM];
+  float middle[DIM]; /* an integer, near the mean's x / scale */
+} ByteVTile;
 
 typedef struct {
   float s[ROWS][ROWS]; /* scores, then weights: [key][query] */
@@ -133,6 +145,40 @@ softmax (Scratch *scratch, const float factor[ROWS], int n_keys, int lanes,
   }
 }
 
+static void
+start (Scratch *scratch)
+{
+  memset (scratch->o, 0, sizeof scratch->o);
+  for (int i = 0; i < ROWS; i++) {
+    scratch->max[i] = -FLT_MAX;
+    scratch->sum[i] = scratch->offset[i] = 0.0f;
+  }
+}
+
+/* The scores of the tile's mean, and what turns the others into powers of two;
+ * c is that of exact ones. */
+static inline __attribute__ ((always_inline)) void
+score_means (Scratch *scratch, float factor[ROWS], const QTile *q,
+    const KTile *k, float c, int lanes)
+{
+  memset (scratch->offset, 0, sizeof scratch->offset);
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < lanes; i++)
+      scratch->offset[i] += q->exact[d][i] * k->mean[d];
+  for (int i = 0; i < lanes; i++) {
+    scratch->offset[i] *= c;
+    factor[i] = q->scale[i] * k->scale[0] * c;
+  }
+}
+
+static void
+store_rows (float *o, ptrdiff_t o_stride, const Scratch *scratch, int q_rows)
+{
+  for (int i = 0; i < q_rows; i++)
+    for (int d = 0; d < DIM; d++)
+      o[i * o_stride + d] = scratch->o[d][i] / scratch->sum[i];
+}
+
 static inline __attribute__ ((always_inline)) void
 run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
     const void *v_tiles, int q_rows, int kv_rows, float scale, void *scratch_,
@@ -145,12 +191,9 @@ run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
   const int lanes = (q_rows + 7) & ~7;
   float factor[ROWS];
 
-  memset (scratch->o, 0, sizeof scratch->o);
-  for (int i = 0; i < ROWS; i++) {
-    scratch->max[i] = -FLT_MAX;
-    scratch->sum[i] = scratch->offset[i] = 0.0f;
+  start (scratch);
+  for (int i = 0; i < ROWS; i++)
     factor[i] = scale * NPU_LOG2E;
-  }
 
   for (int first = 0; first < kv_rows; first += ROWS, k++, v++) {
     const int n_keys = npu_min_int (kv_rows - first, ROWS);
@@ -158,27 +201,116 @@ run (float *o, ptrdiff_t o_stride, const void *q_tile, const void *k_tiles,
     /* Whatever rows past n_keys hold is computed and not looked at. */
     for (int key = 0; key < n_keys; key += 4)
       multiply (&scratch->s[key], 0, k->x[key], DIM, 1, q->x, DIM, lanes);
-    if (rounded) {
-      const float c = scale * NPU_LOG2E;
-
-      memset (scratch->offset, 0, sizeof scratch->offset);
-      for (int d = 0; d < DIM; d++)
-        for (int i = 0; i < lanes; i++)
-          scratch->offset[i] += q->exact[d][i] * k->mean[d];
-      for (int i = 0; i < lanes; i++) {
-        scratch->offset[i] *= c;
-        factor[i] = q->scale[i] * k->scale[0] * c;
-      }
-    }
+    if (rounded)
+      score_means (scratch, factor, q, k, scale * NPU_LOG2E, lanes);
     softmax (scratch, factor, n_keys, lanes, rounded);
     for (int d = 0; d < DIM; d += 4)
       multiply (&scratch->o[d], 1, &v->x[0][d], 1, DIM,
           (const float (*)[ROWS]) scratch->s, n_keys, lanes);
   }
 
-  for (int i = 0; i < q_rows; i++)
+  store_rows (o, o_stride, scratch, q_rows);
+}
+
+/* --- weights and values of 8 bits --------------------------------------- */
+
+typedef struct {
+  Scratch base;         /* max is the reference of the sums */
+  float unit[ROWS];     /* weight of a unit of the tile's */
+  float tile_sum[ROWS]; /* of weights */
+  float steps[DIM][ROWS];
+} ByteScratch;
+
+/* Turns the tile's scores into weights of 8 bits, and moves the reference to
+ * the largest score so far. */
+static void
+weigh_bytes (
+    ByteScratch *scratch, const float factor[ROWS], int n_keys, int lanes)
+{
+  Scratch *base = &scratch->base;
+  int32_t rest[2][ROWS];
+  float max[ROWS];
+
+  for (int i = 0; i < lanes; i++) {
+    max[i] = -FLT_MAX;
+    scratch->tile_sum[i] = 0.0f;
+    rest[0][i] = rest[1][i] = 0x80;
+  }
+  for (int key = 0; key < n_keys; key++)
+    for (int i = 0; i < lanes; i++)
+      max[i] = base->s[key][i] > max[i] ? base->s[key][i] : max[i];
+
+  for (int key = 0; key < n_keys; key++) {
+    float *s = base->s[key];
+    int32_t *left = rest[key % 2];
+
+    for (int i = 0; i < lanes; i++)
+      s[i] = npu_exp2 ((s[i] - max[i]) * factor[i]);
+    for (int i = 0; i < lanes; i++) {
+      /* Not a NaN. */
+      const float share = s[i] > 0.0f ? s[i] * 0xff00 : 0.0f;
+      const int32_t weight = (int32_t) share + left[i];
+
+      s[i] = (float) (weight >> 8);
+      left[i] = weight & 0xff;
+      scratch->tile_sum[i] += s[i];
+    }
+  }
+
+  for (int i = 0; i < lanes; i++) {
+    const float above = max[i] * factor[i] + base->offset[i];
+    const float reference = above > base->max[i] ? above : base->max[i];
+    const float shrink = npu_exp2 (base->max[i] - reference);
+
+    base->sum[i] *= shrink;
     for (int d = 0; d < DIM; d++)
-      o[i * o_stride + d] = scratch->o[d][i] / scratch->sum[i];
+      base->o[d][i] *= shrink;
+    base->max[i] = reference;
+    scratch->unit[i] = npu_exp2 (above - reference) * 0x1p-8f;
+  }
+}
+
+static void
+add_bytes (ByteScratch *scratch, const ByteVTile *v, int n_keys, int lanes)
+{
+  Scratch *base = &scratch->base;
+
+  for (int d = 0; d < DIM; d += 4)
+    multiply (&scratch->steps[d], 0, &v->x[0][d], 1, DIM,
+        (const float (*)[ROWS]) base->s, n_keys, lanes);
+  for (int i = 0; i < lanes; i++)
+    base->sum[i] += scratch->unit[i] * scratch->tile_sum[i];
+  for (int d = 0; d < DIM; d++)
+    for (int i = 0; i < lanes; i++)
+      base->o[d][i] +=
+          (scratch->steps[d][i] + v->middle[d] * scratch->tile_sum[i]) *
+          (scratch->unit[i] * v->scale[d]);
+}
+
+static void
+NPU_KERNEL (attention_bytes_run) (float *o, ptrdiff_t o_stride,
+    const void *q_tile, const void *k_tiles, const void *v_tiles, int q_rows,
+    int kv_rows, float scale, void *scratch_)
+{
+  const QTile *q = q_tile;
+  const KTile *k = k_tiles;
+  const ByteVTile *v = v_tiles;
+  ByteScratch *scratch = scratch_;
+  Scratch *base = &scratch->base;
+  const int lanes = (q_rows + 7) & ~7;
+  float factor[ROWS];
+
+  start (base);
+  for (int first = 0; first < kv_rows; first += ROWS, k++, v++) {
+    const int n_keys = npu_min_int (kv_rows - first, ROWS);
+
+    for (int key = 0; key < n_keys; key += 4)
+      multiply (&base->s[key], 0, k->x[key], DIM, 1, q->x, DIM, lanes);
+    score_means (base, factor, q, k, scale * NPU_LOG2E, lanes);
+    weigh_bytes (scratch, factor, n_keys, lanes);
+    add_bytes (scratch, v, n_keys, lanes);
+  }
+  store_rows (o, o_stride, base, q_rows);
 }
 
 static void
@@ -357,6 +489,54 @@ NPU_KERNEL (attention_rounded_pack_v) (
   for (int i = 0; i < rows; i++)
     for (int d = 0; d < DIM; d++)
       v->x[i][d] = npu_round_bf16 (v->x[i][d]);
+}
+
+/* Scale and middle of column d; returns 1 / scale. */
+static float
+scale_column (ByteVTile *v, const float *x, ptrdiff_t stride, int rows, int d)
+{
+  float mean = 0.0f, max, inverse;
+
+  for (int i = 0; i < rows; i++)
+    mean += npu_clamp (x[i * stride + d], NPU_V_LIMIT);
+  mean *= 1.0f / (float) rows;
+  max = fabsf (mean) * NPU_V8_FINEST;
+  for (int i = 0; i < rows; i++) {
+    const float distance =
+        fabsf (npu_clamp (x[i * stride + d], NPU_V_LIMIT) - mean);
+    max = distance > max ? distance : max;
+  }
+  inverse = max < NPU_Q8_SMALLEST ? 0.0f : NPU_V8_LEVELS / max;
+  v->scale[d] = max < NPU_Q8_SMALLEST ? 0.0f : max / NPU_V8_LEVELS;
+  v->middle[d] = rintf (mean * inverse);
+  return inverse;
+}
+
+static void
+NPU_KERNEL (attention_bytes_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  ByteVTile *v = tile;
+
+  memset (v->x, 0, sizeof v->x);
+  for (int d = 0; d < DIM; d++) {
+    const float inverse = scale_column (v, x, stride, rows, d);
+
+    for (int i = 0; i < rows; i++)
+      v->x[i][d] = npu_clamp (
+          rintf (npu_clamp (x[i * stride + d], NPU_V_LIMIT) * inverse) -
+              v->middle[d],
+          127.0f);
+  }
+}
+
+void
+npu_attention_init_s8_c_int8 (NpuKernels *kernels)
+{
+  kernels->attention_s8.v_tile_size = sizeof (ByteVTile);
+  kernels->attention_s8.scratch_size = sizeof (ByteScratch);
+  kernels->attention_s8.pack_v = NPU_KERNEL (attention_bytes_pack_v);
+  kernels->attention_s8.run = NPU_KERNEL (attention_bytes_run);
 }
 
 void

@@ -14,7 +14,6 @@ void npu_attention_init_s8_avx2 (NpuKernels *kernels);
 void npu_attention_init_s8_avxvnni (NpuKernels *kernels);
 void npu_attention_init_f32_avx512 (NpuKernels *kernels);
 void npu_attention_init_s8_avx512vnni (NpuKernels *kernels);
-void npu_attention_init_s8_avx512bf16 (NpuKernels *kernels);
 void npu_attention_init_bf16_avx512bf16 (NpuKernels *kernels);
 
 void npu_rows_init_avx2 (NpuKernels *kernels);

@@ -14,6 +14,7 @@
 
 static Level levels[] = {
     {.name = "c", .cpu_flags = 0},
+    {.name = "c-int8", .cpu_flags = NPU_CPU_C_INT8},
     {.name = "avx2", .cpu_flags = AVX2},
     {.name = "avxvnni", .cpu_flags = AVX2 | NPU_CPU_AVX_VNNI},
     {.name = "avx512", .cpu_flags = AVX512},
@@ -66,6 +67,9 @@ main (int argc, char **argv)
   /* Slow or not, it is tested. */
   if (present & NPU_CPU_AVX512_BF16)
     present |= NPU_CPU_FAST_BF16;
+  /* It is the reference of a kernel, and not there to be fast. */
+  if (!bench)
+    present |= NPU_CPU_C_INT8;
   g_test_init (&argc, &argv, NULL);
   if (!bench) {
     g_test_add_func (
@@ -88,6 +92,10 @@ main (int argc, char **argv)
     if (bench)
       continue;
     add_level_test (level, "name", test_name);
+    if (level->cpu_flags == NPU_CPU_C_INT8) {
+      add_attention_s8_tests (level);
+      continue;
+    }
     kernels_add_tests (level);
     add_plain_tests (level);
   }

@@ -60,6 +60,7 @@ float *new_normal (gsize n, double deviation);
 /* --- the tests ---------------------------------------------------------- */
 
 void add_attention_tests (const Level *level);
+void add_attention_s8_tests (const Level *level);
 void add_attention_hostile_tests (const Level *level);
 void add_rotation_tests (void);
 void add_rows_tests (const Level *level);

@@ -106,13 +106,16 @@ check_as_c (const NpuAttentionKernel *kernel, const NpuAttentionKernel *c)
   }
 }
 
+/* AVX-512 VNNI's integers are those of a reference of their own. */
 static void
 test_s8_as_c (gconstpointer data)
 {
+  const Level *level = data;
   NpuKernels c;
 
-  npu_kernels_init (&c, 0);
-  check_as_c (&((const Level *) data)->kernels.attention_s8, &c.attention_s8);
+  npu_kernels_init (
+      &c, level->cpu_flags & NPU_CPU_AVX512_VNNI ? NPU_CPU_C_INT8 : 0);
+  check_as_c (&level->kernels.attention_s8, &c.attention_s8);
 }
 
 static void
@@ -186,6 +189,13 @@ test_sizes (gconstpointer data)
     g_assert_cmpuint (kernels[i]->v_tile_size % 64, ==, 0);
     g_assert_cmpuint (kernels[i]->scratch_size % 64, ==, 0);
   }
+}
+
+void
+add_attention_s8_tests (const Level *level)
+{
+  add_level_test (level, "attention/int8-is-near-float64", test_s8);
+  add_attention_hostile_tests (level);
 }
 
 void

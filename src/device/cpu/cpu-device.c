@@ -122,13 +122,15 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   device->base.klass = &cpu_device_class;
   device->base.tables = &device->host;
   device->host.device = &device->base;
+  device->claims_int8 = strcmp (cpu_device_level (), CLAIMS_INT8) == 0;
+  if (device->claims_int8)
+    flags |= NPU_CPU_C_INT8;
   npu_kernels_init (&device->host.kernels, flags);
   npu_few_init (&device->host.few, flags);
   cpu_sanitizer_wrap (&device->host.kernels, &device->host.few, flags);
   device->int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
       cpu_gemm_s8_is_exact ();
-  device->claims_int8 = strcmp (cpu_device_level (), CLAIMS_INT8) == 0;
   device->fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 &&
       ((flags & NPU_CPU_FAST_BF16) != 0 || cpu_gemm_has_amx ()) &&
