@@ -20,7 +20,8 @@
 #   --prompt TEXT    before each recording: names and spelling that are to come
 #   --hot-words TEXT names and words that every window is told
 #   --language-interval SECONDS
-#                    look for another language after so long; 0: in each window
+#                    look for another language after so long; 0, the
+#                    default: in each window; -1: never
 #   --out DIR        folder to write to, made where it is missing; default .
 #
 # The model is loaded once, whatever the number of files. A file that fails does

@@ -93,8 +93,8 @@ parse_options (Options *options, int *argc, char ***argv, GError **error)
           "Names and words that every window is told", "TEXT"},
       {"language-interval", 0, 0, G_OPTION_ARG_DOUBLE,
           &options->language_interval,
-          "Look for another language after so long; 0: in each window; "
-          "default: never",
+          "Look for another language after so long; 0, the default: in each "
+          "window; -1: never",
           "SECONDS"},
       {"out", 'o', 0, G_OPTION_ARG_FILENAME, &options->out,
           "Folder to write to, made where it is missing; default: .", "DIR"},
@@ -264,7 +264,7 @@ run_all (Job *job, const Options *options)
 int
 main (int argc, char **argv)
 {
-  Options options = {.beam_size = 1, .batch = 1, .language_interval = -1};
+  Options options = {.beam_size = 1, .batch = 1, .language_interval = 0};
   g_autoptr (GError) error = NULL;
   g_autoptr (Job) job = NULL;
   int status = EXIT_FAILURE;

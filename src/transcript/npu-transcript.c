@@ -354,7 +354,7 @@ choose_language (
 
   open->spoken = open->transcript->spoken;
   return npu_spoken_language_hear (&open->transcript->spoken, open->start,
-      found, no_speech_prob, probability);
+      open->end - open->start, found, no_speech_prob, probability);
 }
 
 /* What a window is told depends on those before it. */

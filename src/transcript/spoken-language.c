@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "spoken-language.h"
 
-/* A change is believed above it. */
+/* A change is believed above it; in a short window, which may be a name or a
+ * word of greeting, above the second. */
 #define CHANGE_THRESHOLD 0.5f
+#define SHORT_THRESHOLD 0.9f
+#define SHORT_NS G_GUINT64_CONSTANT (10000000000)
 
 void
 npu_spoken_language_init (NpuSpokenLanguage *spoken, int given,
@@ -28,13 +31,15 @@ npu_spoken_language_asks (const NpuSpokenLanguage *spoken, guint64 start)
 }
 
 int
-npu_spoken_language_hear (NpuSpokenLanguage *spoken, guint64 start, int found,
-    float no_speech_prob, float *probability)
+npu_spoken_language_hear (NpuSpokenLanguage *spoken, guint64 start,
+    guint64 duration, int found, float no_speech_prob, float *probability)
 {
+  const float threshold =
+      duration < SHORT_NS ? SHORT_THRESHOLD : CHANGE_THRESHOLD;
   const gboolean is_known = spoken->language >= 0;
-  const gboolean tells = no_speech_prob <= spoken->no_speech_threshold &&
-                         (!is_known || found == spoken->language ||
-                             *probability > CHANGE_THRESHOLD);
+  const gboolean tells =
+      no_speech_prob <= spoken->no_speech_threshold &&
+      (!is_known || found == spoken->language || *probability > threshold);
 
   if (npu_spoken_language_asks (spoken, start) && tells) {
     spoken->language = found;

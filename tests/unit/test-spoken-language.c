@@ -8,7 +8,8 @@
 #define ONCE G_MAXUINT64
 
 typedef struct {
-  guint64 at; /* s */
+  guint64 at;       /* s */
+  guint64 duration; /* s */
   int found;
   float probability, no_speech;
   gboolean asks;
@@ -29,7 +30,8 @@ check (guint64 interval, const Heard *heard, guint n)
     g_assert_cmpint (npu_spoken_language_asks (&spoken, heard[i].at * SECOND),
         ==, heard[i].asks);
     g_assert_cmpint (npu_spoken_language_hear (&spoken, heard[i].at * SECOND,
-                         heard[i].found, heard[i].no_speech, &probability),
+                         heard[i].duration * SECOND, heard[i].found,
+                         heard[i].no_speech, &probability),
         ==, heard[i].language);
     g_assert_cmpfloat (probability, ==, heard[i].told_prob);
   }
@@ -39,10 +41,10 @@ static void
 test_once (void)
 {
   static const Heard heard[] = {
-      {0, 7, 0.9f, 0.7f, TRUE, 7, 0.9f}, /* music: of no weight */
-      {30, 2, 0.4f, 0.1f, TRUE, 2, 0.4f},
-      {60, 5, 1, 0, FALSE, 2, 0.4f},
-      {4000, 5, 1, 0, FALSE, 2, 0.4f},
+      {0, 30, 7, 0.9f, 0.7f, TRUE, 7, 0.9f}, /* music: of no weight */
+      {30, 30, 2, 0.4f, 0.1f, TRUE, 2, 0.4f},
+      {60, 30, 5, 1, 0, FALSE, 2, 0.4f},
+      {4000, 30, 5, 1, 0, FALSE, 2, 0.4f},
   };
 
   check (ONCE, heard, G_N_ELEMENTS (heard));
@@ -52,11 +54,28 @@ static void
 test_each (void)
 {
   static const Heard heard[] = {
-      {0, 2, 0.9f, 0.1f, TRUE, 2, 0.9f}, {30, 3, 0.8f, 0.1f, TRUE, 3, 0.8f},
-      {60, 4, 0.8f, 0.9f, TRUE, 3, 0.8f}, /* music */
-      {90, 4, 0.5f, 0.1f, TRUE, 3, 0.8f}, /* not sure */
-      {120, 3, 0.3f, 0.1f, TRUE, 3, 0.3f}, {150, 4, 0.6f, 0.1f, TRUE, 4, 0.6f},
-      {120, 2, 0.9f, 0.1f, FALSE, 4, 0.6f}, /* time that goes back */
+      {0, 30, 2, 0.9f, 0.1f, TRUE, 2, 0.9f},
+      {30, 30, 3, 0.8f, 0.1f, TRUE, 3, 0.8f},
+      {60, 30, 4, 0.8f, 0.9f, TRUE, 3, 0.8f}, /* music */
+      {90, 30, 4, 0.5f, 0.1f, TRUE, 3, 0.8f}, /* not sure */
+      {120, 30, 3, 0.3f, 0.1f, TRUE, 3, 0.3f},
+      {150, 30, 4, 0.6f, 0.1f, TRUE, 4, 0.6f},
+      {120, 30, 2, 0.9f, 0.1f, FALSE, 4, 0.6f}, /* time that goes back */
+  };
+
+  check (0, heard, G_N_ELEMENTS (heard));
+}
+
+/* A name is no other language. */
+static void
+test_short (void)
+{
+  static const Heard heard[] = {
+      {0, 3, 2, 0.6f, 0.1f, TRUE, 2, 0.6f}, /* there is no other yet */
+      {3, 9, 3, 0.8f, 0.1f, TRUE, 2, 0.6f},
+      {12, 10, 3, 0.8f, 0.1f, TRUE, 3, 0.8f},
+      {22, 3, 2, 0.95f, 0.1f, TRUE, 2, 0.95f},
+      {25, 3, 2, 0.7f, 0.1f, TRUE, 2, 0.7f},
   };
 
   check (0, heard, G_N_ELEMENTS (heard));
@@ -66,13 +85,14 @@ static void
 test_interval (void)
 {
   static const Heard heard[] = {
-      {10, 2, 0.9f, 0.1f, TRUE, 2, 0.9f},
-      {40, 3, 0.9f, 0.1f, FALSE, 2, 0.9f},
-      {69, 3, 0.9f, 0.1f, FALSE, 2, 0.9f},
-      {70, 3, 0.9f, 0.9f, TRUE, 2, 0.9f}, /* silent: the next is asked, too */
-      {99, 3, 0.9f, 0.1f, TRUE, 3, 0.9f},
-      {129, 2, 0.9f, 0.1f, FALSE, 3, 0.9f},
-      {159, 2, 0.9f, 0.1f, TRUE, 2, 0.9f},
+      {10, 30, 2, 0.9f, 0.1f, TRUE, 2, 0.9f},
+      {40, 30, 3, 0.9f, 0.1f, FALSE, 2, 0.9f},
+      {69, 30, 3, 0.9f, 0.1f, FALSE, 2, 0.9f},
+      {70, 30, 3, 0.9f, 0.9f, TRUE, 2,
+          0.9f}, /* silent: the next is asked, too */
+      {99, 30, 3, 0.9f, 0.1f, TRUE, 3, 0.9f},
+      {129, 30, 2, 0.9f, 0.1f, FALSE, 3, 0.9f},
+      {159, 30, 2, 0.9f, 0.1f, TRUE, 2, 0.9f},
   };
 
   check (60 * SECOND, heard, G_N_ELEMENTS (heard));
@@ -96,6 +116,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/spoken-language/once", test_once);
   g_test_add_func ("/spoken-language/each-window", test_each);
+  g_test_add_func ("/spoken-language/short-windows", test_short);
   g_test_add_func ("/spoken-language/interval", test_interval);
   g_test_add_func ("/spoken-language/given", test_given);
   return g_test_run ();
