@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cpu-gemm.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cpu-onednn.h"
+#include "cpu-weights.h"
 #include "npu-error.h"
 #include "npu-kernels.h"
 
@@ -19,10 +19,9 @@ struct _CpuGemm {
   const NpuGemmKernel *own; /* NULL: oneDNN computes */
   guint k;
   guint block_columns;
-  gsize block_size;  /* bytes of one block of packed weights */
-  gsize packed_size; /* of all */
+  gsize block_size; /* bytes of one block of packed weights */
   gsize scratch_size;
-  guint8 *packed;
+  CpuWeights packed;
   OnednnProduct whole; /* a tile */
   OnednnProduct half;  /* half of its rows, for the last tile; or empty */
   guint part_columns; /* block_columns, or of the same weights fewer at once: */
@@ -114,12 +113,11 @@ pack_weights (
 
   gemm->block_size =
       (onednn_product_weights_size (&gemm->whole) + 63) & ~(gsize) 63;
-  gemm->packed_size = gemm->block_size * n_blocks;
-  if (posix_memalign ((void **) &gemm->packed, 64, gemm->packed_size))
+  if (!cpu_weights_init (&gemm->packed, gemm->block_size * n_blocks))
     status = dnnl_out_of_memory;
   for (guint i = 0; status == dnnl_success && i < n_blocks; i++)
     status = onednn_product_pack (&gemm->whole, columns, gemm->k, types,
-        weight + i * from_size, gemm->packed + i * gemm->block_size);
+        weight + i * from_size, gemm->packed.data + i * gemm->block_size);
   return status;
 }
 
@@ -187,12 +185,11 @@ gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
   gemm->block_columns = columns;
   gemm->part_columns = columns % NPU_HEAD_DIM ? columns : NPU_HEAD_DIM;
   gemm->block_size = (gsize) columns * k * element_size;
-  gemm->packed_size = (gsize) n * k * element_size;
-  if (posix_memalign ((void **) &gemm->packed, 64, gemm->packed_size)) {
+  if (!cpu_weights_init (&gemm->packed, (gsize) n * k * element_size)) {
     g_free (gemm);
     return NULL;
   }
-  own->pack (gemm->packed, weight, (int) n, (int) k);
+  own->pack (gemm->packed.data, weight, (int) n, (int) k);
   return gemm;
 }
 
@@ -313,7 +310,7 @@ cpu_gemm_free (CpuGemm *gemm)
     onednn_product_clear (&gemm->half);
     onednn_product_clear (&gemm->whole);
   }
-  free (gemm->packed);
+  cpu_weights_clear (&gemm->packed);
   g_free (gemm);
 }
 
@@ -344,7 +341,7 @@ cpu_gemm_scratch_size (const CpuGemm *gemm)
 gsize
 cpu_gemm_packed_size (const CpuGemm *gemm)
 {
-  return gemm->packed_size;
+  return gemm->packed.size;
 }
 
 /* --- running ----------------------------------------------------------- */
@@ -368,7 +365,7 @@ cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint first,
   const guint block = first / gemm->block_columns;
   const guint before = first % gemm->block_columns;
   /* A part's weights are a part of the block's. */
-  const guint8 *packed = gemm->packed + block * gemm->block_size +
+  const guint8 *packed = gemm->packed.data + block * gemm->block_size +
                          gemm->block_size / gemm->block_columns * before;
 
   if (gemm->own)
