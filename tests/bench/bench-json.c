@@ -160,6 +160,8 @@ add_length (GString *out, gconstpointer data, guint i)
   add_number (out, "ms_one_thread", length->one_ms);
   add_number (out, "ms", length->ms);
   add_number (out, "ratio", length->ratio);
+  add_number (out, "best_ms_one_thread", length->best_one_ms);
+  add_number (out, "best_ms", length->best_ms);
   add_number (out, "processor_ms_one_thread", length->processor_one_ms);
   add_number (out, "processor_ms", length->processor_ms);
 }

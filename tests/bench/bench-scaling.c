@@ -41,14 +41,26 @@ run_rounds (BenchWindow windows[2], guint repeat,
   return TRUE;
 }
 
+static double
+least (const double *values, guint n)
+{
+  double best = values[0];
+
+  for (guint i = 1; i < n; i++)
+    best = MIN (best, values[i]);
+  return best;
+}
+
 static void
-set_medians (BenchLength *length, const Samples *samples, guint repeat)
+set_length (BenchLength *length, const Samples *samples, guint repeat)
 {
   g_autofree double *ratios = g_new (double, repeat);
 
   /* Within a round, before the medians sort them. */
   for (guint i = 0; i < repeat; i++)
     ratios[i] = samples->ms[0][i] / samples->ms[1][i];
+  length->best_one_ms = least (samples->ms[0], repeat);
+  length->best_ms = least (samples->ms[1], repeat);
   length->ratio = bench_median (ratios, repeat);
   length->one_ms = bench_median (samples->ms[0], repeat);
   length->ms = bench_median (samples->ms[1], repeat);
@@ -64,12 +76,16 @@ print_lengths (const Bench *bench, const char *precision, guint threads)
 
   g_print (
       "\nwindows of %u to %u s of %s in %s, one thread and %u\n"
-      "seconds   one ms  all ms  one/all   processor ms a second of audio: "
-      "one, all\n",
+      "          medians                      best rounds                processor "
+      "ms a second\n"
+      "seconds   one ms  all ms  one/all   one ms  all ms  one/all   one      "
+      "all\n",
       lengths[0].seconds, last->seconds, bench->model_name, precision, threads);
   for (guint i = 0; i < BENCH_N_LENGTHS; i++)
-    g_print ("%7u %8.1f %7.1f %8.2f %10.2f %8.2f\n", lengths[i].seconds,
-        lengths[i].one_ms, lengths[i].ms, lengths[i].ratio,
+    g_print ("%7u %8.1f %7.1f %8.2f %8.1f %7.1f %8.2f %5.2f %8.2f\n",
+        lengths[i].seconds, lengths[i].one_ms, lengths[i].ms, lengths[i].ratio,
+        lengths[i].best_one_ms, lengths[i].best_ms,
+        lengths[i].best_one_ms / lengths[i].best_ms,
         lengths[i].processor_one_ms / lengths[i].seconds,
         lengths[i].processor_ms / lengths[i].seconds);
   g_print ("a second of %u costs %.2f times one of %u\n", last->seconds,
@@ -105,7 +121,7 @@ bench_run_scaling (Bench *bench, GError **error)
   if (done) {
     for (guint i = 0; i < BENCH_N_LENGTHS; i++) {
       bench->lengths[i].seconds = SECONDS (i);
-      set_medians (&bench->lengths[i], &samples[i], repeat);
+      set_length (&bench->lengths[i], &samples[i], repeat);
     }
     bench->has_lengths = TRUE;
     g_free (bench->model_name);

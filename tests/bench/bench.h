@@ -78,10 +78,12 @@ typedef struct {
 } BenchSmall;
 
 /* Of windows of some seconds: one thread and all, medians; ratio is that of one
- * thread to all within a round. */
+ * thread to all within a round. The best are of the fastest round of each: what
+ * a shared machine's quiet moments allow. */
 typedef struct {
   guint seconds;
   double one_ms, ms, ratio, processor_one_ms, processor_ms;
+  double best_one_ms, best_ms;
 } BenchLength;
 
 #define BENCH_N_LENGTHS 6

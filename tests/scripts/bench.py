@@ -213,14 +213,16 @@ def scaling(folder):
     text, found = bench(folder, "--scaling", "--threads", "2",
                         "--precision", "f32")
     tap.expect(text, "windows of 5 to 30 s of synthetic:tiny in f32",
-               "a second of 30 costs ")
+               "medians", "best rounds", "a second of 30 costs ")
     assert found["results"] == [], found["results"]
     assert [r["seconds"] for r in found["scaling"]] == [
         5, 10, 15, 20, 25, 30], found["scaling"]
     for r in found["scaling"]:
         assert min(r.values()) > 0, r
-        # One round: its ratio is that of its times.
+        # One round: its ratio is that of its times, and it is the best.
         assert abs(r["ms_one_thread"] / r["ms"] / r["ratio"] - 1) < 1e-6, r
+        assert r["best_ms_one_thread"] == r["ms_one_thread"], r
+        assert r["best_ms"] == r["ms"], r
 
 
 def workers(folder):
