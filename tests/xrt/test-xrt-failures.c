@@ -431,8 +431,7 @@ test_hang (void)
       }
 }
 
-/* The driver has no watchdog: the context is freed under the launch, a chain
- * too. */
+/* The driver has no watchdog: the context is freed under launch or chain. */
 static void
 test_hang_for_ever (void)
 {
