@@ -203,7 +203,6 @@ check_stream (guint seed)
   NpuRandom random = {npu_random_seed (seed, 1)};
   g_autoptr (GArray) stream = g_array_new (FALSE, FALSE, sizeof (NpuTimedWord));
   g_autoptr (GString) expected = g_string_new (NULL);
-  g_autofree char *text = NULL;
   Told told = {g_string_new (NULL), 0};
   const guint64 window = 10 * SECOND;
   const guint64 hop = (4 + (guint64) (npu_random_next (&random) * 4)) * SECOND;
@@ -252,11 +251,59 @@ test_stream (void)
   }
 }
 
+/* Words as no decoder would find them: of one letter or none, at the same time,
+ * in windows that overlap, or do not. take() looks at what comes. */
+static void
+test_whatever_comes (void)
+{
+  for (guint seed = 0; seed < 500; seed++) {
+    NpuRandom random = {npu_random_seed (seed, 2)};
+    Told told = {g_string_new (NULL), 0};
+    NpuOverlap overlap, next;
+    guint64 start = 0, length;
+
+    g_test_message ("seed %u", seed);
+    npu_overlap_init (&overlap, EOT);
+    npu_overlap_init (&next, EOT);
+    for (guint i = 0; i < 8; i++) {
+      const guint n_segments = (guint) (npu_random_next (&random) * 4);
+      guint64 at = start;
+
+      length = (guint64) (100 + npu_random_next (&random) * 9900) * MS;
+      for (guint j = 0; j < n_segments; j++) {
+        const guint n = (guint) (npu_random_next (&random) * 6);
+        Answer answer = answer_new ();
+
+        for (guint k = 0; k < n; k++) {
+          static const char *const texts[] = {"a", "b", "--", "a.", "long"};
+          const guint64 begin = at;
+
+          at += (guint64) (MAX (npu_random_next (&random) - 0.3, 0) *
+                           (double) (start + length - at));
+          answer_add (&answer, texts[(guint) (npu_random_next (&random) * 5)],
+              begin, at);
+        }
+        if (n > 0 && at > start)
+          hear (&next, &answer);
+        answer_clear (&answer);
+      }
+      npu_overlap_join (&overlap, &next, start, start + length,
+          (guint64) (npu_random_next (&random) * 6) * SECOND, take, &told);
+      start += (guint64) (npu_random_next (&random) * 12000) * MS;
+    }
+    npu_overlap_finish (&overlap, take, &told);
+    npu_overlap_clear (&overlap);
+    npu_overlap_clear (&next);
+    g_string_free (told.text, TRUE);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/overlap/two-windows", test_two);
   g_test_add_func ("/overlap/each-word-once", test_stream);
+  g_test_add_func ("/overlap/whatever-comes", test_whatever_comes);
   return g_test_run ();
 }
