@@ -24,7 +24,9 @@ typedef struct {
     NpuStorage rows; /* that they read */
     NpuProduct product;
   } maps[ENCODER_N_ROLES];
-  NpuStorage tiles;    /* the attention's queries, keys and values */
+  /* The attention's queries, keys and values: the first block's, and the
+   * others'. */
+  NpuStorage first_tiles, tiles;
   NpuStorage attended; /* what it writes, and the map after it reads */
   /* An NPU has nothing as exact. */
   gboolean host_only;

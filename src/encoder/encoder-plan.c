@@ -128,12 +128,14 @@ add_attention (Builder *builder, guint layer, const NpuModelBlock *block)
   const EncoderNumerics *numerics = &builder->numerics;
   const EncoderRole role = role_of_block (layer);
   const NpuStorage rows = numerics->maps[role].rows;
+  const NpuStorage tiles =
+      role == ENCODER_FIRST_BLOCK ? numerics->first_tiles : numerics->tiles;
   const guint d = builder->model->d;
   const NpuOp attention = {
       .kind = NPU_OP_ATTENTION,
       .rows = builder->options.n_positions,
       .attention = {.heads = builder->model->n_heads,
-          .qkv_storage = numerics->tiles,
+          .qkv_storage = tiles,
           .o_storage = numerics->attended,
           .scale = ATTENTION_SCALE},
   };
@@ -144,7 +146,7 @@ add_attention (Builder *builder, guint layer, const NpuModelBlock *block)
       .n = 3 * d,
       .a_storage = rows,
       .product = numerics->maps[role].product,
-      .c_storage = numerics->tiles,
+      .c_storage = tiles,
       .c_layout = NPU_LAYOUT_QKV_TILES,
       .heads = builder->model->n_heads,
       .tiles_for = kernel,

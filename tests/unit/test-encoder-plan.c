@@ -320,6 +320,8 @@ test_table (void)
   claimed = describe ("cpu", NPU_PRECISION_INT8);
   describe_check_line (claimed, "block 0 fc1", "cpu f32 int16 f32 f32");
   describe_check_line (claimed, "blocks 1-2 fc1", "cpu int8 int8 int8 int8");
+  describe_check_line (claimed, "block 0 attention", "cpu bf16 - - f32");
+  describe_check_line (claimed, "blocks 1-2 attention", "cpu int8 - - f32");
   g_setenv ("NPUENC_CPU", "c", TRUE);
 
   fake_npu_install (&npu);
