@@ -174,27 +174,37 @@ median_stage_ms (const Observed *seen, guint first, guint n, guint stage,
   return bench_median (values, n);
 }
 
-/* What an encoder in int8 multiplies in its careful part, and else. */
-static BenchType
-careful_type (const Window *window)
+/* Attention has bfloat16 products where those are as fast as FMAs. */
+static gboolean
+attends_in_bf16 (const Window *window)
 {
+  return window->fast_bf16 && (npu_cpu_flags () & NPU_CPU_FAST_BF16) != 0;
+}
+
+/* What an encoder in int8 multiplies where it is careful, and else. */
+static BenchType
+careful_type (const Window *window, guint stage)
+{
+  if (stage == 4 && window->int8_products)
+    return attends_in_bf16 (window) ? BENCH_BF16 : BENCH_F32;
   return window->fast_int8 ? BENCH_INT16 : BENCH_F32;
 }
 
 static BenchType
-int8_type (const Window *window)
+int8_type (const Window *window, guint stage)
 {
-  return window->int8_products ? BENCH_INT8 : careful_type (window);
+  return window->int8_products ? BENCH_INT8 : careful_type (window, stage);
 }
 
 /* How much of an operation is careful: the convolutions, and the first block's
- * linear maps. */
+ * linear maps; beside int8 products its attention, too. */
 static double
 careful_part (const Window *window, guint stage)
 {
   if (stage < 2)
     return 1;
-  return stage == 3 || stage == 5 || stage == 7 || stage == 8
+  return stage == 3 || stage == 5 || stage == 7 || stage == 8 ||
+                 (stage == 4 && window->int8_products)
              ? 1.0 / window->n_layers
              : 0;
 }
@@ -203,17 +213,15 @@ careful_part (const Window *window, guint stage)
 static BenchType
 main_type (const Bench *bench, const Window *window, guint stage)
 {
-  /* Attention has bfloat16 products where those are as fast as FMAs. */
   if (strcmp (bench->precision, "bf16") == 0)
-    return window->fast_bf16 &&
-                   (stage != 4 || (npu_cpu_flags () & NPU_CPU_FAST_BF16))
+    return (stage == 4 ? attends_in_bf16 (window) : window->fast_bf16)
                ? BENCH_BF16
                : BENCH_F32;
   if (strcmp (bench->precision, "int16") == 0 && stage != 4)
     return BENCH_INT16;
   if (strcmp (bench->precision, "int8") != 0)
     return BENCH_F32;
-  return stage < 2 ? careful_type (window) : int8_type (window);
+  return stage < 2 ? careful_type (window, stage) : int8_type (window, stage);
 }
 
 static double
@@ -224,7 +232,7 @@ ms_at_peak (const Bench *bench, const Window *window, guint stage)
   const double part =
       strcmp (bench->precision, "int8") == 0 ? careful_part (window, stage) : 0;
 
-  return ms * part / peaks[careful_type (window)].all +
+  return ms * part / peaks[careful_type (window, stage)].all +
          ms * (1 - part) / peaks[main_type (bench, window, stage)].all;
 }
 
