@@ -114,17 +114,20 @@ ends_windows (GstEvent *event)
   }
 }
 
-/* Text that is open comes before what follows its windows. */
+/* Text that is open comes before what follows its windows. Of an event that is
+ * not serialized, as flush-start, another thread decodes meanwhile: nothing of
+ * that thread is looked at. */
 static gboolean
 has_open_text (const GstWhisperDecoder *self, GstEvent *event)
 {
-  if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
+  if (!GST_EVENT_IS_SERIALIZED (event) ||
+      GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
     return FALSE;
   if (gst_whisper_decoder_live_is_ended_by (self, event))
     return TRUE;
   if (self->overlaps && ends_windows (event))
     return TRUE;
-  return GST_EVENT_IS_SERIALIZED (event) && self->windows.windows.length > 0;
+  return self->windows.windows.length > 0;
 }
 
 gboolean
