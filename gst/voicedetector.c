@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "voicedetector.h"
 
-#include <math.h>
-
+#include "soundlevel.h"
 #include "vad/npu-vad.h"
 
 G_STATIC_ASSERT (VOICE_DETECTOR_BLOCK == NPU_VAD_BLOCK);
@@ -24,20 +23,10 @@ struct _VoiceDetector {
   double floor;       /* dB */
 };
 
-static double
-get_level (const float *block)
-{
-  double energy = 0;
-
-  for (guint i = 0; i < VOICE_DETECTOR_BLOCK; i++)
-    energy += (double) block[i] * block[i];
-  return 10 * log10 (energy / VOICE_DETECTOR_BLOCK + 1e-12);
-}
-
 static gboolean
 is_loud (VoiceDetector *self, const float *block)
 {
-  const double level = get_level (block);
+  const double level = sound_level (block, VOICE_DETECTOR_BLOCK);
 
   if (level < self->floor)
     self->floor = MAX (level, MIN_LEVEL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "windowpauses.h"
 
-#include <math.h>
+#include "soundlevel.h"
 
 #define HOP 160 /* 10 ms */
 #define HOP_TIME (10 * GST_MSECOND)
@@ -10,16 +10,6 @@
 #define LOUD 0.9    /* the level that so much of a window is below */
 
 #define FIELD "pauses" /* bytes of NpuLivePause */
-
-static double
-get_level (const float *samples)
-{
-  double energy = 0;
-
-  for (guint i = 0; i < HOP; i++)
-    energy += (double) samples[i] * samples[i];
-  return 10 * log10 (energy / HOP + 1e-12);
-}
 
 static int
 compare (gconstpointer a, gconstpointer b)
@@ -79,7 +69,7 @@ window_pauses_add (
     return;
   levels = g_new (double, n_levels);
   for (guint i = 0; i < n_levels; i++)
-    levels[i] = get_level (samples + i * HOP);
+    levels[i] = sound_level (samples + i * HOP, HOP);
   pauses = find_pauses (levels, n_levels, start);
   if (pauses->len == 0)
     return;
