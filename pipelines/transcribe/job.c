@@ -396,6 +396,21 @@ read_file (Job *job, const char *path, gboolean in_order, JobProgress *progress,
   return done;
 }
 
+/* In order. Where there is still no sound, there is none: no error. */
+static gboolean
+read_again (Job *job, const char *path, JobProgress *progress,
+    JobProgressFunc func, gpointer user_data, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+
+  if (!read_file (job, path, TRUE, progress, func, user_data, &cause) &&
+      g_atomic_int_get (&job->has_sound)) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 job_run (Job *job, const char *path, TextFile *file, JobProgress *progress,
     JobProgressFunc func, gpointer user_data, GError **error)
@@ -415,7 +430,7 @@ job_run (Job *job, const char *path, TextFile *file, JobProgress *progress,
   /* GStreamer 1.22 gives nothing of a WAV file whose samples have an odd number
    * of bytes, where it may jump in the file, and does not call it an error. */
   if (done && !g_atomic_int_get (&job->has_sound))
-    read_file (job, path, TRUE, progress, func, user_data, NULL);
+    done = read_again (job, path, progress, func, user_data, error);
   job->file = NULL;
   return done;
 }
