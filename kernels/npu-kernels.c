@@ -25,6 +25,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
     kernels->name = "avxvnni";
     npu_attention_init_s8_avxvnni (kernels);
     npu_gemm_init_s16_avxvnni (kernels);
+    npu_linear_init_s8_avxvnni (kernels);
   }
 
   if (!(cpu_flags & NPU_CPU_AVX512))
@@ -44,6 +45,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   kernels->name = "avx512vnni";
   npu_attention_init_s8_avx512vnni (kernels);
   npu_gemm_init_s16_avx512vnni (kernels);
+  npu_linear_init_s8_avx512vnni (kernels);
 
   if (!(cpu_flags & NPU_CPU_AVX512_BF16) || !(cpu_flags & NPU_CPU_FAST_BF16))
     return;
@@ -57,6 +59,7 @@ npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
 {
   kernels->name = "c";
   kernels->gemm_f32 = kernels->gemm_s16 = (NpuGemmKernel){0};
+  kernels->linear_s8 = (NpuLinearKernel){0};
   npu_attention_init_c (kernels);
   npu_rows_init_c (kernels);
   npu_epilogue_init_c (kernels);

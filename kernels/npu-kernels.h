@@ -68,15 +68,46 @@ typedef struct {
 #define NPU_GEMM_COLUMNS 32
 #define NPU_GEMM_DEPTH 8
 
+/* GELU by erf: exact to f32 accuracy, or with an absolute error of 3e-5 at
+ * most, for what becomes bytes. */
+typedef enum {
+  NPU_GELU_NONE,
+  NPU_GELU_EXACT,
+  NPU_GELU_SHORT,
+} NpuGelu;
+
 /* What follows a matrix product, in this order: scale (int8 only), bias,
  * GELU, residual. */
 typedef struct {
-  const float *bias;     /* [n], or NULL */
-  int gelu;              /* exact (erf) GELU when not 0 */
+  const float *bias; /* [n], or NULL */
+  NpuGelu gelu;
   const float *residual; /* [rows][residual_stride], added last, or NULL;
                           * may be the output itself */
   ptrdiff_t residual_stride;
 } NpuEpilogue;
+
+/* What turns the sums of products of bytes into floats: of q8 rows and of
+ * weights of 8 bits. As in epilogue_s32. */
+typedef struct {
+  const float *row_scale;    /* [rows] */
+  const float *weight_scale; /* [n] */
+  const int32_t *zero_sum;   /* [n] */
+  NpuEpilogue epilogue;
+} NpuLinearS8;
+
+/* A linear map of a q8 tile with constant weights. */
+typedef struct {
+  /* Packs weight[n][k] to as many bytes, 64-byte aligned. */
+  void (*pack) (void *packed, const void *weight, int n, int k);
+
+  /* y[rows][n] = what @linear makes of a[rows][k] weight^T, which are exact:
+   * the bits of epilogue_s32. y's stride is in floats, a is dense. */
+  void (*run) (float *y, ptrdiff_t y_stride, const uint8_t *a,
+      const void *packed, const NpuLinearS8 *linear, int rows, int n, int k);
+} NpuLinearKernel;
+
+/* n is a multiple of NPU_GEMM_COLUMNS, k of this. */
+#define NPU_LINEAR_DEPTH 16
 
 typedef struct {
   const char *name; /* "c", "avx2", "avx512vnni", … */
@@ -92,6 +123,8 @@ typedef struct {
   /* int16 a and weight, int32 c, exactly, where rows and columns are as
    * quantize_s16 makes them. Zeros where that is no faster than float. */
   NpuGemmKernel gemm_s16;
+  /* Of bytes; zeros without instructions for them. */
+  NpuLinearKernel linear_s8;
 
   /* y[rows][d] = (x - mean) / sqrt (var + eps) * gamma + beta, by row. */
   void (*layernorm_f32) (float *y, ptrdiff_t y_stride, const float *x,

@@ -39,10 +39,13 @@ added_to (const NpuEpilogue *epilogue, int row, int first)
 /* y[n] = residual + gelu (t). The residual may be y, but overlaps it in no
  * other way. */
 static inline __attribute__ ((always_inline)) void
-finish (float *y, float *t, const float *residual, int gelu, int n)
+finish (float *y, float *t, const float *residual, NpuGelu gelu, int n)
 {
-  if (gelu)
+  if (gelu == NPU_GELU_EXACT)
     NPU_KERNEL (gelu_f32) (t, t, (size_t) n);
+  else if (gelu == NPU_GELU_SHORT)
+    for (int j = 0; j < n; j++)
+      t[j] = npu_gelu_short (t[j]);
   if (residual == y)
     for (int j = 0; j < n; j++)
       y[j] += t[j];
@@ -52,7 +55,7 @@ finish (float *y, float *t, const float *residual, int gelu, int n)
 }
 
 static inline __attribute__ ((always_inline)) void
-block_f32 (float *y, const float *acc, Added added, int gelu, int n)
+block_f32 (float *y, const float *acc, Added added, NpuGelu gelu, int n)
 {
   float t[BLOCK];
 
@@ -78,8 +81,8 @@ NPU_KERNEL (epilogue_f32) (float *y, ptrdiff_t y_stride, const float *acc,
 
 static inline __attribute__ ((always_inline)) void
 block_s32 (float *y, const int32_t *acc, float row_scale,
-    const float *weight_scale, const int32_t *zero_sum, Added added, int gelu,
-    int n)
+    const float *weight_scale, const int32_t *zero_sum, Added added,
+    NpuGelu gelu, int n)
 {
   float t[BLOCK];
 

@@ -129,6 +129,25 @@ npu_gelu_avx2 (__m256 x)
       a, npu_exp2_avx2 (p), _mm256_max_ps (_mm256_setzero_ps (), x));
 }
 
+/* The same to 2.5e-5. */
+NPU_INLINE __m256
+npu_gelu_short_avx2 (__m256 x)
+{
+  const __m256 a =
+      _mm256_min_ps (_mm256_set1_ps (NPU_GELU_SHORT_LIMIT), npu_abs_avx2 (x));
+  const __m256i i = _mm256_castps_si256 (_mm256_fmadd_ps (
+      a, _mm256_set1_ps (NPU_GELU_SEGMENTS), _mm256_set1_ps (NPU_ROUND_MAGIC)));
+  __m256 c[4], p;
+
+  for (int j = 0; j < 4; j++)
+    c[j] =
+        _mm256_permutevar8x32_ps (_mm256_load_ps (npu_gelu_short_table[j]), i);
+  p = _mm256_fmadd_ps (c[3], a, c[2]);
+  p = _mm256_fmadd_ps (p, a, c[1]);
+  p = _mm256_fmadd_ps (p, a, c[0]);
+  return _mm256_sub_ps (_mm256_max_ps (_mm256_setzero_ps (), x), p);
+}
+
 /* Transposes 8 x 8 floats, or whatever has 32 bits. */
 NPU_INLINE void
 npu_transpose_avx2 (__m256 x[8])

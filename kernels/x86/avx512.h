@@ -96,6 +96,26 @@ npu_gelu_avx512 (__m512 x)
       a, npu_exp2_avx512 (p), _mm512_max_ps (_mm512_setzero_ps (), x));
 }
 
+/* The same to 2.5e-5. */
+NPU_INLINE __m512
+npu_gelu_short_avx512 (__m512 x)
+{
+  /* The smaller magnitude. */
+  const __m512 a =
+      _mm512_range_ps (x, _mm512_set1_ps (NPU_GELU_SHORT_LIMIT), 0xa);
+  const __m512i i = _mm512_castps_si512 (_mm512_fmadd_ps (
+      a, _mm512_set1_ps (NPU_GELU_SEGMENTS), _mm512_set1_ps (NPU_ROUND_MAGIC)));
+  __m512 c[4], p;
+
+  for (int j = 0; j < 4; j++)
+    c[j] = _mm512_permutexvar_ps (
+        i, _mm512_broadcast_f32x8 (_mm256_load_ps (npu_gelu_short_table[j])));
+  p = _mm512_fmadd_ps (c[3], a, c[2]);
+  p = _mm512_fmadd_ps (p, a, c[1]);
+  p = _mm512_fmadd_ps (p, a, c[0]);
+  return _mm512_sub_ps (_mm512_max_ps (_mm512_setzero_ps (), x), p);
+}
+
 /* Transposes 16 x 16 floats, or whatever has 32 bits. */
 NPU_INLINE void
 npu_transpose_avx512 (__m512 x[16])

@@ -2,13 +2,14 @@
  * that is held in registers. The file that includes this one defines Input,
  * Weight and Sum, the types of A, the weights and C, Sums, a register of C,
  * PANEL, the columns of a block, in two registers, ROWS, its rows, STEP, the
- * inputs that a lane takes at once, DEPTH, PREFETCH, whether weights are asked
- * for ahead, and GEMM (name), the names of functions; and after it
- * multiply_step().
+ * inputs that a lane takes at once, DEPTH, PREFETCH, how many lines of weights
+ * are asked for ahead at once, and GEMM (name), the names of functions; and
+ * after it multiply_step().
  *
  * Weights are packed by panels, [n / PANEL][k / STEP][PANEL][STEP], and taken
  * in blocks of DEPTH inputs, which stay in the first cache while all rows are
- * multiplied with them. A sum is made in the order of its inputs, whatever rows
+ * multiplied with them; a file that defines no DEPTH goes through the blocks by
+ * itself. A sum is made in the order of its inputs, whatever rows
  * are computed beside it.
  *
  * What is not a multiplication is kept little: where a core is shared with
@@ -74,8 +75,10 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
       acc[i][g] =
           add ? load_sums (c + i * c_stride + g * PANEL / 2) : (Sums){0};
   do {
-    if (PREFETCH)
-      _mm_prefetch ((const char *) b + ahead, _MM_HINT_T1);
+    NPU_UNROLLED
+    for (int i = 0; i < PREFETCH; i++)
+      _mm_prefetch (
+          (const char *) b + ahead + i * (LINES / 2) * 64, _MM_HINT_T1);
     NPU_UNROLLED
     for (int j = 0; j < AT_ONCE; j++, b += STEP_SIZE)
       multiply_step (acc, at, j * STEP, a_stride, b, rows);
@@ -99,6 +102,8 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
 MULTIPLY (all, ROWS)
 MULTIPLY (last, LAST_ROWS)
 MULTIPLY (one, 1)
+
+#ifdef DEPTH
 
 /* The weights that are used after those of `column` and `first`: at the end
  * those behind, which a caller may want next. */
@@ -138,6 +143,8 @@ GEMM (run) (void *c, ptrdiff_t c_stride, const void *a, ptrdiff_t a_stride,
             a_stride, b, depth, first > 0, ahead);
     }
 }
+
+#endif
 
 static void
 GEMM (pack) (void *packed, const void *weight, int n, int k)

@@ -24,6 +24,9 @@ void npu_gemm_init_s16_avx2 (NpuKernels *kernels);
 void npu_gemm_init_s16_avxvnni (NpuKernels *kernels);
 void npu_gemm_init_s16_avx512vnni (NpuKernels *kernels);
 
+void npu_linear_init_s8_avxvnni (NpuKernels *kernels);
+void npu_linear_init_s8_avx512vnni (NpuKernels *kernels);
+
 void npu_epilogue_init_avx2 (NpuKernels *kernels);
 void npu_epilogue_init_avx512 (NpuKernels *kernels);
 

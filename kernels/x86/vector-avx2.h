@@ -76,4 +76,10 @@ gelu_vector (Vector v)
   return npu_gelu_avx2 (v);
 }
 
+NPU_INLINE Vector
+gelu_short_vector (Vector v)
+{
+  return npu_gelu_short_avx2 (v);
+}
+
 #include "x86/vector_tmpl.h"

@@ -82,4 +82,10 @@ gelu_vector (Vector v)
   return npu_gelu_avx512 (v);
 }
 
+NPU_INLINE Vector
+gelu_short_vector (Vector v)
+{
+  return npu_gelu_short_avx512 (v);
+}
+
 #include "x86/vector_tmpl.h"

@@ -66,6 +66,7 @@ void add_rotation_tests (void);
 void add_rows_tests (const Level *level);
 void add_epilogue_tests (const Level *level);
 void add_gemm_tests (const Level *level);
+void add_linear_tests (const Level *level);
 void add_plain_tests (const Level *level);
 void add_few_tests (const Level *level);
 void add_logits_tests (const Level *level);

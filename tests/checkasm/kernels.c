@@ -128,6 +128,32 @@ run_gemm_s16 (Fixture *f)
 }
 
 static void
+run_linear_s8 (Fixture *f)
+{
+  const NpuLinearS8 linear = {
+      f->columns, f->columns, f->sums, {f->columns, 0, f->x, WIDTH}};
+
+  f->level->kernels.linear_s8.run (
+      f->y, WIDTH, f->bytes, f->packed[2], &linear, ROWS, WIDTH, WIDTH);
+}
+
+static void
+run_linear_s8_gelu (Fixture *f)
+{
+  const NpuLinearS8 linear = {
+      f->columns, f->columns, f->sums, {f->columns, NPU_GELU_SHORT, NULL, 0}};
+
+  f->level->kernels.linear_s8.run (
+      f->y, WIDTH, f->bytes, f->packed[2], &linear, ROWS, WIDTH, WIDTH);
+}
+
+static void
+run_pack_linear_s8 (Fixture *f)
+{
+  f->level->kernels.linear_s8.pack (f->packed[2], f->weights, WIDTH, WIDTH);
+}
+
+static void
 run_pack_gemm_f32 (Fixture *f)
 {
   f->level->kernels.gemm_f32.pack (f->packed[0], f->weights, WIDTH, WIDTH);
@@ -405,6 +431,12 @@ const Kernel all_kernels[] = {
         run_plain_gemm, GEMM_OPS, "FLOP", FALSE},
     {"gemm_s16", {AT (kernels.gemm_s16.run)}, add_gemm_tests, run_gemm_s16,
         run_plain_gemm, GEMM_OPS, "OP", TRUE},
+    {"linear_s8 residual", {AT (kernels.linear_s8.run)}, add_linear_tests,
+        run_linear_s8, run_plain_gemm, GEMM_OPS, "OP", TRUE},
+    {"linear_s8 gelu", {AT (kernels.linear_s8.run)}, add_linear_tests,
+        run_linear_s8_gelu, run_plain_gemm, GEMM_OPS, "OP", TRUE},
+    {"pack linear_s8", {AT (kernels.linear_s8.pack)}, add_linear_tests,
+        run_pack_linear_s8, run_plain_pack_gemm, MATRIX, "element", FALSE},
     {"pack gemm_f32", {AT (kernels.gemm_f32.pack)}, add_gemm_tests,
         run_pack_gemm_f32, run_plain_pack_gemm, MATRIX, "element", FALSE},
     {"pack gemm_s16", {AT (kernels.gemm_s16.pack)}, add_gemm_tests,

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#define SHORT_ERROR 3e-5 /* of NPU_GELU_SHORT */
+
 static double
 ref_gelu (double x)
 {
@@ -91,12 +93,55 @@ test_gelu_specials (gconstpointer data)
   g_assert_cmpfloat_with_epsilon (y[7], 0, 1e-7);
 }
 
+/* What is short of exact, everywhere. */
+static void
+test_gelu_short (gconstpointer data)
+{
+  enum { N = 100003 };
+  const Level *level = data;
+  const NpuEpilogue epilogue = {.gelu = NPU_GELU_SHORT};
+  g_autofree float *x = g_new (float, N), *y = g_new (float, N);
+  double worst = 0;
+
+  for (gsize i = 0; i < N; i++)
+    x[i] = (float) (-7 + 14.0 * i / N);
+  level->kernels.epilogue_f32 (y, N, x, N, &epilogue, 1, N);
+  for (gsize i = 0; i < N; i++) {
+    const double error = fabs (y[i] - ref_gelu (x[i]));
+
+    g_assert_cmpfloat (error, <=, SHORT_ERROR);
+    worst = MAX (worst, error);
+  }
+  g_test_message ("max error %.2g", worst);
+}
+
+static void
+test_gelu_short_specials (gconstpointer data)
+{
+  const Level *level = data;
+  const NpuEpilogue epilogue = {.gelu = NPU_GELU_SHORT};
+  const float x[] = {INFINITY, -INFINITY, NAN, 0, -0.0f, 1e-45f, 3e38f, -3e38f};
+  float y[G_N_ELEMENTS (x)];
+
+  level->kernels.epilogue_f32 (
+      y, G_N_ELEMENTS (x), x, G_N_ELEMENTS (x), &epilogue, 1, G_N_ELEMENTS (x));
+  g_assert_true (isinf (y[0]) && y[0] > 0);
+  g_assert_cmpfloat_with_epsilon (y[1], 0, SHORT_ERROR);
+  g_assert_true (isnan (y[2]));
+  g_assert_cmpfloat (y[3], ==, 0);
+  g_assert_cmpfloat (y[4], ==, 0);
+  g_assert_cmpfloat_with_epsilon (y[5], 0, 2e-45);
+  g_assert_cmpfloat (y[6], ==, 3e38f);
+  g_assert_cmpfloat_with_epsilon (y[7], 0, SHORT_ERROR);
+}
+
 /* --- epilogues ---------------------------------------------------------- */
 
 /* Everything that may follow a product, between guard pages. */
 typedef struct {
   int rows, n, y_stride, acc_stride;
-  gboolean bias, gelu, residual;
+  gboolean bias, residual;
+  NpuGelu gelu;
   gboolean in_place;      /* y is the product, f32 only */
   gboolean residual_is_y; /* the residual is overwritten */
   GuardSide side;
@@ -218,7 +263,8 @@ check_epilogue (const NpuKernels *kernels, const Case *c, gboolean is_s32)
           ((float *) guarded_data (out))[i * stride + j],
           run.expected[i * c->n + j],
           5e-7 + 4e-7 * fabs (run.expected[i * c->n + j]) +
-              (is_s32 ? 2e-5 : 1e-6));
+              (is_s32 ? 2e-5 : 1e-6) +
+              (c->gelu == NPU_GELU_SHORT ? SHORT_ERROR : 0));
   if (out == run.y)
     guarded_check_gaps (out, stride * sizeof (float), c->n * sizeof (float));
   run_clear (&run);
@@ -240,7 +286,9 @@ check_epilogues (gconstpointer data, gboolean is_s32)
             .y_stride = widths[i] + g_test_rand_int_range (0, 5),
             .acc_stride = widths[i] + g_test_rand_int_range (0, 5),
             .bias = (options & 1) != 0,
-            .gelu = (options & 2) != 0,
+            .gelu = !(options & 2)          ? NPU_GELU_NONE
+                    : (i + options / 4) % 2 ? NPU_GELU_SHORT
+                                            : NPU_GELU_EXACT,
             .residual = (options & 4) != 0,
             .residual_is_y = (options & 12) == 12,
             .in_place = (options & 24) == 16 && !is_s32,
@@ -285,6 +333,8 @@ add_epilogue_tests (const Level *level)
   add_level_test (level, "gelu/is-exact", test_gelu_is_exact);
   add_level_test (level, "gelu/all-lengths-and-in-place", test_gelu_lengths);
   add_level_test (level, "gelu/special-values", test_gelu_specials);
+  add_level_test (level, "gelu/short", test_gelu_short);
+  add_level_test (level, "gelu/short/special-values", test_gelu_short_specials);
   add_level_test (level, "epilogue/f32-is-float64", test_epilogue_f32);
   add_level_test (level, "epilogue/s32-is-float64", test_epilogue_s32);
   add_level_test (level, "epilogue/zero-scale", test_epilogue_zero_scale);

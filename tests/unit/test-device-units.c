@@ -214,7 +214,7 @@ check_parts (guint n, guint k, guint rows)
     weight[i] = (gint8) (i * 2654435761u >> 13 & 7) - 4;
   for (guint i = 0; i < 64 * k; i++)
     a[i] = (guint8) (i * 2246822519u >> 11 & 15);
-  gemm = cpu_gemm_new_s8 (weight, n, k, NULL);
+  gemm = cpu_gemm_new_s8 (NULL, weight, n, k, NULL);
   g_assert_nonnull (gemm);
   block = cpu_gemm_block_columns (gemm);
   part = cpu_gemm_part_columns (gemm);

@@ -130,7 +130,8 @@ cpu_device_open (const NpuDeviceOptions *options, GError **error)
   cpu_sanitizer_wrap (&device->host.kernels, &device->host.few, flags);
   device->int8_products =
       (flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)) != 0 &&
-      cpu_gemm_s8_is_exact ();
+      ((device->host.kernels.linear_s8.run && !cpu_gemm_has_amx ()) ||
+          cpu_gemm_s8_is_exact ());
   device->fast_bf16 =
       (flags & NPU_CPU_AVX512_BF16) != 0 &&
       ((flags & NPU_CPU_FAST_BF16) != 0 || cpu_gemm_has_amx ()) &&

@@ -16,7 +16,8 @@
 #define OWN_BLOCK_COLUMNS 128
 
 struct _CpuGemm {
-  const NpuGemmKernel *own; /* NULL: oneDNN computes */
+  const NpuGemmKernel *own; /* these two NULL: oneDNN computes */
+  const NpuLinearKernel *linear;
   guint k;
   guint block_columns;
   gsize block_size; /* bytes of one block of packed weights */
@@ -165,22 +166,17 @@ cpu_gemm_takes (const NpuGemmKernel *own, guint n, guint k)
   return own->run && n % NPU_GEMM_COLUMNS == 0 && k % NPU_GEMM_DEPTH == 0;
 }
 
-/* NULL where @own does not take the shape. */
+/* With no weights yet; NULL without memory. */
 static CpuGemm *
-gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
-    gsize element_size)
+gemm_alloc_own (guint n, guint k, gsize element_size)
 {
-  CpuGemm *gemm;
+  CpuGemm *gemm = g_new0 (CpuGemm, 1);
   guint columns = OWN_BLOCK_COLUMNS;
 
-  if (!cpu_gemm_takes (own, n, k))
-    return NULL;
-  gemm = g_new0 (CpuGemm, 1);
   while (columns > NPU_GEMM_COLUMNS && n % columns)
     columns /= 2;
   if (columns < NPU_HEAD_DIM)
     columns = n;
-  gemm->own = own;
   gemm->k = k;
   gemm->block_columns = columns;
   gemm->part_columns = columns % NPU_HEAD_DIM ? columns : NPU_HEAD_DIM;
@@ -189,6 +185,20 @@ gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
     g_free (gemm);
     return NULL;
   }
+  return gemm;
+}
+
+/* NULL where @own does not take the shape. */
+static CpuGemm *
+gemm_new_own (const NpuGemmKernel *own, const void *weight, guint n, guint k,
+    gsize element_size)
+{
+  CpuGemm *gemm =
+      cpu_gemm_takes (own, n, k) ? gemm_alloc_own (n, k, element_size) : NULL;
+
+  if (!gemm)
+    return NULL;
+  gemm->own = own;
   own->pack (gemm->packed.data, weight, (int) n, (int) k);
   return gemm;
 }
@@ -206,8 +216,18 @@ cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight, guint n,
 }
 
 CpuGemm *
-cpu_gemm_new_s8 (const gint8 *weight, guint n, guint k, GError **error)
+cpu_gemm_new_s8 (const NpuLinearKernel *own, const gint8 *weight, guint n,
+    guint k, GError **error)
 {
+  CpuGemm *gemm = NULL;
+
+  if (own && own->run && n % NPU_GEMM_COLUMNS == 0 && k % NPU_LINEAR_DEPTH == 0)
+    gemm = gemm_alloc_own (n, k, sizeof *weight);
+  if (gemm) {
+    gemm->linear = own;
+    own->pack (gemm->packed.data, weight, (int) n, (int) k);
+    return gemm;
+  }
   return gemm_new (
       weight, n, k, (OnednnTypes){dnnl_u8, dnnl_s8, dnnl_s32}, error);
 }
@@ -282,7 +302,7 @@ cpu_gemm_s8_is_exact (void)
 
     memset (weight, 127, sizeof weight);
     memset (a, 255, sizeof a);
-    gemm = cpu_gemm_new_s8 (weight, N, N, NULL);
+    gemm = cpu_gemm_new_s8 (NULL, weight, N, N, NULL);
     thread = cpu_gemm_thread_new ();
     if (gemm) {
       g_autofree guint8 *scratch = g_malloc (gemm->scratch_size + 64);
@@ -304,7 +324,7 @@ cpu_gemm_free (CpuGemm *gemm)
 {
   if (!gemm)
     return;
-  if (!gemm->own) {
+  if (!gemm->own && !gemm->linear) {
     onednn_product_clear (&gemm->half_part);
     onednn_product_clear (&gemm->part);
     onednn_product_clear (&gemm->half);
@@ -332,6 +352,12 @@ cpu_gemm_takes_any_stride (const CpuGemm *gemm)
   return gemm->own != NULL;
 }
 
+gboolean
+cpu_gemm_is_linear (const CpuGemm *gemm)
+{
+  return gemm->linear != NULL;
+}
+
 gsize
 cpu_gemm_scratch_size (const CpuGemm *gemm)
 {
@@ -357,16 +383,23 @@ product_for (const CpuGemm *gemm, guint columns, guint rows)
   return is_part ? &gemm->part : &gemm->whole;
 }
 
+/* A part's weights are a part of the block's. */
+static const guint8 *
+packed_for (const CpuGemm *gemm, guint first)
+{
+  const guint block = first / gemm->block_columns;
+  const guint before = first % gemm->block_columns;
+
+  return gemm->packed.data + block * gemm->block_size +
+         gemm->block_size / gemm->block_columns * before;
+}
+
 void
 cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint first,
     guint columns, const void *a, gsize a_stride, guint rows, void *c,
     void *scratch)
 {
-  const guint block = first / gemm->block_columns;
-  const guint before = first % gemm->block_columns;
-  /* A part's weights are a part of the block's. */
-  const guint8 *packed = gemm->packed.data + block * gemm->block_size +
-                         gemm->block_size / gemm->block_columns * before;
+  const guint8 *packed = packed_for (gemm, first);
 
   if (gemm->own)
     gemm->own->run (c, columns, a, a_stride, packed, (int) rows, (int) columns,
@@ -374,4 +407,13 @@ cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint first,
   else
     onednn_product_run (
         product_for (gemm, columns, rows), thread, a, packed, c, scratch);
+}
+
+void
+cpu_gemm_run_linear (const CpuGemm *gemm, guint first, guint columns,
+    const guint8 *a, guint rows, float *y, gsize y_stride,
+    const NpuLinearS8 *linear)
+{
+  gemm->linear->run (y, y_stride, a, packed_for (gemm, first), linear,
+      (int) rows, (int) columns, (int) gemm->k);
 }

@@ -33,9 +33,10 @@ void cpu_gemm_thread_free (CpuGemmThread *thread);
  */
 CpuGemm *cpu_gemm_new_f32 (const NpuGemmKernel *own, const float *weight,
     guint n, guint k, GError **error);
-/* The same from u8 A and s8 weights to int32 C. */
-CpuGemm *cpu_gemm_new_s8 (
-    const gint8 *weight, guint n, guint k, GError **error);
+/* The same from u8 A and s8 weights: where @own computes to float C, by
+ * cpu_gemm_run_linear(), else to int32 C. @own may be NULL. */
+CpuGemm *cpu_gemm_new_s8 (const NpuLinearKernel *own, const gint8 *weight,
+    guint n, guint k, GError **error);
 /* The same from int16 A and weights to int32 C; NULL where @own does not take
  * the shape: oneDNN has no such product. */
 CpuGemm *cpu_gemm_new_s16 (
@@ -77,5 +78,13 @@ gsize cpu_gemm_packed_size (const CpuGemm *gemm); /* bytes of weights */
 void cpu_gemm_run (const CpuGemm *gemm, CpuGemmThread *thread, guint first,
     guint columns, const void *a, gsize a_stride, guint rows, void *c,
     void *scratch);
+
+/* Whether C is of cpu_gemm_run_linear(). */
+gboolean cpu_gemm_is_linear (const CpuGemm *gemm);
+/* The same for dense bytes @a[64][k] to @y, whose rows are @y_stride apart; the
+ * columns of @linear begin with @first. */
+void cpu_gemm_run_linear (const CpuGemm *gemm, guint first, guint columns,
+    const guint8 *a, guint rows, float *y, gsize y_stride,
+    const NpuLinearS8 *linear);
 
 G_END_DECLS

@@ -52,7 +52,8 @@ pack_q8_weight (CpuKernel *kernel, const float *weight, GError **error)
   for (guint i = 0; i < n; i++)
     kernel->zero_sum[i] *= NPU_Q8_ZERO;
   kernel->product = NPU_PRODUCT_S8;
-  kernel->gemm = cpu_gemm_new_s8 (q, n, k, error);
+  kernel->gemm = cpu_gemm_new_s8 (
+      cpu_gemm_has_amx () ? NULL : &kernel->kernels->linear_s8, q, n, k, error);
   return kernel->gemm != NULL;
 }
 

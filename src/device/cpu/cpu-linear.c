@@ -61,11 +61,12 @@ linear_scratch (const CpuKernel *kernel, guint8 *base)
   const gsize a_size = op->product == NPU_PRODUCT_S8
                            ? NPU_Q8_TILE_SIZE (op->k)
                            : NPU_TILE_ROWS * (gsize) op->k * sizeof (float);
-  const gsize acc_size = NPU_TILE_ROWS * block * sizeof (float);
+  const gsize block_size = NPU_TILE_ROWS * block * sizeof (float);
+  const gsize acc_size = cpu_gemm_is_linear (kernel->gemm) ? 0 : block_size;
   const gsize c_size =
       op->c_storage == NPU_STORAGE_Q8 && op->c_layout == NPU_LAYOUT_ROWS
           ? NPU_TILE_ROWS * (gsize) op->n * sizeof (float)
-          : acc_size;
+          : block_size;
   LinearScratch scratch;
   gsize offset = 0;
 
@@ -290,6 +291,34 @@ quantises_rows (const CpuKernel *kernel)
          kernel->op.linear.c_storage == NPU_STORAGE_Q8;
 }
 
+/* Columns [first, first + block) of a tile's product, and what follows it, to
+ * c. */
+static void
+compute (const CpuKernel *kernel, const LinearTile *tile, guint first,
+    guint block, const NpuEpilogue *epilogue, float *c, gsize c_stride,
+    const LinearScratch *scratch, CpuGemmThread *thread)
+{
+  if (cpu_gemm_is_linear (kernel->gemm)) {
+    const NpuLinearS8 linear = {tile->a.scale, kernel->weight_scale + first,
+        kernel->zero_sum + first, *epilogue};
+
+    cpu_gemm_run_linear (kernel->gemm, first, block, tile->a.rows, tile->rows,
+        c, c_stride, &linear);
+    return;
+  }
+  cpu_gemm_run (kernel->gemm, thread, first, block, tile->a.rows,
+      tile->a.stride, tile->rows, scratch->acc, scratch->onednn);
+  if (multiplies_bytes_in_float (kernel))
+    sums_to_integers (scratch->acc, (gsize) tile->rows * block);
+  if (kernel->weight_scale)
+    kernel->kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch->acc,
+        block, tile->a.scale, kernel->weight_scale + first,
+        kernel->zero_sum + first, epilogue, tile->rows, block);
+  else
+    kernel->kernels->epilogue_f32 (c, c_stride, (const float *) scratch->acc,
+        block, epilogue, tile->rows, block);
+}
+
 /* Columns [first, first + block) of a tile: a block of the product's, or a part
  * of one. */
 static void
@@ -303,7 +332,9 @@ run_columns (const CpuKernel *kernel, const NpuLaunch *launch,
   const gboolean in_rows = op->c_layout == NPU_LAYOUT_ROWS;
   NpuEpilogue epilogue = {
       .bias = kernel->bias ? kernel->bias + first : NULL,
-      .gelu = op->gelu,
+      .gelu = !op->gelu                 ? NPU_GELU_NONE
+              : quantises_rows (kernel) ? NPU_GELU_SHORT
+                                        : NPU_GELU_EXACT,
   };
   float *c = scratch->c;
   gsize c_stride = block;
@@ -321,17 +352,7 @@ run_columns (const CpuKernel *kernel, const NpuLaunch *launch,
     epilogue.residual_stride = op->n;
   }
 
-  cpu_gemm_run (kernel->gemm, thread, first, block, tile->a.rows,
-      tile->a.stride, rows, scratch->acc, scratch->onednn);
-  if (multiplies_bytes_in_float (kernel))
-    sums_to_integers (scratch->acc, (gsize) rows * block);
-  if (kernel->weight_scale)
-    kernel->kernels->epilogue_s32 (c, c_stride, (const gint32 *) scratch->acc,
-        block, tile->a.scale, kernel->weight_scale + first,
-        kernel->zero_sum + first, &epilogue, rows, block);
-  else
-    kernel->kernels->epilogue_f32 (c, c_stride, (const float *) scratch->acc,
-        block, &epilogue, rows, block);
+  compute (kernel, tile, first, block, &epilogue, c, c_stride, scratch, thread);
   if (!in_rows)
     store_qkv (kernel, launch, tile->number, rows, c, first, block);
   else if (op->c_storage == NPU_STORAGE_BF16)
@@ -414,11 +435,13 @@ run_linear_part (const CpuKernel *kernel, const NpuLaunch *launch,
 static gboolean
 takes_pairs (const CpuKernel *kernel)
 {
-  const gsize element =
-      kernel->product == NPU_PRODUCT_S16 ? sizeof (gint16) : sizeof (float);
+  const gsize element = kernel->product == NPU_PRODUCT_S8    ? sizeof (guint8)
+                        : kernel->product == NPU_PRODUCT_S16 ? sizeof (gint16)
+                                                             : sizeof (float);
 
-  return cpu_gemm_takes_any_stride (kernel->gemm) && !quantises_rows (kernel) &&
-         !multiplies_bytes_in_float (kernel) &&
+  return (cpu_gemm_takes_any_stride (kernel->gemm) ||
+             cpu_gemm_is_linear (kernel->gemm)) &&
+         !quantises_rows (kernel) && !multiplies_bytes_in_float (kernel) &&
          kernel->op.linear.k * element <= MAX_PAIR_ROW_SIZE;
 }
 

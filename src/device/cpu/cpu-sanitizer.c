@@ -201,10 +201,9 @@ convert_bf16 (uint16_t *y, const float *x, size_t n)
 }
 
 static void
-check_epilogue (float *y, ptrdiff_t y_stride, const void *acc,
-    ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, size_t size)
+check_epilogue (float *y, ptrdiff_t y_stride, const NpuEpilogue *epilogue,
+    int rows, size_t size)
 {
-  reads_rows (acc, acc_stride * F, rows, size);
   if (epilogue->bias)
     reads (epilogue->bias, size);
   if (epilogue->residual)
@@ -216,7 +215,8 @@ static void
 epilogue_f32 (float *y, ptrdiff_t y_stride, const float *acc,
     ptrdiff_t acc_stride, const NpuEpilogue *epilogue, int rows, int n)
 {
-  check_epilogue (y, y_stride, acc, acc_stride, epilogue, rows, (size_t) n * F);
+  reads_rows (acc, acc_stride * F, rows, (size_t) n * F);
+  check_epilogue (y, y_stride, epilogue, rows, (size_t) n * F);
   real.epilogue_f32 (y, y_stride, acc, acc_stride, epilogue, rows, n);
 }
 
@@ -225,12 +225,36 @@ epilogue_s32 (float *y, ptrdiff_t y_stride, const int32_t *acc,
     ptrdiff_t acc_stride, const float *row_scale, const float *weight_scale,
     const int32_t *zero_sum, const NpuEpilogue *epilogue, int rows, int n)
 {
-  check_epilogue (y, y_stride, acc, acc_stride, epilogue, rows, (size_t) n * F);
+  reads_rows (acc, acc_stride * F, rows, (size_t) n * F);
+  check_epilogue (y, y_stride, epilogue, rows, (size_t) n * F);
   reads (row_scale, (size_t) rows * F);
   reads (weight_scale, (size_t) n * F);
   reads (zero_sum, (size_t) n * F);
   real.epilogue_s32 (y, y_stride, acc, acc_stride, row_scale, weight_scale,
       zero_sum, epilogue, rows, n);
+}
+
+static void
+linear_s8_pack (void *packed, const void *weight, int n, int k)
+{
+  reads (weight, (size_t) n * k);
+  writes (packed, (size_t) n * k);
+  real.linear_s8.pack (packed, weight, n, k);
+}
+
+static void
+linear_s8_run (float *y, ptrdiff_t y_stride, const uint8_t *a,
+    const void *packed, const NpuLinearS8 *linear, int rows, int n, int k)
+{
+  const size_t size = (size_t) n * F;
+
+  reads (a, (size_t) rows * k);
+  reads_constant (packed, (size_t) n * k);
+  reads (linear->row_scale, (size_t) rows * F);
+  reads (linear->weight_scale, size);
+  reads (linear->zero_sum, size);
+  check_epilogue (y, y_stride, &linear->epilogue, rows, size);
+  real.linear_s8.run (y, y_stride, a, packed, linear, rows, n, k);
 }
 
 /* --- few rows --------------------------------------------------------------
@@ -332,6 +356,7 @@ cpu_sanitizer_wrap (NpuKernels *kernels, NpuFewKernels *few, unsigned flags)
   WRAP_ATTENTION (attention_bf16);
   WRAP_GEMM (gemm_f32);
   WRAP_GEMM (gemm_s16);
+  WRAP_GEMM (linear_s8);
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->gelu_f32 = gelu_f32;
