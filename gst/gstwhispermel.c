@@ -310,6 +310,9 @@ post_error (GstWhisperMel *self, const GError *error)
   const gboolean is_ours = error->domain == GST_RESOURCE_ERROR;
   const gboolean is_missing =
       g_error_matches (error, NPU_ERROR, NPU_ERROR_NOT_FOUND);
+  const gboolean is_unreadable =
+      g_error_matches (error, NPU_ERROR, NPU_ERROR_OPEN) ||
+      g_error_matches (error, NPU_ERROR, NPU_ERROR_READ);
 
   if (is_ours)
     gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
@@ -318,7 +321,7 @@ post_error (GstWhisperMel *self, const GError *error)
   else if (is_missing)
     GST_ELEMENT_ERROR (self, RESOURCE, NOT_FOUND,
         ("%s (property vad-model)", error->message), (NULL));
-  else if (g_error_matches (error, NPU_ERROR, NPU_ERROR_OPEN))
+  else if (is_unreadable)
     GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ,
         ("%s (property vad-model)", error->message), (NULL));
   else
@@ -421,7 +424,7 @@ gst_whisper_mel_class_init (GstWhisperMelClass *klass)
   gst_element_class_set_static_metadata (element_class,
       "Whisper log-mel spectrogram", "Filter/Converter/Audio",
       "Turns 16 kHz mono speech into the log-mel windows that a Whisper encoder takes, C float[1][bands][frames], a frame every 10 ms; times are in ns, e.g. whispermel window=5000000000 hop=2500000000",
-      "The gst-npuencoder developers");
+      "gst-npuencoder maintainers");
 }
 
 static void

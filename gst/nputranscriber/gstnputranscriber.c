@@ -99,24 +99,38 @@ GST_ELEMENT_REGISTER_DEFINE (
 
 /* --- properties --------------------------------------------------------- */
 
+static gboolean
+runs (GstNpuTranscriber *self)
+{
+  gboolean runs;
+
+  GST_OBJECT_LOCK (self);
+  runs = GST_STATE (self) > GST_STATE_READY ||
+         GST_STATE_NEXT (self) > GST_STATE_READY;
+  GST_OBJECT_UNLOCK (self);
+  return runs;
+}
+
 /* What does not fit is told at the start; while it runs, at once, and what is
  * there stays. */
 static gboolean
 is_taken (GstNpuTranscriber *self, GParamSpec *pspec, const GValue *value)
 {
   g_autoptr (GError) error = NULL;
-  gboolean runs;
 
+  if (!runs (self))
+    return TRUE;
+  if (!(pspec->flags & GST_PARAM_MUTABLE_PLAYING)) {
+    GST_WARNING_OBJECT (self,
+        "property %s keeps its value: it can be set in states NULL and READY only",
+        pspec->name);
+    return FALSE;
+  }
   if (gst_npu_range_check (pspec, value, &error))
     return TRUE;
-  GST_OBJECT_LOCK (self);
-  runs = GST_STATE (self) > GST_STATE_READY ||
-         GST_STATE_NEXT (self) > GST_STATE_READY;
-  GST_OBJECT_UNLOCK (self);
-  if (runs)
-    gst_npu_post_warning (GST_ELEMENT (self), error,
-        GST_RESOURCE_ERROR_SETTINGS, "It keeps its value");
-  return !runs;
+  gst_npu_post_warning (GST_ELEMENT (self), error, GST_RESOURCE_ERROR_SETTINGS,
+      "It keeps its value");
+  return FALSE;
 }
 
 static void

@@ -185,7 +185,7 @@ install_session (GParamSpec **specs)
    * Since: 1.0
    */
   specs[GST_WHISPER_DECODER_THREADS] = g_param_spec_uint ("threads", "Threads",
-      "Worker threads of the CPU device, 0 = as many as there are cores. The text does not depend on it (Since: 1.0)",
+      "Worker threads of the CPU device, 0 = as many as this process may use. The text does not depend on it (Since: 1.0)",
       0, G_MAXUINT, DEFAULT_THREADS, READY);
   /**
    * GstWhisperDecoder:timeout:

@@ -102,7 +102,7 @@ parse_options (Options *options, int *argc, char ***argv, GError **error)
           "The model's vocabulary, where it is neither inside nor beside it",
           "FILE"},
       {"precision", 0, 0, G_OPTION_ARG_STRING, &options->precision,
-          "auto, int8, bf16 or f32; default: auto", "PRECISION"},
+          "auto, int8, int16, bf16 or f32; default: auto", "PRECISION"},
       {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads,
           "Workers; default: one a core", "N"},
       {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet,

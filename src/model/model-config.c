@@ -69,6 +69,23 @@ read_member (NpuJson *json, GString *text, gpointer data, GError **error)
 #define MAX_FILE (1 << 20) /* bytes */
 
 gboolean
+npu_model_open_beside (NpuModel *model, const char *path, gboolean is_checkout,
+    NpuTensorFile **file, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+
+  *file = npu_tensor_file_open (path, &cause);
+  if (*file) {
+    g_ptr_array_add (model->priv->table->files, *file);
+    return TRUE;
+  }
+  if (!is_checkout || g_error_matches (cause, NPU_ERROR, NPU_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
+
+gboolean
 npu_model_read_object (
     NpuTensorFile *file, NpuJsonMember read, gpointer data, GError **error)
 {
@@ -127,11 +144,12 @@ npu_model_check_config (
   g_auto (Config)
       config = {G_MAXUINT64, G_MAXUINT64, G_MAXUINT64, NULL, NULL, FALSE};
   const guint d = model->priv->config.encoder.d;
-  NpuTensorFile *file = npu_tensor_file_open (path, NULL);
+  NpuTensorFile *file;
 
+  if (!npu_model_open_beside (model, path, is_checkout, &file, error))
+    return FALSE;
   if (!file)
     return TRUE;
-  g_ptr_array_add (model->priv->table->files, file);
   if (!npu_model_read_object (
           file, read_member, &config, is_checkout ? error : NULL))
     return !is_checkout;

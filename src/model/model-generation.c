@@ -114,10 +114,10 @@ npu_model_read_generation_config (
 
   if (priv->config.n_vocab == 0)
     return TRUE;
-  file = npu_tensor_file_open (path, NULL);
+  if (!npu_model_open_beside (model, path, is_checkout, &file, error))
+    return FALSE;
   if (!file)
     return TRUE;
-  g_ptr_array_add (priv->table->files, file);
   if (!npu_model_read_object (
           file, read_member, &generation, is_checkout ? error : NULL))
     return !is_checkout;

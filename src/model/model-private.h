@@ -139,6 +139,12 @@ guint npu_tensor_spec_shape (
  * decoder_error. */
 gboolean npu_model_resolve (NpuModel *model, GError **error);
 
+/* Opens a small file that may lie beside the tensors, and notes it as the
+ * model's. @file is NULL where there is none; where there is one that cannot be
+ * opened, it is an error in a checkout, and no file of this model elsewhere. */
+gboolean npu_model_open_beside (NpuModel *model, const char *path,
+    gboolean is_checkout, NpuTensorFile **file, GError **error);
+
 /* Reads one of a checkout's small JSON files, which is one object. */
 gboolean npu_model_read_object (
     NpuTensorFile *file, NpuJsonMember read, gpointer data, GError **error);

@@ -153,21 +153,32 @@ read_output (NpuVad *vad, const NpuTensorTable *table, GError **error)
 }
 
 static gboolean
+check_format (NpuTensorFile *file, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  const NpuFormat format = npu_tensor_file_tell_format (file, &cause);
+
+  if (format == NPU_FORMAT_SAFETENSORS)
+    return TRUE;
+  if (cause && !g_error_matches (cause, NPU_ERROR, NPU_ERROR_WRONG_TYPE)) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
+  /* What the cause says to take instead is a Whisper model. */
+  return npu_file_fail (error, NPU_ERROR_WRONG_TYPE,
+      npu_tensor_file_get_name (file), NULL, NPU_NO_OFFSET,
+      "this is no safetensors file (%" G_GUINT64_FORMAT
+      " bytes); it takes Silero's network for 16 kHz as the package silero-vad has it",
+      npu_tensor_file_get_size (file));
+}
+
+static gboolean
 read_network (NpuVad *vad, NpuTensorTable *table, GError **error)
 {
   NpuTensorFile *file = g_ptr_array_index (table->files, 0);
 
-  switch (npu_tensor_file_tell_format (file, error)) {
-    case NPU_FORMAT_SAFETENSORS:
-      break;
-    case NPU_FORMAT_UNKNOWN:
-      return FALSE;
-    default:
-      return npu_file_fail (error, NPU_ERROR_WRONG_TYPE, table->name, NULL,
-          NPU_NO_OFFSET,
-          "this is no safetensors file; it takes Silero's network for 16 kHz as the package silero-vad has it");
-  }
-  if (!npu_safetensors_read (table, file, error) ||
+  if (!check_format (file, error) ||
+      !npu_safetensors_read (table, file, error) ||
       !read_basis (vad, table, error))
     return FALSE;
   for (guint i = 0; i < VAD_N_CONVS; i++)

@@ -353,6 +353,23 @@ test_chosen_mode (void)
   gst_harness_teardown (harness);
 }
 
+/* What is refused while it runs is no choice: a live source's windows grow. */
+static void
+test_refused_mode (void)
+{
+  Rig *rig = rig_new (NULL);
+  GstElement *mel = find_child (rig, "whispermel");
+  int mode;
+
+  gst_util_set_object_arg (G_OBJECT (rig->element), "mode", "fixed");
+  gst_element_set_state (rig->element, GST_STATE_READY);
+  gst_element_set_state (rig->element, GST_STATE_PLAYING);
+  g_object_get (mel, "mode", &mode, NULL);
+  g_assert_cmpint (mode, ==, 2); /* growing */
+  gst_object_unref (mel);
+  rig_free (rig);
+}
+
 typedef struct {
   GMutex lock;
   GCond cond;
@@ -550,6 +567,7 @@ main (int argc, char **argv)
   g_test_add_func ("/nputranscriber/mode", test_mode);
   g_test_add_func ("/nputranscriber/late-answer", test_late_answer);
   g_test_add_func ("/nputranscriber/chosen-mode", test_chosen_mode);
+  g_test_add_func ("/nputranscriber/refused-mode", test_refused_mode);
   g_test_add_func ("/nputranscriber/gaps-in-silence", test_gaps_in_silence);
   g_test_add_func ("/nputranscriber/unsynced-unlinked", test_unsynced_unlinked);
   g_test_add_func ("/nputranscriber/never-blocks", test_never_blocks);

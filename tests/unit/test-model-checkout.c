@@ -4,6 +4,7 @@
  */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model-expect.h"
 #include "model-writer.h"
@@ -341,6 +342,33 @@ test_alignment_heads (void)
   small_model_free (two);
 }
 
+/* What is there, but cannot be opened, is not taken for missing. */
+static void
+test_unreadable_configs (void)
+{
+  static const char *const names[] = {"config.json", "generation_config.json"};
+  g_autofree char *file = in_folder ("model.safetensors");
+  g_autoptr (GPtrArray) tensors = small_tensors ();
+
+  write_tensors ("model.safetensors", tensors);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = in_folder (names[i]);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (NpuModel) model = NULL;
+
+    g_assert_no_errno (symlink (names[i], path)); /* in a circle */
+    EXPECT_ERROR (folder, NPU_ERROR_OPEN, names[i], "symbolic links");
+    /* Of a file nobody knows whose its neighbours are. */
+    model = npu_model_open (file, &error);
+    g_assert_no_error (error);
+    g_assert_no_errno (g_unlink (path));
+    g_assert_no_errno (g_mkdir (path, 0700));
+    EXPECT_ERROR (folder, NPU_ERROR_OPEN, names[i], "not a regular file");
+    g_assert_no_errno (g_rmdir (path));
+  }
+  empty_folder ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -357,6 +385,8 @@ main (int argc, char **argv)
   g_test_add_func ("/model/checkout/bad-index", test_bad_index);
   g_test_add_func ("/model/checkout/config", test_config);
   g_test_add_func ("/model/checkout/alignment-heads", test_alignment_heads);
+  g_test_add_func (
+      "/model/checkout/unreadable-configs", test_unreadable_configs);
   result = g_test_run ();
   small_model_free (small);
   g_rmdir (folder);

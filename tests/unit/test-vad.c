@@ -179,6 +179,10 @@ test_refused (void)
   check_refused (path, NPU_ERROR_WRONG_TYPE, "safetensors");
   g_assert_true (g_file_set_contents (path, "", -1, NULL));
   check_refused (path, NPU_ERROR_WRONG_TYPE, path);
+  check_refused (path, NPU_ERROR_WRONG_TYPE, "Silero");
+  g_assert_true (
+      g_file_set_contents (path, "PK\3\4, as torch writes", -1, NULL));
+  check_refused (path, NPU_ERROR_WRONG_TYPE, "Silero");
   g_unlink (path);
   check_refused (path, NPU_ERROR_NOT_FOUND, path);
 }
