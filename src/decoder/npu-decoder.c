@@ -26,7 +26,7 @@ check_options (const NpuDecoderOptions *options, GError **error)
         "a timeout of 0 leaves a step no time");
     return FALSE;
   }
-  return TRUE;
+  return npu_precision_check (options->precision, error);
 }
 
 /* Whether sizes are what the kernels take: true of every Whisper. */

@@ -40,13 +40,8 @@ options_are_valid (const NpuEncoderOptions *options, GError **error)
         options->batch_size, NPU_EXECUTOR_MAX_BATCH);
     return FALSE;
   }
-  if ((guint) options->precision > NPU_PRECISION_INT16) {
-    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
-        "precision is %d; it must be auto, int8, int16, bf16 or f32",
-        options->precision);
-    return FALSE;
-  }
-  return TRUE; /* the executor checks depth and timeout */
+  /* The executor checks depth and timeout. */
+  return npu_precision_check (options->precision, error);
 }
 
 /* Whatever the states become: the probe judges them. */

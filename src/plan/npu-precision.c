@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "npu-error.h"
+
 static const char *const precisions[] = {
     [NPU_PRECISION_AUTO] = "auto",
     [NPU_PRECISION_INT8] = "int8",
@@ -26,5 +28,16 @@ npu_precision_from_string (const char *name, NpuPrecision *precision)
       *precision = (NpuPrecision) i;
       return TRUE;
     }
+  return FALSE;
+}
+
+gboolean
+npu_precision_check (NpuPrecision precision, GError **error)
+{
+  if ((guint) precision < G_N_ELEMENTS (precisions))
+    return TRUE;
+  g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+      "precision is %d; it must be auto, int8, int16, bf16 or f32",
+      (int) precision);
   return FALSE;
 }

@@ -27,5 +27,7 @@ NPU_API const char *npu_precision_to_string (NpuPrecision precision);
 /* The one of that name in @precision; %FALSE where there is none. */
 NPU_API gboolean npu_precision_from_string (
     const char *name, NpuPrecision *precision);
+/* %FALSE with SETTINGS in @error for a number that is none of them. */
+NPU_API gboolean npu_precision_check (NpuPrecision precision, GError **error);
 
 G_END_DECLS

@@ -35,6 +35,11 @@ check_options (const NpuTilesOptions *options, GError **error)
         options->max_kv, NPU_TILES_MAX_KV);
     return FALSE;
   }
+  if ((guint) options->product > NPU_PRODUCT_S8) {
+    g_set_error (error, NPU_ERROR, NPU_ERROR_SETTINGS,
+        "product %d is none: it must be F32 or S8", (int) options->product);
+    return FALSE;
+  }
   return TRUE; /* the executor checks the depth */
 }
 

@@ -203,7 +203,8 @@ npu_tokenizer_decode (
   }
   text = g_string_sized_new (bytes->len);
   npu_utf8_append_valid (text, bytes->data, bytes->len);
-  *length = text->len;
+  if (length)
+    *length = text->len;
   return g_string_free (text, FALSE);
 }
 

@@ -65,7 +65,7 @@ NPU_API const guint8 *npu_tokenizer_get_bytes (
 
 /* The text of tokens[n], special and timestamp tokens left out: valid UTF-8,
  * one U+FFFD for each maximal part that is not (WHATWG, Unicode 3.9).
- * (transfer full): may hold NUL, @length bytes without the last. */
+ * (transfer full): may hold NUL, @length (optional) bytes without the last. */
 NPU_API char *npu_tokenizer_decode (
     NpuTokenizer *tokenizer, const guint32 *tokens, guint n, gsize *length);
 

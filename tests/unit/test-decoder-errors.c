@@ -41,6 +41,8 @@ test_options (void)
       {{.max_windows = 1, .max_sequences = 0, .timeout = 1}, "1 and 0"},
       {{.max_windows = 1, .max_sequences = 513, .timeout = 1}, "1 and 513"},
       {{.max_windows = 1, .max_sequences = 1, .timeout = 0}, "timeout"},
+      {{99, .max_windows = 1, .max_sequences = 1, .timeout = 1}, "is 99"},
+      {{-1, .max_windows = 1, .max_sequences = 1, .timeout = 1}, "is -1"},
   };
   g_autoptr (NpuModel) model = decoder_fixture_new_model ();
   g_autoptr (NpuDevice) device = npu_device_open ("cpu", NULL, NULL);

@@ -240,6 +240,7 @@ test_options (void)
   } bad[] = {
       {{.depth = 0}, "depth 0"},
       {{.depth = 17}, "depth 17"},
+      {{.depth = 1, .product = 99}, "product 99"},
       {{.depth = 1, .batch = 25}, "batch 25"},
       {{.depth = 1, .max_kv = 25}, "max_kv 25"},
   };

@@ -457,6 +457,10 @@ test_synthetic (void)
   text = npu_tokenizer_decode (
       tokenizer, (guint32 *) tokens->data, tokens->len, &n);
   g_assert_cmpstr (text, ==, " bakedo, x");
+  g_free (text);
+  text = npu_tokenizer_decode (
+      tokenizer, (guint32 *) tokens->data, tokens->len, NULL);
+  g_assert_cmpstr (text, ==, " bakedo, x");
 }
 
 int
