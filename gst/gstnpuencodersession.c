@@ -90,7 +90,9 @@ open_encoder (GstNpuEncoderSession *session, GstElement *element,
 
   if (!session->encoder)
     gst_npu_post_error (element, error, GST_RESOURCE_ERROR_OPEN_READ_WRITE,
-        "properties model, device, precision");
+        g_error_matches (error, NPU_ERROR, NPU_ERROR_TIMEOUT)
+            ? "properties device, timeout"
+            : "properties model, device, precision");
   else
     log_stages (session, element);
   return session->encoder != NULL;

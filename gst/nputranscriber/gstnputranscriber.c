@@ -394,6 +394,33 @@ add_unsynced_pad (GstNpuTranscriber *self)
   }
 }
 
+/* No sound has more samples a second; audioresample takes memory for them, and
+ * the process ends where there is not so much. */
+#define MAX_RATE 10000000
+
+/* Of a damaged header. Without caps nothing comes in. */
+static GstPadProbeReturn
+refuse_rate (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  GstElement *self = user_data;
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+  GstCaps *caps;
+  int rate;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_CAPS)
+    return GST_PAD_PROBE_OK;
+  gst_event_parse_caps (event, &caps);
+  if (!gst_structure_get_int (
+          gst_caps_get_structure (caps, 0), "rate", &rate) ||
+      rate <= MAX_RATE)
+    return GST_PAD_PROBE_OK;
+  GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+      ("The audio is said to have %d samples a second; more than %d are no sound. Its header is damaged, or what reads it is wrong.",
+          rate, MAX_RATE),
+      ("%" GST_PTR_FORMAT, caps));
+  return GST_PAD_PROBE_DROP;
+}
+
 static void
 gst_npu_transcriber_init (GstNpuTranscriber *self)
 {
@@ -417,6 +444,8 @@ gst_npu_transcriber_init (GstNpuTranscriber *self)
   gst_element_link_many (children[CONVERT], children[RESAMPLE], children[MEL],
       children[ENCODER], children[DECODER], NULL);
   sink = add_pad (self, &sink_template, children[CONVERT], "sink");
+  gst_pad_add_probe (
+      sink, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, refuse_rate, self, NULL);
   src = add_pad (self, &src_template, children[DECODER], "src");
   add_unsynced_pad (self);
   transcriber_live_init (&self->live, GST_ELEMENT (self), sink, src,

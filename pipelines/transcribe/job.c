@@ -15,11 +15,15 @@
 /* How often a recording that gives no sign is looked at. */
 #define POLL (200 * GST_MSECOND)
 
+/* So many buffers without a sample, one after another, are all that comes. */
+#define MAX_EMPTY 1000
+
 struct _Job {
   GstElement *pipeline, *transcriber, *sink;
   GstBus *bus;
   TextFile *file; /* of the recording now; its streaming thread */
   gint has_sound; /* of the recording now, atomic */
+  guint n_empty;  /* buffers without a sample; its streaming thread */
 };
 
 /* --- text --------------------------------------------------------------- */
@@ -63,12 +67,19 @@ take_eos (GstAppSink *sink, gpointer user_data)
   post (user_data, MESSAGE_DONE);
 }
 
+/* GStreamer 1.22 reads a WAV file that ends in the middle of a chunk for ever,
+ * and gives buffers of nothing. */
 static GstPadProbeReturn
 note_sound (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
 {
   Job *job = user_data;
 
-  g_atomic_int_set (&job->has_sound, TRUE);
+  if (gst_buffer_get_size (GST_PAD_PROBE_INFO_BUFFER (info)) > 0) {
+    g_atomic_int_set (&job->has_sound, TRUE);
+    job->n_empty = 0;
+  } else if (++job->n_empty == MAX_EMPTY) {
+    post (job, MESSAGE_DONE);
+  }
   return GST_PAD_PROBE_OK;
 }
 
@@ -388,6 +399,7 @@ read_file (Job *job, const char *path, gboolean in_order, JobProgress *progress,
 
   if (!reader)
     return FALSE;
+  job->n_empty = 0;
   connect_reader (job, reader);
   gst_bin_add (GST_BIN (job->pipeline), reader);
   gst_element_sync_state_with_parent (reader);

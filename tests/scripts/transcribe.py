@@ -180,6 +180,22 @@ def odd_bytes(folder):
     assert abs(whole["duration"] - 1) < 0.01, whole
 
 
+def damaged_headers(folder):
+    """A WAV file that ends with the head of a chunk, which wavparse of
+    GStreamer 1.22 reads for ever; and more samples a second than there is
+    memory for. Whoever comes after them is heard."""
+    whole = JFK.read_bytes()
+    sound = whole.index(b"data")
+    cut, fast = folder / "cut.wav", folder / "fast.wav"
+    cut.write_bytes(whole[:36] + b"LIST" + (26).to_bytes(4, "little"))
+    fast.write_bytes(whole[:24] + (2 ** 31 - 1).to_bytes(4, "little") +
+                     whole[28:sound + 1000])
+    text = transcribe("--out", folder, cut, fast, JFK, status=1)
+    assert (folder / "cut.txt").read_text() == ""
+    tap.expect(text, "fast.wav", "2147483647 samples a second")
+    assert "country" in (folder / "jfk.txt").read_text()
+
+
 def german(folder):
     clip = DATA / "audio" / "fleurs" / "fleurs-de-001.ogg"
     for options in ([], ["--language", "de-DE"], ["--translate"]):
@@ -311,6 +327,7 @@ tap.run([(name, tap.in_folder(test)) for name, test in (
     ("files of the model", models_files),
     ("no speech, no text", no_speech),
     ("a WAV file of an odd number of bytes", odd_bytes),
+    ("headers that are damaged", damaged_headers),
     ("languages and translation", german),
     ("times of words", words),
     ("beams, windows at once, languages", search),
