@@ -1,6 +1,7 @@
 /* int8 attention with AVX2 alone, in 16 bits: vpmaddubsw would saturate, and
  * what keeps it from that costs as much as vpmaddwd does. Queries and keys have
- * as many steps that no score, by Cauchy and Schwarz, exceeds 2^28.
+ * as many steps that no score, by Cauchy and Schwarz, exceeds 2^28. Weights
+ * have 13 bits, and values 12.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -28,6 +29,15 @@ typedef struct {
   float scale[16]; /* one, padded */
 } KTile;
 
+typedef struct {
+  uint32_t x[ROWS / 2][DIM]; /* two keys' int16, the first one low */
+  float scale[16];           /* one, padded */
+} VTile;
+
+/* 64 products of a weight and a value stay below 2^30. */
+#define WEIGHT_BITS 13
+#define MAX_VALUE 2047.0f
+
 #include "x86/attention-s8-avx2_tmpl.h"
 
 #define subtract_mean NPU_KERNEL (attention_s8_subtract_mean)
@@ -48,6 +58,89 @@ multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
             _mm256_load_si256 ((const __m256i *) q->x[d][lane + g * LANES]), y);
     }
 }
+
+/* --- weights and values -------------------------------------------------- */
+
+/* Weights in units of 2^-WEIGHT_BITS. */
+NPU_INLINE void
+weigh (Scratch *scratch, const __m256i max[GROUPS], int n_keys)
+{
+  const __m128i powers = _mm_setr_epi8 (
+      0, 0, 0, 0, 0, 0, (char) 128, 64, 32, 16, 8, 4, 2, 1, 0, 0);
+
+  for (int g = 0; g < GROUPS; g++) {
+    const Steps steps = scratch->steps[g];
+    NpuInts sum = {0};
+
+    for (int key = 0; key < n_keys; key += 2) {
+      __m256i *p = (__m256i *) &scratch->p[key / 2][g * LANES];
+      const __m256i x = distance_steps (&steps, max[g], _mm256_load_si256 (p));
+      /* The least relative error, 4e-4. */
+      __m256i weight =
+          _mm256_mulhrs_epi16 (fraction_power (x, 32760, 22737, 7840, 1486),
+              whole_power (x, powers));
+
+      if (key + 1 == n_keys)
+        weight = _mm256_and_si256 (weight, _mm256_set1_epi32 (0xffff));
+      sum = npu_dot_s16 (sum, weight, _mm256_set1_epi16 (1));
+      _mm256_store_si256 (p, weight);
+    }
+    npu_store_ints (&scratch->tile_sum[g * LANES], sum);
+  }
+}
+
+/* Adds the values of columns from d on of n_pairs pairs of keys, weighted. */
+NPU_INLINE void
+add_block (Scratch *scratch, const VTile *v, const __m256 unit[GROUPS],
+    int lane, int d, int n_pairs, const int block)
+{
+  const uint32_t *x = scratch->p[0], *y = &v->x[0][d];
+  NpuInts acc[BLOCK][GROUPS];
+
+  memset (acc, 0, sizeof acc);
+  NPU_TWICE
+  for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
+    for (int i = 0; i < block; i++)
+      for (int g = 0; g < GROUPS; g++)
+        acc[i][g] = npu_dot_s16 (acc[i][g],
+            _mm256_load_si256 ((const __m256i *) (x + g * LANES)),
+            _mm256_set1_epi32 ((int) y[i]));
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < GROUPS; g++) {
+      float *o = &scratch->o[d + i][lane + g * LANES];
+
+      _mm256_store_ps (
+          o, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) acc[i][g]), unit[g],
+                 _mm256_load_ps (o)));
+    }
+}
+
+NPU_INLINE void
+add_values (Scratch *scratch, const VTile *v, int lane, int n_keys)
+{
+  const __m256 one = _mm256_set1_ps (1.0f / (1 << WEIGHT_BITS));
+  const __m256 scale =
+      _mm256_set1_ps (v->scale[0] * (1.0f / (1 << WEIGHT_BITS)));
+  const int n_pairs = (n_keys + 1) / 2;
+  __m256 unit[GROUPS];
+  int d = 0;
+
+  for (int g = 0; g < GROUPS; g++) {
+    const __m256 weight = _mm256_load_ps (&scratch->weight[lane + g * LANES]);
+    const __m256 sum =
+        _mm256_cvtepi32_ps (npu_load_ints (&scratch->tile_sum[g * LANES]));
+    float *total = &scratch->sum[lane + g * LANES];
+
+    _mm256_store_ps (total, _mm256_fmadd_ps (sum, _mm256_mul_ps (weight, one),
+                                _mm256_load_ps (total)));
+    unit[g] = _mm256_mul_ps (weight, scale);
+  }
+  for (; d + BLOCK <= DIM; d += BLOCK)
+    add_block (scratch, v, unit, lane, d, n_pairs, BLOCK);
+  add_block (scratch, v, unit, lane, d, n_pairs, LAST_BLOCK);
+}
+
+/* --- packing ------------------------------------------------------------- */
 
 /* The Euclidean norms of 8 columns of x[64][ROWS], without an overflow. */
 NPU_INLINE __m256
@@ -167,6 +260,36 @@ NPU_KERNEL (attention_s8_pack_k) (
       }
       _mm256_store_si256 ((__m256i *) &k->x[i][d],
           _mm256_permute4x64_epi64 (_mm256_packs_epi32 (q[0], q[1]), 0xd8));
+    }
+}
+
+static void
+NPU_KERNEL (attention_s8_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  VTile *v = tile;
+  __m256 max = _mm256_setzero_ps (), inverse;
+
+  for (int i = 0; i < rows; i++)
+    for (int d = 0; d < DIM; d += LANES)
+      max = _mm256_max_ps (
+          max, npu_abs_avx2 (npu_clamp_avx2 (
+                   _mm256_loadu_ps (x + i * stride + d), NPU_V_LIMIT)));
+  memset (v->scale, 0, sizeof v->scale);
+  v->scale[0] = scale_of (npu_reduce_max_avx2 (max), MAX_VALUE, &inverse);
+
+  memset (v->x, 0, sizeof v->x);
+  for (int i = 0; i < rows; i += 2)
+    for (int d = 0; d < DIM; d += LANES) {
+      __m256i pair[2] = {_mm256_setzero_si256 (), _mm256_setzero_si256 ()};
+
+      for (int j = 0; j < 2 && i + j < rows; j++)
+        pair[j] = _mm256_cvtps_epi32 (_mm256_mul_ps (
+            npu_clamp_avx2 (
+                _mm256_loadu_ps (x + (i + j) * stride + d), NPU_V_LIMIT),
+            inverse));
+      _mm256_store_si256 ((__m256i *) &v->x[i / 2][d],
+          _mm256_blend_epi16 (pair[0], _mm256_slli_epi32 (pair[1], 16), 0xaa));
     }
 }
 

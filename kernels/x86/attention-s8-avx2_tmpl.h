@@ -1,13 +1,13 @@
 /* int8 attention with AVX2: what follows the integer scores. Compiled twice,
  * with AVX-VNNI and without; the file that includes this one defines QTile and
- * KTile with `exact`, `scale` and `mean`, their packing, multiply_scores(), and
- * SCORE_SHIFT, the bits that scores lose to have 16.
+ * KTile with `exact`, `scale` and `mean`, VTile, their packing,
+ * multiply_scores(), weigh(), add_values(), and SCORE_SHIFT, the bits that
+ * scores lose to have 16.
  *
- * Weighted values are products of 16 bits: weights of 13 bits, relative to the
- * largest score of their tile, and values of 12. What the tile adds to the
- * sums is then scaled to the reference. Scores become weights in 16 bits too,
- * the two of a pair of keys side by side: 16 at once, and no conversion to
- * float.
+ * Weights are relative to the largest score of their tile. What the tile adds
+ * to the sums is then scaled to the reference. Scores become weights in 16
+ * bits, the two of a pair of keys side by side: 16 at once, and no conversion
+ * to float.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -19,16 +19,7 @@
 #define largest_of_some NPU_KERNEL (attention_s8_largest_of_some)
 #define run_tile NPU_KERNEL (attention_s8_run_tile)
 
-/* 64 products of a weight and a value stay below 2^30. */
-#define WEIGHT_BITS 13
-#define MAX_VALUE 2047.0f
-
 #define MEANS 4 /* tiles whose mean scores are computed together */
-
-typedef struct {
-  uint32_t x[ROWS / 2][DIM]; /* two keys' int16, the first one low */
-  float scale[16];           /* one, padded */
-} VTile;
 
 /* How weigh() gets from distances in scores to steps of 2^-10 in powers of two,
  * for the queries of a register; twice 16 bits for each. */
@@ -39,20 +30,29 @@ typedef struct {
 } Steps;
 
 typedef struct {
-  uint32_t p[ROWS / 2][PANEL]; /* scores, then weights: [pair][query], pairs
-                                * like VTile's */
+  uint32_t p[ROWS / 2][PANEL]; /* scores, then weights: [pair][query], the
+                                * first key low; or [quad][query] */
   float o[DIM][ROWS];          /* sums of weighted values */
   float sum[ROWS];             /* of weights */
   float reference[ROWS];       /* score whose weight is 1 */
   float mean[MEANS][ROWS];     /* mean scores of some tiles */
   Steps steps[GROUPS];         /* of the queries at hand */
   float weight[ROWS];          /* of the tile's largest score */
+  int32_t tile_sum[PANEL]; /* of the tile's weights, of the queries at hand */
 } Scratch;
 
 /* acc[i][g]: the integer scores of the keys from `key` on, i < block, for the
  * queries from `lane` on. */
 NPU_INLINE void multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q,
     const KTile *k, int key, int lane, const int block);
+
+/* Turns the scores of n_keys keys into weights, and sums them; max is the
+ * largest, in both halves. */
+NPU_INLINE void weigh (Scratch *scratch, const __m256i max[GROUPS], int n_keys);
+
+/* Adds the values of n_keys keys, weighted, and the weights, to the sums. */
+NPU_INLINE void add_values (
+    Scratch *scratch, const VTile *v, int lane, int n_keys);
 
 /* The lower 16 bits of each lane in both halves; the upper ones are 0. */
 NPU_INLINE __m256i
@@ -182,109 +182,46 @@ steps_for (__m256 factor)
   };
 }
 
-/* 2^(15 - x / 2^10) of the fraction of x: the cubic polynomial with the least
- * relative error, 4e-4, in integers. */
+/* The distance of a pair's scores to the largest, in steps of 2^-10 in powers
+ * of two. */
 NPU_INLINE __m256i
-fraction_power (__m256i x)
+distance_steps (const Steps *steps, __m256i max, __m256i scores)
 {
-  const __m256i f = _mm256_slli_epi16 (x, 6);
-  __m256i p = _mm256_mulhi_epu16 (f, _mm256_set1_epi16 (1486));
+  /* Distances to the largest have no sign. */
+  const __m256i below =
+      _mm256_min_epu16 (steps->limit, _mm256_sub_epi16 (max, scores));
 
-  p = _mm256_mulhi_epu16 (f, _mm256_sub_epi16 (_mm256_set1_epi16 (7840), p));
-  p = _mm256_mulhi_epu16 (f, _mm256_sub_epi16 (_mm256_set1_epi16 (22737), p));
-  return _mm256_sub_epi16 (_mm256_set1_epi16 (32760), p);
+  return _mm256_mulhi_epu16 (
+      _mm256_mullo_epi16 (below, steps->shift), steps->steps);
 }
 
-/* 2^(WEIGHT_BITS - n), and 0 below 1, where n is the upper six bits of x. The
- * bytes of a power are in one table: the lower one's index is n, the upper
- * one's n + 8, as vpshufb takes it: it gives 0 for indices from 128 on. */
+/* c0 2^-f, where f are the lower ten bits of x, in 2^-10: a cubic polynomial in
+ * integers, c1 to c3 are those of f, -f^2 and f^3. */
 NPU_INLINE __m256i
-whole_power (__m256i x)
+fraction_power (__m256i x, int c0, int c1, int c2, int c3)
 {
-  const __m256i table = _mm256_broadcastsi128_si256 (_mm_setr_epi8 (
-      0, 0, 0, 0, 0, 0, (char) 128, 64, 32, 16, 8, 4, 2, 1, 0, 0));
+  const __m256i f = _mm256_slli_epi16 (x, 6);
+  __m256i p = _mm256_mulhi_epu16 (f, _mm256_set1_epi16 ((int16_t) c3));
+
+  p = _mm256_mulhi_epu16 (
+      f, _mm256_sub_epi16 (_mm256_set1_epi16 ((int16_t) c2), p));
+  p = _mm256_mulhi_epu16 (
+      f, _mm256_sub_epi16 (_mm256_set1_epi16 ((int16_t) c1), p));
+  return _mm256_sub_epi16 (_mm256_set1_epi16 ((int16_t) c0), p);
+}
+
+/* A power of two, less by n, the upper six bits of x, and 0 below 1. The bytes
+ * of powers are in one table: the lower one's index is n, the upper one's n +
+ * 8, as vpshufb takes it: it gives 0 for indices from 128 on. */
+NPU_INLINE __m256i
+whole_power (__m256i x, __m128i table)
+{
   const __m256i upper = _mm256_broadcastsi128_si256 (
       _mm_setr_epi8 (1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15));
   const __m256i n = _mm256_shuffle_epi8 (_mm256_srli_epi16 (x, 2), upper);
 
-  return _mm256_shuffle_epi8 (
-      table, _mm256_add_epi16 (n, _mm256_set1_epi16 (0x7870)));
-}
-
-/* Turns the scores into weights in units of 2^-WEIGHT_BITS, and adds their sum
- * to what was summed. */
-NPU_INLINE void
-weigh (Scratch *scratch, const __m256i max[GROUPS], int lane, int n_keys)
-{
-  for (int g = 0; g < GROUPS; g++) {
-    const Steps steps = scratch->steps[g];
-    const __m256 unit =
-        _mm256_mul_ps (_mm256_load_ps (&scratch->weight[lane + g * LANES]),
-            _mm256_set1_ps (1.0f / (1 << WEIGHT_BITS)));
-    float *total = &scratch->sum[lane + g * LANES];
-    NpuInts sum = {0};
-
-    for (int key = 0; key < n_keys; key += 2) {
-      __m256i *p = (__m256i *) &scratch->p[key / 2][g * LANES];
-      /* Distances to the largest have no sign. */
-      const __m256i below = _mm256_min_epu16 (
-          steps.limit, _mm256_sub_epi16 (max[g], _mm256_load_si256 (p)));
-      const __m256i x = _mm256_mulhi_epu16 (
-          _mm256_mullo_epi16 (below, steps.shift), steps.steps);
-      __m256i weight =
-          _mm256_mulhrs_epi16 (fraction_power (x), whole_power (x));
-
-      if (key + 1 == n_keys)
-        weight = _mm256_and_si256 (weight, _mm256_set1_epi32 (0xffff));
-      sum = npu_dot_s16 (sum, weight, _mm256_set1_epi16 (1));
-      _mm256_store_si256 (p, weight);
-    }
-    _mm256_store_ps (total, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) sum),
-                                unit, _mm256_load_ps (total)));
-  }
-}
-
-/* Adds the values of columns from d on of n_pairs pairs of keys, weighted. */
-NPU_INLINE void
-add_block (Scratch *scratch, const VTile *v, const __m256 unit[GROUPS],
-    int lane, int d, int n_pairs, const int block)
-{
-  const uint32_t *x = scratch->p[0], *y = &v->x[0][d];
-  NpuInts acc[BLOCK][GROUPS];
-
-  memset (acc, 0, sizeof acc);
-  NPU_TWICE
-  for (int pair = 0; pair < n_pairs; pair++, x += PANEL, y += DIM)
-    for (int i = 0; i < block; i++)
-      for (int g = 0; g < GROUPS; g++)
-        acc[i][g] = npu_dot_s16 (acc[i][g],
-            _mm256_load_si256 ((const __m256i *) (x + g * LANES)),
-            _mm256_set1_epi32 ((int) y[i]));
-  for (int i = 0; i < block; i++)
-    for (int g = 0; g < GROUPS; g++) {
-      float *o = &scratch->o[d + i][lane + g * LANES];
-
-      _mm256_store_ps (
-          o, _mm256_fmadd_ps (_mm256_cvtepi32_ps ((__m256i) acc[i][g]), unit[g],
-                 _mm256_load_ps (o)));
-    }
-}
-
-/* Adds the values of n_pairs pairs of keys, weighted. */
-NPU_INLINE void
-add_values (Scratch *scratch, const VTile *v, int lane, int n_pairs)
-{
-  const __m256 scale =
-      _mm256_set1_ps (v->scale[0] * (1.0f / (1 << WEIGHT_BITS)));
-  __m256 unit[GROUPS];
-  int d = 0;
-
-  for (int g = 0; g < GROUPS; g++)
-    unit[g] = _mm256_mul_ps (
-        _mm256_load_ps (&scratch->weight[lane + g * LANES]), scale);
-  for (; d + BLOCK <= DIM; d += BLOCK)
-    add_block (scratch, v, unit, lane, d, n_pairs, BLOCK);
-  add_block (scratch, v, unit, lane, d, n_pairs, LAST_BLOCK);
+  return _mm256_shuffle_epi8 (_mm256_broadcastsi128_si256 (table),
+      _mm256_add_epi16 (n, _mm256_set1_epi16 (0x7870)));
 }
 
 /* The weight of the tile's largest scores, whose distance to the reference is
@@ -337,8 +274,8 @@ run_tile (Scratch *scratch, const QTile *q, const KTile *k, const VTile *v,
     weigh_tile (scratch,
         _mm256_fmadd_ps (_mm256_cvtepi32_ps (largest), factor, offset), i);
   }
-  weigh (scratch, max, lane, n_keys);
-  add_values (scratch, v, lane, (n_keys + 1) / 2);
+  weigh (scratch, max, n_keys);
+  add_values (scratch, v, lane, n_keys);
 }
 
 static void
@@ -358,34 +295,4 @@ NPU_KERNEL (attention_s8_run) (float *o, ptrdiff_t o_stride, const void *q,
           scale * NPU_LOG2E);
   npu_store_rows (
       o, o_stride, (const float (*)[ROWS]) scratch->o, scratch->sum, q_rows);
-}
-
-static void
-NPU_KERNEL (attention_s8_pack_v) (
-    void *tile, const float *x, ptrdiff_t stride, int rows)
-{
-  VTile *v = tile;
-  __m256 max = _mm256_setzero_ps (), inverse;
-
-  for (int i = 0; i < rows; i++)
-    for (int d = 0; d < DIM; d += LANES)
-      max = _mm256_max_ps (
-          max, npu_abs_avx2 (npu_clamp_avx2 (
-                   _mm256_loadu_ps (x + i * stride + d), NPU_V_LIMIT)));
-  memset (v->scale, 0, sizeof v->scale);
-  v->scale[0] = scale_of (npu_reduce_max_avx2 (max), MAX_VALUE, &inverse);
-
-  memset (v->x, 0, sizeof v->x);
-  for (int i = 0; i < rows; i += 2)
-    for (int d = 0; d < DIM; d += LANES) {
-      __m256i pair[2] = {_mm256_setzero_si256 (), _mm256_setzero_si256 ()};
-
-      for (int j = 0; j < 2 && i + j < rows; j++)
-        pair[j] = _mm256_cvtps_epi32 (_mm256_mul_ps (
-            npu_clamp_avx2 (
-                _mm256_loadu_ps (x + (i + j) * stride + d), NPU_V_LIMIT),
-            inverse));
-      _mm256_store_si256 ((__m256i *) &v->x[i / 2][d],
-          _mm256_blend_epi16 (pair[0], _mm256_slli_epi32 (pair[1], 16), 0xaa));
-    }
 }

@@ -1,5 +1,7 @@
-/* int8 attention with AVX-VNNI: scores by vpdpbusd. Queries and keys are as
- * in attention-s8-avx512_tmpl.h: rotated, keys relative to their tile's mean.
+/* int8 attention with AVX-VNNI: scores and weighted values by vpdpbusd. Queries
+ * and keys are as in attention-s8-avx512_tmpl.h: rotated, keys relative to
+ * their tile's mean. Weights and values have 8 bits, as in
+ * attention-s8-avx512vnni.c, but for a bit of what rounding a weight hands on.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -21,8 +23,22 @@ typedef struct {
   float scale[16]; /* one, padded */
 } KTile;
 
+#define QUADS (ROWS / 4) /* of keys: their bytes are multiplied together */
+
+typedef struct {
+  int8_t x[QUADS][DIM][4]; /* round (x / scale) - middle, keys as in KEY_OF */
+  float scale[DIM];
+  float middle[DIM]; /* an integer, near the mean's x / scale */
+} VTile;
+
+/* The key of a quad's byte: weights of pairs come as low and high halves. */
+#define KEY_OF(byte) ((byte) % 2 * 2 + (byte) / 2)
+
 /* Scores are below 64 * 127 * 127. */
 #define SCORE_SHIFT 5
+
+/* A weight has 15 bits, 0x7f80 at most, until it has 8. */
+#define REST_BITS 7
 
 #include "x86/attention-s8-avx2_tmpl.h"
 
@@ -44,6 +60,147 @@ multiply_scores (NpuInts acc[BLOCK][GROUPS], const QTile *q, const KTile *k,
             _mm256_load_si256 ((const __m256i *) q->x[d][lane + g * LANES]), y);
     }
 }
+
+/* --- weights and values -------------------------------------------------- */
+
+/* Which keys of a pair are among the first n. */
+NPU_INLINE __m256i
+live_keys (int pair, int n)
+{
+  const int live = n - pair * 2;
+
+  return _mm256_set1_epi32 (live >= 2 ? -1 : live == 1 ? 0xffff : 0);
+}
+
+/* The weights of a pair of keys, which is `pair` of n_keys. */
+NPU_INLINE __m256i
+weigh_pair (
+    const Steps *steps, __m256i max, __m256i scores, int pair, const int n_keys)
+{
+  const __m128i powers = _mm_setr_epi8 (
+      0, 0, 0, 0, 0, 0, 0, 0, (char) 128, 64, 32, 16, 8, 4, 2, 1);
+  const __m256i x = distance_steps (steps, max, scores);
+  const __m256i weight = _mm256_mulhi_epu16 (
+      fraction_power (x, 65280, 45307, 15623, 2961), whole_power (x, powers));
+
+  return n_keys < ROWS ? _mm256_and_si256 (weight, live_keys (pair, n_keys))
+                       : weight;
+}
+
+/* Turns the scores of a quad of keys into weights of 8 bits, which are
+ * returned; *rest is what rounding leaves, and hands on. */
+NPU_INLINE __m256i
+weigh_quad (const Scratch *scratch, __m256i *rest, __m256i max, int quad, int g,
+    const int n_keys)
+{
+  const __m256i low = _mm256_set1_epi16 ((1 << REST_BITS) - 1);
+  __m256i pair[2];
+
+  for (int i = 0; i < 2; i++)
+    pair[i] = weigh_pair (&scratch->steps[g], max,
+        npu_load_ints (&scratch->p[quad * 2 + i][g * LANES]), quad * 2 + i,
+        n_keys);
+  pair[0] = _mm256_add_epi16 (pair[0], *rest);
+  pair[1] = _mm256_add_epi16 (pair[1], _mm256_and_si256 (pair[0], low));
+  *rest = _mm256_and_si256 (pair[1], low);
+  if (n_keys < ROWS)
+    for (int i = 0; i < 2; i++)
+      pair[i] = _mm256_and_si256 (pair[i], live_keys (quad * 2 + i, n_keys));
+  return _mm256_or_si256 (_mm256_srli_epi16 (pair[0], REST_BITS),
+      _mm256_slli_epi16 (_mm256_srli_epi16 (pair[1], REST_BITS), 8));
+}
+
+NPU_INLINE void
+weigh_quads (
+    Scratch *scratch, const __m256i max[GROUPS], int n_quads, const int n_keys)
+{
+  for (int g = 0; g < GROUPS; g++) {
+    __m256i rest = _mm256_set1_epi16 (1 << (REST_BITS - 1));
+    NpuInts sum = {0};
+
+    for (int quad = 0; quad < n_quads; quad++) {
+      const __m256i bytes =
+          weigh_quad (scratch, &rest, max[g], quad, g, n_keys);
+
+      sum = (NpuInts) _mm256_dpbusd_avx_epi32 (
+          (__m256i) sum, bytes, _mm256_set1_epi8 (1));
+      npu_store_ints (&scratch->p[quad][g * LANES], (NpuInts) bytes);
+    }
+    npu_store_ints (&scratch->tile_sum[g * LANES], sum);
+  }
+}
+
+/* Weights in units of 2^-8. */
+NPU_INLINE void
+weigh (Scratch *scratch, const __m256i max[GROUPS], int n_keys)
+{
+  if (n_keys == ROWS)
+    weigh_quads (scratch, max, QUADS, ROWS);
+  else
+    weigh_quads (scratch, max, (n_keys + 3) / 4, n_keys);
+}
+
+/* Adds the values of columns from d on of n_quads quads of keys, weighted. */
+NPU_INLINE void
+add_block (Scratch *scratch, const VTile *v, const __m256 unit[GROUPS],
+    const __m256 sum[GROUPS], int lane, int d, int n_quads, const int block)
+{
+  NpuInts acc[BLOCK][GROUPS];
+
+  memset (acc, 0, sizeof acc);
+  for (int quad = 0; quad < n_quads; quad++) {
+    __m256i x[GROUPS];
+
+    for (int g = 0; g < GROUPS; g++)
+      x[g] = npu_load_ints (&scratch->p[quad][g * LANES]);
+    for (int i = 0; i < block; i++) {
+      const __m256i y = npu_broadcast_32 (v->x[quad][d + i]);
+
+      for (int g = 0; g < GROUPS; g++)
+        acc[i][g] =
+            (NpuInts) _mm256_dpbusd_avx_epi32 ((__m256i) acc[i][g], x[g], y);
+    }
+  }
+  for (int i = 0; i < block; i++) {
+    const __m256 scale = _mm256_set1_ps (v->scale[d + i]);
+    const __m256 middle = _mm256_set1_ps (v->middle[d + i]);
+
+    for (int g = 0; g < GROUPS; g++) {
+      float *o = &scratch->o[d + i][lane + g * LANES];
+      /* Exact, unless the middle is far from 0: values of 0 stay so. */
+      const __m256 steps = _mm256_fmadd_ps (
+          middle, sum[g], _mm256_cvtepi32_ps ((__m256i) acc[i][g]));
+
+      _mm256_store_ps (
+          o, _mm256_fmadd_ps (
+                 steps, _mm256_mul_ps (unit[g], scale), _mm256_load_ps (o)));
+    }
+  }
+}
+
+NPU_INLINE void
+add_values (Scratch *scratch, const VTile *v, int lane, int n_keys)
+{
+  const int n_quads = (n_keys + 3) / 4;
+  __m256 unit[GROUPS], sum[GROUPS];
+  int d = 0;
+
+  for (int g = 0; g < GROUPS; g++) {
+    float *total = &scratch->sum[lane + g * LANES];
+
+    unit[g] =
+        _mm256_mul_ps (_mm256_load_ps (&scratch->weight[lane + g * LANES]),
+            _mm256_set1_ps (0x1p-8f));
+    sum[g] = _mm256_cvtepi32_ps (npu_load_ints (&scratch->tile_sum[g * LANES]));
+    _mm256_store_ps (
+        total, _mm256_fmadd_ps (unit[g], sum[g], _mm256_load_ps (total)));
+  }
+  for (; d + BLOCK <= DIM; d += BLOCK)
+    add_block (scratch, v, unit, sum, lane, d, n_quads, BLOCK);
+  add_block (scratch, v, unit, sum, lane, d, n_quads, LAST_BLOCK);
+}
+
+/* --- packing ------------------------------------------------------------- */
 
 /* Hadamard transform of 64 floats, one whose square is 64. */
 NPU_INLINE void
@@ -176,6 +333,82 @@ NPU_KERNEL (attention_s8_pack_k) (
     for (int d = 0; d < DIM; d++)
       sum += k->x[i][d];
     k->correction[i] = -128 * sum;
+  }
+}
+
+/* 8 columns of values. */
+NPU_INLINE __m256
+load_values (const float *x)
+{
+  return npu_clamp_avx2 (_mm256_loadu_ps (x), NPU_V_LIMIT);
+}
+
+NPU_INLINE __m256
+round_even (__m256 x)
+{
+  return _mm256_round_ps (x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* Scales and middles of 8 columns of x; returns 1 / scale. */
+NPU_INLINE __m256
+scale_columns (VTile *v, const float *x, ptrdiff_t stride, int rows, int d)
+{
+  __m256 mean = _mm256_setzero_ps (), max = _mm256_setzero_ps ();
+  __m256 nonzero, inverse;
+
+  for (int i = 0; i < rows; i++)
+    mean = _mm256_add_ps (mean, load_values (x + i * stride + d));
+  mean = _mm256_mul_ps (mean, _mm256_set1_ps (1.0f / (float) rows));
+  for (int i = 0; i < rows; i++)
+    max = _mm256_max_ps (max,
+        npu_abs_avx2 (_mm256_sub_ps (load_values (x + i * stride + d), mean)));
+  max = _mm256_max_ps (
+      max, _mm256_mul_ps (npu_abs_avx2 (mean), _mm256_set1_ps (NPU_V8_FINEST)));
+  nonzero = _mm256_cmp_ps (max, _mm256_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ);
+  inverse = _mm256_and_ps (
+      nonzero, _mm256_div_ps (_mm256_set1_ps (NPU_V8_LEVELS), max));
+  _mm256_store_ps (&v->scale[d],
+      _mm256_and_ps (
+          nonzero, _mm256_mul_ps (max, _mm256_set1_ps (1.0f / NPU_V8_LEVELS))));
+  _mm256_store_ps (&v->middle[d], round_even (_mm256_mul_ps (mean, inverse)));
+  return inverse;
+}
+
+/* 8 values of a key less their middles, -127 to 127, in the lowest bytes. */
+NPU_INLINE __m256i
+quantise_values (const float *x, __m256 inverse, __m256 middle)
+{
+  const __m256 steps = _mm256_sub_ps (
+      round_even (_mm256_mul_ps (load_values (x), inverse)), middle);
+
+  return _mm256_and_si256 (_mm256_set1_epi32 (0xff),
+      _mm256_cvtps_epi32 (npu_clamp_avx2 (steps, 127.0f)));
+}
+
+static void
+NPU_KERNEL (attention_s8_pack_v) (
+    void *tile, const float *x, ptrdiff_t stride, int rows)
+{
+  VTile *v = tile;
+
+  memset (v->x, 0, sizeof v->x);
+  for (int d = 0; d < DIM; d += LANES) {
+    const __m256 inverse = scale_columns (v, x, stride, rows, d);
+    const __m256 middle = _mm256_load_ps (&v->middle[d]);
+
+    for (int quad = 0; quad * 4 < rows; quad++) {
+      __m256i bytes = _mm256_setzero_si256 ();
+
+      for (int byte = 3; byte >= 0; byte--) {
+        const int key = quad * 4 + KEY_OF (byte);
+
+        bytes = _mm256_slli_epi32 (bytes, 8);
+        if (key < rows)
+          bytes = _mm256_or_si256 (
+              bytes, quantise_values (x + key * stride + d, inverse, middle));
+      }
+      npu_store_ints (v->x[quad][d], (NpuInts) bytes);
+    }
   }
 }
 

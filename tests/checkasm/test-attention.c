@@ -85,10 +85,13 @@ test_bf16 (gconstpointer data)
       &((const Level *) data)->kernels.attention_bf16, "bf16", 0.9998);
 }
 
-/* The kernel is as near to float64 as C's is. */
+/* The kernel is as near to float64 as C's is: in sum, as where a weight is
+ * rounded another way, one row of few keys may be much better or worse. */
 static void
 check_as_c (const NpuAttentionKernel *kernel, const NpuAttentionKernel *c)
 {
+  double sum_by_c = 0, sum_by_kernel = 0;
+
   for (guint i = 0; i < G_N_ELEMENTS (key_counts); i++) {
     const int rows = row_counts[i % G_N_ELEMENTS (row_counts)];
     g_auto (Attention) a = {0};
@@ -102,11 +105,15 @@ check_as_c (const NpuAttentionKernel *kernel, const NpuAttentionKernel *c)
     rig_attention (kernel, &a, GUARD_AFTER, actual);
     compare_arrays (actual, expected, rows, DIM, &by_kernel);
     g_assert_cmpfloat (1 - by_kernel.worst_row_cosine, <=,
-        1.3 * (1 - by_c.worst_row_cosine) + 1e-5);
+        (rows < 8 ? 6 : 1.5) * (1 - by_c.worst_row_cosine) + 1e-5);
+    sum_by_c += 1 - by_c.worst_row_cosine;
+    sum_by_kernel += 1 - by_kernel.worst_row_cosine;
   }
+  g_test_message ("worst rows: %.3g, those of C %.3g", sum_by_kernel, sum_by_c);
+  g_assert_cmpfloat (sum_by_kernel, <=, 1.15 * sum_by_c + 1e-5);
 }
 
-/* AVX-512 VNNI's integers are those of a reference of their own. */
+/* VNNI's integers are those of a reference of their own. */
 static void
 test_s8_as_c (gconstpointer data)
 {
@@ -114,7 +121,9 @@ test_s8_as_c (gconstpointer data)
   NpuKernels c;
 
   npu_kernels_init (
-      &c, level->cpu_flags & NPU_CPU_AVX512_VNNI ? NPU_CPU_C_INT8 : 0);
+      &c, level->cpu_flags & (NPU_CPU_AVX_VNNI | NPU_CPU_AVX512_VNNI)
+              ? NPU_CPU_C_INT8
+              : 0);
   check_as_c (&level->kernels.attention_s8, &c.attention_s8);
 }
 

@@ -334,7 +334,7 @@ add_epilogue_tests (const Level *level)
   add_level_test (level, "gelu/all-lengths-and-in-place", test_gelu_lengths);
   add_level_test (level, "gelu/special-values", test_gelu_specials);
   add_level_test (level, "gelu/short", test_gelu_short);
-  add_level_test (level, "gelu/short/special-values", test_gelu_short_specials);
+  add_level_test (level, "gelu/short-special-values", test_gelu_short_specials);
   add_level_test (level, "epilogue/f32-is-float64", test_epilogue_f32);
   add_level_test (level, "epilogue/s32-is-float64", test_epilogue_s32);
   add_level_test (level, "epilogue/zero-scale", test_epilogue_zero_scale);
