@@ -122,7 +122,6 @@ push_window (MelGrowing *self, const GrowingOutput *output)
       .start = output->start,
       .content = AUDIO_WINDOW_SOUND,
       .marker = output->marker,
-      .has_pauses = TRUE,
   };
   const guint n_frames = gst_whisper_mel_settings_get_n_growing_frames (
       &self->parent.settings, output->duration);

@@ -17,8 +17,7 @@ typedef struct {
   gsize n_samples;
   GstClockTime start;
   AudioWindowContent content;
-  gboolean marker;     /* the last of an utterance */
-  gboolean has_pauses; /* whoever gets it is told where they are */
+  gboolean marker; /* the last of an utterance */
 } MelWindow;
 
 typedef struct {

@@ -89,9 +89,7 @@ mel_sender_push_window (MelSender *self, const MelWindow *window)
   if (self->discont)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   self->discont = FALSE;
-  if (window->has_pauses)
-    window_pauses_add (
-        buffer, window->samples, window->n_samples, window->start);
+  window_pauses_add (buffer, window->samples, window->n_samples, window->start);
   if (window->marker)
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_MARKER);
   GST_LOG_OBJECT (self->element, "window %" GST_PTR_FORMAT, buffer);

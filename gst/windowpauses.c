@@ -9,7 +9,12 @@
 #define DEPTH 25.0  /* dB */
 #define LOUD 0.9    /* the level that so much of a window is below */
 
-#define FIELD "pauses" /* bytes of NpuLivePause */
+/* Where somebody speaks for less than that, so much is below it, and this is as
+ * loud as his voice mostly is. */
+#define LOUDEST 0.98
+#define ABOVE 10.0 /* dB */
+
+#define FIELD "pauses" /* bytes of NpuPause */
 
 static int
 compare (gconstpointer a, gconstpointer b)
@@ -22,19 +27,20 @@ compare (gconstpointer a, gconstpointer b)
 static GArray *
 find_pauses (const double *levels, guint n, GstClockTime start)
 {
-  GArray *pauses = g_array_new (FALSE, FALSE, sizeof (NpuLivePause));
+  GArray *pauses = g_array_new (FALSE, FALSE, sizeof (NpuPause));
   g_autofree double *sorted = g_memdup2 (levels, n * sizeof (double));
   double quiet;
   guint first = 0;
 
   qsort (sorted, n, sizeof (double), compare);
-  quiet = sorted[(guint) (LOUD * (n - 1))] - DEPTH;
+  quiet = MAX (sorted[(guint) (LOUD * (n - 1))],
+              sorted[(guint) (LOUDEST * (n - 1))] - ABOVE) -
+          DEPTH;
   for (guint i = 0; i <= n; i++) {
     if (i < n && levels[i] < quiet)
       continue;
     if (i - first >= SHORTEST) {
-      const NpuLivePause pause = {
-          start + first * HOP_TIME, start + i * HOP_TIME};
+      const NpuPause pause = {start + first * HOP_TIME, start + i * HOP_TIME};
 
       g_array_append_val (pauses, pause);
     }
@@ -74,13 +80,13 @@ window_pauses_add (
   if (pauses->len == 0)
     return;
   register_meta ();
-  bytes = g_bytes_new (pauses->data, pauses->len * sizeof (NpuLivePause));
+  bytes = g_bytes_new (pauses->data, pauses->len * sizeof (NpuPause));
   meta = gst_buffer_add_custom_meta (buffer, WINDOW_PAUSES_META);
   gst_structure_set (
       gst_custom_meta_get_structure (meta), FIELD, G_TYPE_BYTES, bytes, NULL);
 }
 
-const NpuLivePause *
+const NpuPause *
 window_pauses_get (GstBuffer *buffer, guint *n)
 {
   GstCustomMeta *meta;
@@ -100,6 +106,6 @@ window_pauses_get (GstBuffer *buffer, guint *n)
   data = g_bytes_get_data (g_value_get_boxed (value), &size);
   if (GPOINTER_TO_SIZE (data) % sizeof (guint64) != 0) /* not ours */
     return NULL;
-  *n = size / sizeof (NpuLivePause);
+  *n = size / sizeof (NpuPause);
   return data;
 }

@@ -8,7 +8,7 @@
 
 #include <gst/gst.h>
 
-#include "transcript/npu-live-transcript.h"
+#include "transcript/npu-pause.h"
 
 G_BEGIN_DECLS
 
@@ -27,6 +27,6 @@ void window_pauses_add (
     GstBuffer *buffer, const float *samples, gsize n, GstClockTime start);
 
 /* (transfer none) (array length=n): in order; they live as long as @buffer. */
-const NpuLivePause *window_pauses_get (GstBuffer *buffer, guint *n);
+const NpuPause *window_pauses_get (GstBuffer *buffer, guint *n);
 
 G_END_DECLS

@@ -10,6 +10,7 @@
 #include "npu-clock.h"
 #include "npu-error.h"
 #include "windowevent.h"
+#include "windowpauses.h"
 
 #define GST_CAT_DEFAULT gst_whisper_decoder_debug
 
@@ -311,9 +312,13 @@ open_window (GstWhisperDecoder *self, QueuedWindow *queued, GstBuffer *inbuf,
     GError **error)
 {
   const guint64 begin = npu_clock_ns ();
+  const NpuPause *pauses;
   gboolean done;
+  guint n;
 
   ask_upstream (self);
+  pauses = window_pauses_get (inbuf, &n);
+  npu_transcript_set_pauses (self->session->transcript, pauses, n);
   done = with_states (
       self, &queued->window, inbuf, gst_whisper_decoder_session_begin, error);
   queued->opening_time = npu_clock_ns () - begin;

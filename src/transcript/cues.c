@@ -182,12 +182,53 @@ add_cue (GArray *cues, const NpuTimedWord *words, guint first, guint n,
     g_free (cue.text);
 }
 
+/* Time that a character takes at least. What was not said, such as the same
+ * once more, is often heard in none, at the audio's end. */
+#define LEAST_CHARACTER_NS G_GUINT64_CONSTANT (20000000)
+
+static guint64
+least_time (const NpuCue *cue, guint64 each)
+{
+  return each * npu_graphemes_count (cue->text, strlen (cue->text));
+}
+
+/* Cues of less time than anybody speaks them in get some of their neighbours',
+ * from the @from-th on: there is no pause between them. */
+static void
+share_time (GArray *array, guint from)
+{
+  const guint n = array->len - from;
+  guint64 at, end, each, n_characters = 0;
+  NpuCue *cues;
+
+  if (n < 2)
+    return;
+  cues = &g_array_index (array, NpuCue, from);
+  for (guint i = 0; i < n; i++)
+    n_characters += least_time (&cues[i], 1);
+  at = cues[0].start;
+  end = MAX (cues[n - 1].end, at);
+  each = MIN (LEAST_CHARACTER_NS, (end - at) / MAX (n_characters, 1));
+  for (guint i = 0; i < n; i++) {
+    cues[i].start = MAX (cues[i].start, at);
+    at = cues[i].end =
+        MAX (cues[i].end, cues[i].start + least_time (&cues[i], each));
+  }
+  at = end;
+  for (guint i = n; i-- > 0;) {
+    cues[i].end = MIN (cues[i].end, at);
+    at = cues[i].start =
+        MIN (cues[i].start, cues[i].end - least_time (&cues[i], each));
+  }
+}
+
 /* Words without a pause between them. */
 static void
 cut_run (GArray *cues, const NpuTimedWord *words, guint first, guint n,
     const NpuCueOptions *options)
 {
   guint n_cues = count_cues (words + first, n, options);
+  const guint from = cues->len;
 
   while (n > 0) {
     guint cut = n;
@@ -206,6 +247,7 @@ cut_run (GArray *cues, const NpuTimedWord *words, guint first, guint n,
     n -= cut;
     n_cues = n_cues > 1 ? n_cues - 1 : 1;
   }
+  share_time (cues, from);
 }
 
 GArray *

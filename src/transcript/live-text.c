@@ -109,7 +109,7 @@ leave_out_quiet (NpuLiveWord *word, const NpuLiveWindow *window)
   const guint64 begin = word->start;
 
   for (guint i = 0; i < window->n_pauses; i++) {
-    const NpuLivePause *pause = &window->pauses[i];
+    const NpuPause *pause = &window->pauses[i];
 
     if (pause->end <= latest && (is_word || pause->start <= begin))
       word->start =

@@ -11,6 +11,7 @@
 #include <glib.h>
 
 #include "decoding/npu-decoding.h"
+#include "npu-pause.h"
 
 G_BEGIN_DECLS
 
@@ -26,19 +27,14 @@ typedef struct {
                    * prompt */
 } NpuLiveOptions;
 
-/* Where it is quiet. */
-typedef struct {
-  guint64 start, end;
-} NpuLivePause;
-
 /* A window, set in the source. Times are the stream's, in ns. */
 typedef struct {
   guint window; /* its number in the source */
   guint n_positions;
-  guint64 start, duration;    /* of its audio; silence may follow it */
-  gboolean is_new;            /* it does not go on from the one before */
-  gboolean is_last;           /* of an utterance: all of it is final */
-  const NpuLivePause *pauses; /* [n_pauses], in order: of its audio */
+  guint64 start, duration; /* of its audio; silence may follow it */
+  gboolean is_new;         /* it does not go on from the one before */
+  gboolean is_last;        /* of an utterance: all of it is final */
+  const NpuPause *pauses;  /* [n_pauses], in order: of its audio */
   guint n_pauses;
 
   /* Words that begin before what it returns are final as they are; asked when

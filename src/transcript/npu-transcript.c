@@ -11,6 +11,7 @@
 #include "segments.h"
 #include "spoken-language.h"
 #include "transcript-private.h"
+#include "word-pauses.h"
 #include "word-segments.h"
 
 #define FRAME_NS (NPU_TIMESTAMP_NS / 2)
@@ -35,6 +36,7 @@ struct _NpuTranscript {
   guint64 shared;       /* of each window with the next, ns */
   NpuOverlap overlap;   /* of windows that were */
   NpuOverlap heard;     /* of the window that is taken, where they overlap */
+  GArray *pauses;       /* of NpuPause: of the next window; or NULL */
   GQueue open;          /* of OpenWindow, in the stream's order */
   NpuDecodingStep step;
 };
@@ -48,6 +50,7 @@ typedef struct {
   gboolean is_asked;           /* for its language */
   gboolean is_followed;        /* by one that begins where it is used up */
   guint64 shared;              /* with the next, ns */
+  GArray *pauses;              /* of NpuPause, or NULL */
   NpuWindowDecoding *decoding; /* NULL: it is whole */
   NpuDecodedWindow decoded;    /* then */
   GArray *words;               /* then, of NpuWord; NULL: none are found */
@@ -59,6 +62,7 @@ open_window_free (OpenWindow *open)
   npu_window_decoding_free (open->decoding);
   npu_decoded_window_clear (&open->decoded);
   g_clear_pointer (&open->words, g_array_unref);
+  g_clear_pointer (&open->pauses, g_array_unref);
   g_free (open);
 }
 
@@ -111,6 +115,7 @@ npu_transcript_free (NpuTranscript *transcript)
   npu_history_clear (&transcript->history);
   npu_overlap_clear (&transcript->overlap);
   npu_overlap_clear (&transcript->heard);
+  g_clear_pointer (&transcript->pauses, g_array_unref);
   g_free (transcript);
 }
 
@@ -144,6 +149,14 @@ npu_transcript_set_overlap (NpuTranscript *transcript, guint64 overlap)
 }
 
 void
+npu_transcript_set_pauses (
+    NpuTranscript *transcript, const NpuPause *pauses, guint n)
+{
+  g_clear_pointer (&transcript->pauses, g_array_unref);
+  transcript->pauses = npu_pauses_join (pauses, n);
+}
+
+void
 npu_transcript_finish (
     NpuTranscript *transcript, NpuSegmentFunc func, gpointer user_data)
 {
@@ -157,6 +170,7 @@ typedef struct {
   gboolean is_followed;
   guint64 shared; /* with the next */
   GArray *words;  /* of NpuWord, used up by its segments; or NULL */
+  const GArray *pauses;
   NpuSegmentFunc func;
   gpointer data;
   gboolean has_text; /* a segment has been emitted */
@@ -310,12 +324,13 @@ emit_word_segments (
     npu_word_segments_drop_hallucinations (&found, &place, threshold,
         window->end - window->start < FULL_WINDOW_NS, has_single_end,
         &used_until);
-  for (guint i = 0; i < found.segments->len; i++)
-    emit_words (transcript, window, &found,
-        &g_array_index (found.segments, NpuWordSegment, i));
   end = npu_word_segments_get_end (&found);
   if (end >= 0)
     transcript->last_speech = end;
+  npu_word_segments_leave_pauses (&found, window->pauses, begin);
+  for (guint i = 0; i < found.segments->len; i++)
+    emit_words (transcript, window, &found,
+        &g_array_index (found.segments, NpuWordSegment, i));
   npu_word_segments_clear (&found);
   return MIN (begin + (guint64) (used_until * 1e9 + 0.5), window->end);
 }
@@ -452,6 +467,7 @@ npu_transcript_begin_window (NpuTranscript *transcript, guint window,
   open->spoken = transcript->spoken;
   open->is_followed = transcript->is_followed;
   open->shared = transcript->shared;
+  open->pauses = g_steal_pointer (&transcript->pauses);
   if (!begin_window (transcript, open, error)) {
     open_window_free (open);
     return FALSE;
@@ -562,7 +578,7 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
   g_return_if_fail (npu_transcript_has_whole (transcript));
   open = g_queue_pop_head (&transcript->open);
   place = (Window){open->start, open->end, &open->decoded, open->is_followed,
-      open->shared, open->words, func, user_data, FALSE};
+      open->shared, open->words, open->pauses, func, user_data, FALSE};
   transcript->begin = MIN (transcript->begin, open->start);
   *used_until = place.end;
   if (open->shared == 0)
@@ -578,20 +594,4 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
     open->decoded = (NpuDecodedWindow){0};
   }
   open_window_free (open);
-}
-
-gboolean
-npu_transcript_add_window (NpuTranscript *transcript, guint window,
-    guint64 start, guint64 duration, NpuSegmentFunc func, gpointer user_data,
-    NpuDecodedWindow *decoded, guint64 *used_until, GError **error)
-{
-  g_return_val_if_fail (!npu_transcript_is_open (transcript), FALSE);
-  if (!npu_transcript_begin_window (transcript, window, start, duration, error))
-    return FALSE;
-  while (!npu_transcript_has_whole (transcript)) {
-    if (!npu_transcript_step (transcript, error))
-      return FALSE;
-  }
-  npu_transcript_take_window (transcript, func, user_data, decoded, used_until);
-  return TRUE;
 }

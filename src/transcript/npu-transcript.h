@@ -11,6 +11,7 @@
 #include <glib.h>
 
 #include "decoding/npu-decoding.h"
+#include "npu-pause.h"
 
 G_BEGIN_DECLS
 
@@ -86,6 +87,11 @@ NPU_API void npu_transcript_set_followed (
  * the next window, or by npu_transcript_finish(). */
 NPU_API void npu_transcript_set_overlap (
     NpuTranscript *transcript, guint64 overlap);
+
+/* Where it is quiet in the next window that is begun, in order and copied: no
+ * word is there that is heard beside it. @n 0: nothing is known of it. */
+NPU_API void npu_transcript_set_pauses (
+    NpuTranscript *transcript, const NpuPause *pauses, guint n);
 
 /**
  * npu_transcript_add_window:

@@ -5,6 +5,7 @@
 
 #include "decoding/word-times.h"
 #include "graphemes.h"
+#include "word-pauses.h"
 
 #define SECONDS_PER_TIMESTAMP (NPU_TIMESTAMP_NS / 1e9)
 
@@ -206,6 +207,33 @@ npu_word_segments_drop_hallucinations (NpuWordSegments *self,
     return;
   }
   drop_lonely (self, window, threshold, is_last, used);
+}
+
+/* --- pauses -------------------------------------------------------------- */
+
+void
+npu_word_segments_leave_pauses (
+    NpuWordSegments *self, const GArray *pauses, guint64 begin)
+{
+  for (guint i = 0; pauses && i < self->segments->len; i++) {
+    NpuWordSegment *segment =
+        &g_array_index (self->segments, NpuWordSegment, i);
+    NpuWord *words = (NpuWord *) self->words->data + segment->first;
+    NpuWord *last = words + segment->n - 1;
+    double start, end;
+
+    if (segment->n == 0)
+      continue;
+    start = words->start;
+    end = last->end;
+    for (guint j = 0; j < segment->n; j++)
+      npu_pauses_leave (pauses, begin, &words[j]);
+    /* A segment begins and ends with its words, mostly. */
+    if (words->start > start)
+      segment->start = MAX (segment->start, words->start);
+    if (last->end < end)
+      segment->end = MIN (segment->end, last->end);
+  }
 }
 
 /* --- the stream's time --------------------------------------------------- */

@@ -58,6 +58,11 @@ void npu_word_segments_drop_hallucinations (NpuWordSegments *self,
     const NpuWordWindow *window, double threshold, gboolean is_last,
     gboolean has_single_end, double *used);
 
+/* Words of which most is heard before or behind one of @pauses, of NpuPause in
+ * the stream's time, which began at @begin, leave it; or %NULL. */
+void npu_word_segments_leave_pauses (
+    NpuWordSegments *self, const GArray *pauses, guint64 begin);
+
 /* A segment's words in the stream's time, which began at @begin, from @from to
  * @until: they do not overlap. Words that begin inside a character as readers
  * see it are joined to the one before. (transfer full): of NpuTimedWord */

@@ -383,6 +383,12 @@ npu_transcript_set_overlap (NpuTranscript *transcript, guint64 overlap)
   g_mutex_unlock (&script_lock);
 }
 
+void
+npu_transcript_set_pauses (
+    NpuTranscript *transcript, const NpuPause *pauses, guint n)
+{
+}
+
 /* Nothing waits: scripted text is given at once. */
 void
 npu_transcript_finish (

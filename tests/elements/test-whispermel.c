@@ -118,6 +118,27 @@ test_windows_follow_one_another (void)
   mel_rig_check_no_window (rig);
 }
 
+/* Whatever the mode: where speech is, words are. */
+static void
+test_pauses_are_told (void)
+{
+  static const char *const modes[] = {"fixed", "follow", "pauses"};
+  g_autofree float *samples = g_memdup2 (speech, RATE * sizeof (float));
+
+  memset (samples, 0, RATE / 2 * sizeof (float));
+  for (guint i = 0; i < G_N_ELEMENTS (modes); i++) {
+    g_autoptr (MelRig) rig = mel_rig_new (NULL, NULL);
+    g_autoptr (GstBuffer) window = NULL;
+
+    gst_util_set_object_arg (G_OBJECT (rig->element), "mode", modes[i]);
+    mel_rig_start (rig);
+    mel_rig_push (rig, samples, RATE, 0);
+    mel_rig_send (rig, gst_event_new_eos ());
+    window = mel_rig_pop_window (rig);
+    g_assert_nonnull (gst_buffer_get_custom_meta (window, "WhisperPauses"));
+  }
+}
+
 static void
 test_overlap (void)
 {
@@ -398,6 +419,7 @@ main (int argc, char **argv)
       "/whispermel/single-samples-make-a-window", test_single_samples);
   g_test_add_func ("/whispermel/windows-follow-one-another",
       test_windows_follow_one_another);
+  g_test_add_func ("/whispermel/pauses-are-told", test_pauses_are_told);
   g_test_add_func (
       "/whispermel/overlapping-windows-equal-those-alone", test_overlap);
   g_test_add_func ("/whispermel/overlap-drains-only-what-is-new",

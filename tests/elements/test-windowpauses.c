@@ -31,7 +31,7 @@ test_found (void)
 {
   g_autoptr (GstBuffer) buffer = make_window (0.01, 400, 600);
   g_autoptr (GstBuffer) copy = gst_buffer_copy (buffer);
-  const NpuLivePause *pauses;
+  const NpuPause *pauses;
   guint n;
 
   pauses = window_pauses_get (copy, &n);
@@ -45,7 +45,7 @@ test_at_ends (void)
 {
   g_autoptr (GstBuffer) first = make_window (0, 0, 300);
   g_autoptr (GstBuffer) last = make_window (0, 700, 1000);
-  const NpuLivePause *pauses;
+  const NpuPause *pauses;
   guint n;
 
   pauses = window_pauses_get (first, &n);
@@ -55,6 +55,26 @@ test_at_ends (void)
   pauses = window_pauses_get (last, &n);
   g_assert_cmpuint (n, ==, 1);
   g_assert_cmpuint (pauses[0].end, ==, START + GST_SECOND);
+}
+
+/* Somebody says a word in a window of silence that is not digital. */
+static void
+test_sparse (void)
+{
+  const guint n = 10 * RATE;
+  g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+  g_autofree float *samples = g_new (float, n);
+  const NpuPause *pauses;
+  guint n_pauses;
+
+  for (guint i = 0; i < n; i++)
+    samples[i] = (i / RATE == 6 && i % RATE < RATE / 2 ? 0.3f : 1e-4f) *
+                 (float) sin (0.1 * i);
+  window_pauses_add (buffer, samples, n, START);
+  pauses = window_pauses_get (buffer, &n_pauses);
+  g_assert_cmpuint (n_pauses, ==, 2);
+  g_assert_cmpuint (pauses[0].end, ==, START + 6000 * MS);
+  g_assert_cmpuint (pauses[1].start, ==, START + 6500 * MS);
 }
 
 static void
@@ -114,6 +134,7 @@ main (int argc, char **argv)
 
   g_test_add_func ("/windowpauses/found", test_found);
   g_test_add_func ("/windowpauses/at-ends", test_at_ends);
+  g_test_add_func ("/windowpauses/sparse", test_sparse);
   g_test_add_func ("/windowpauses/none", test_none);
   g_test_add_func ("/windowpauses/others", test_others);
 

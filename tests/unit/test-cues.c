@@ -150,6 +150,38 @@ test_times (void)
   free_words (words);
 }
 
+/* Words that were not said are heard in no time, at the audio's end: what they
+ * fill is there to be read, but no cue is before its first word or behind the
+ * last. */
+static void
+test_squeezed (void)
+{
+  static const NpuCueOptions one_line = {10, 1, 1000 * MS};
+  GArray *words = make_words ("aaaa bbbb cccc dddd eeee ffff");
+  NpuTimedWord *word = (NpuTimedWord *) words->data;
+  const guint64 end = word[1].end;
+  guint64 at = 0;
+
+  for (guint i = 2; i < words->len; i++)
+    word[i].start = word[i].end = end;
+  for (guint only = 0; only < 2; only++) {
+    g_autoptr (GArray) cues =
+        npu_cues_cut (word + 2 * only, words->len - 2 * only, &one_line);
+
+    at = only ? end : 0;
+    for (guint i = 0; i < cues->len; i++) {
+      const NpuCue *cue = &g_array_index (cues, NpuCue, i);
+
+      g_assert_cmpuint (cue->start, >=, at);
+      g_assert_cmpuint (
+          cue->end - cue->start, >=, only ? 0 : 9 * 20 * MS); /* characters */
+      at = cue->end;
+    }
+    g_assert_cmpuint (at, ==, end);
+  }
+  free_words (words);
+}
+
 /* Of random words: no line too long but of one word, not too many lines, all
  * words once and in order. */
 static void
@@ -207,6 +239,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cues/graphemes", test_graphemes);
   g_test_add_func ("/cues/cut", test_cut);
   g_test_add_func ("/cues/times", test_times);
+  g_test_add_func ("/cues/squeezed", test_squeezed);
   g_test_add_func ("/cues/random", test_random);
   return g_test_run ();
 }

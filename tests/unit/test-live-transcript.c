@@ -217,7 +217,7 @@ test_quiet (void)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     LiveRig *rig = live_rig_new (0);
     NpuLiveWindow window;
-    const NpuLivePause pause = {cases[i].from * MS, cases[i].to * MS};
+    const NpuPause pause = {cases[i].from * MS, cases[i].to * MS};
 
     live_rig_say (rig, BYTE ('a'), 0, 400);
     live_rig_say (rig, 301, 400, 900); /* of four letters */

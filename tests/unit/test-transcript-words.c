@@ -292,6 +292,44 @@ test_hallucination (void)
   g_string_free (other.log, TRUE);
 }
 
+/* Nothing is said where it is quiet: a word is heard before that, or behind it.
+ * The next window does not know, nor does it begin elsewhere. */
+static void
+test_pauses (void)
+{
+  static const NpuPause pauses[] = {{0, 900 * MS}, {920 * MS, 1100 * MS},
+      {2000 * MS, 4000 * MS}, {5000 * MS, 5200 * MS}};
+  static const NpuPause all = {0, 30 * SECOND}, early = {0, 1600 * MS};
+  const char *answer = "<0.00> a@40 b@70 c@180 d@250 <6.00> <6.00>";
+  Script script = {0};
+  g_autoptr (NpuTranscript) transcript = new_transcript (&script, 0);
+  Heard heard = new_heard ();
+
+  set_answer (&script, answer, 270);
+  npu_transcript_set_pauses (transcript, pauses, G_N_ELEMENTS (pauses));
+  g_assert_cmpuint (add (transcript, 0, 30 * SECOND, &heard), ==, 5400);
+  check (&heard, "0.95-5.40[0.95-1.40 1.40-2.10 3.85-5.00 5.00-5.40] ");
+  g_assert_cmpuint (
+      add (transcript, 10 * SECOND, 30 * SECOND, &heard), ==, 5400);
+  check (
+      &heard, "10.80-15.40[10.80-12.20 12.20-13.60 13.60-15.00 15.00-15.40] ");
+  /* Its end is often heard early. */
+  npu_transcript_reset (transcript);
+  heard.last_end = 0;
+  npu_transcript_set_pauses (transcript, &early, 1);
+  set_answer (&script, "<0.00> a@40 b@70 c@180 <6.00>", 270);
+  add (transcript, 0, 30 * SECOND, &heard);
+  check (&heard, "1.36-5.40[1.36-1.40 1.45-3.60 3.60-5.40] ");
+  npu_transcript_reset (transcript);
+  /* What is heard in a pause alone stays where it is. */
+  set_answer (&script, answer, 270);
+  npu_transcript_set_pauses (transcript, &all, 1);
+  add (transcript, 20 * SECOND, 30 * SECOND, &heard);
+  check (
+      &heard, "20.00-25.40[20.00-21.40 21.40-23.60 23.60-25.00 25.00-25.40] ");
+  g_string_free (heard.log, TRUE);
+}
+
 /* The transcript is as it was. */
 static void
 test_failure (void)
@@ -359,6 +397,7 @@ main (int argc, char **argv)
   g_test_add_func ("/transcript-words/times", test_times);
   g_test_add_func ("/transcript-words/stream", test_stream);
   g_test_add_func ("/transcript-words/hallucination", test_hallucination);
+  g_test_add_func ("/transcript-words/pauses", test_pauses);
   g_test_add_func ("/transcript-words/failure", test_failure);
   g_test_add_func ("/transcript-words/random", test_random);
   status = g_test_run ();

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "word-pauses.h"
+
+#include <math.h>
+
+#define MS G_GUINT64_CONSTANT (1000000)
+#define LONGEST_CLICK (60 * MS)
+#define SHORTEST (500 * MS) /* longer than the silence within any word */
+
+/* Seconds of a word that are as quiet as the pause before or behind it. */
+#define SOFT_BEGIN 0.15
+#define SOFT_END 0.1
+#define LEAST_VOICE 0.04
+#define EARLY_END 0.3 /* as which a word's end is heard at most */
+
+GArray *
+npu_pauses_join (const NpuPause *pauses, guint n)
+{
+  GArray *joined = g_array_new (FALSE, FALSE, sizeof (NpuPause));
+
+  for (guint i = 0; i < n;) {
+    NpuPause pause = pauses[i++];
+
+    for (; i < n && pauses[i].start <= pause.end + LONGEST_CLICK; i++)
+      pause.end = MAX (pause.end, pauses[i].end);
+    if (pause.end >= pause.start + SHORTEST)
+      g_array_append_val (joined, pause);
+  }
+  if (joined->len > 0)
+    return joined;
+  g_array_unref (joined);
+  return NULL;
+}
+
+static gboolean
+has_digit (const char *text)
+{
+  for (; *text; text = g_utf8_next_char (text))
+    if (g_unichar_isdigit (g_utf8_get_char (text)))
+      return TRUE;
+  return FALSE;
+}
+
+/* As OpenAI's rules have them. */
+static double
+round_time (double seconds)
+{
+  return round (seconds * 100) / 100;
+}
+
+static double
+seconds_from (guint64 begin, guint64 at)
+{
+  return at > begin ? (double) (at - begin) / 1e9 : 0;
+}
+
+void
+npu_pauses_leave (const GArray *pauses, guint64 begin, NpuWord *word)
+{
+  for (guint i = 0; i < pauses->len; i++) {
+    const NpuPause *pause = &g_array_index (pauses, NpuPause, i);
+    const double start = seconds_from (begin, pause->start);
+    const double end = seconds_from (begin, pause->end);
+    const double before = start - word->start, behind = word->end - end;
+
+    if (word->end <= start || word->start >= end ||
+        (before < LEAST_VOICE && behind < -EARLY_END) ||
+        (MIN (before, behind) >= LEAST_VOICE && has_digit (word->text)))
+      continue;
+    if (behind > before || before < LEAST_VOICE)
+      word->start = MAX (word->start,
+          round_time (MIN (end - SOFT_BEGIN, word->end - LEAST_VOICE)));
+    else
+      word->end = MIN (word->end, round_time (start + SOFT_END));
+  }
+}
