@@ -333,6 +333,8 @@ properties_of (const GError *error)
     return NULL;
   if (error->code == NPU_ERROR_SETTINGS || error->code == NPU_ERROR_FORMAT)
     return "properties model, vocabulary";
+  if (error->code == NPU_ERROR_READ)
+    return "property model";
   return "properties device, timeout";
 }
 

@@ -433,9 +433,11 @@ test_decoding_fails (void)
     int error;
     gboolean is_stream;
     int code;
-  } cases[] = {{NPU_ERROR_LAUNCH, TRUE, GST_STREAM_ERROR_DECODE},
-      {NPU_ERROR_TIMEOUT, FALSE, GST_RESOURCE_ERROR_FAILED},
-      {NPU_ERROR_LOST, FALSE, GST_RESOURCE_ERROR_NOT_FOUND}};
+    const char *properties;
+  } cases[] = {{NPU_ERROR_LAUNCH, TRUE, GST_STREAM_ERROR_DECODE, "device"},
+      {NPU_ERROR_READ, FALSE, GST_RESOURCE_ERROR_OPEN_READ, "property model"},
+      {NPU_ERROR_TIMEOUT, FALSE, GST_RESOURCE_ERROR_FAILED, "timeout"},
+      {NPU_ERROR_LOST, FALSE, GST_RESOURCE_ERROR_NOT_FOUND, "device"}};
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (DecoderRig) rig = decoder_rig_new (NULL, NULL);
@@ -447,7 +449,7 @@ test_decoding_fails (void)
     g_assert_cmpint (push (rig), ==, GST_FLOW_ERROR);
     decoder_check_error (rig->bus,
         cases[i].is_stream ? GST_STREAM_ERROR : GST_RESOURCE_ERROR,
-        cases[i].code, "as scripted", NULL);
+        cases[i].code, "as scripted", cases[i].properties, NULL);
   }
 }
 

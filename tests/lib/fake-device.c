@@ -28,6 +28,7 @@ typedef struct {
   guint64 moment;
   guint fail_submit, fail_launch, hang, n_hang;
   guint64 sync_time[2];
+  guint64 hung_time;
   guint violations;
 } FakeDevice;
 
@@ -67,9 +68,8 @@ static guint64
 checksum (const NpuBuffer *buffer)
 {
   guint64 sum = 14695981039346656037u;
-  gsize i;
 
-  for (i = 0; buffer != NULL && i < buffer->size; i++)
+  for (gsize i = 0; buffer != NULL && i < buffer->size; i++)
     sum = (sum ^ buffer->data[i]) * 1099511628211u;
   return sum;
 }
@@ -82,14 +82,13 @@ compute (FakeDevice *device, FakeRun *run, guint64 delay, guint8 garbage)
 {
   const FakeOptions *options = &device->options;
   const NpuLaunch *launch = &run->launch;
-  guint i;
 
   run->times.start = npu_clock_ns ();
   sleep_ns (delay);
   /* Inputs are read late, so that whoever writes them early is found out. */
   if (options->watch_input && checksum (launch->args[0]) != run->checksum)
     __atomic_fetch_add (&device->violations, 1, __ATOMIC_RELAXED);
-  for (i = 0; options->tile != NULL && i < launch->n_tiles; i++)
+  for (guint i = 0; options->tile != NULL && i < launch->n_tiles; i++)
     options->tile (launch, launch->first_tile + i, options->user_data);
   if (options->scribble && launch->args[0] != NULL)
     memset (launch->args[0]->data, garbage, launch->args[0]->size);
@@ -131,9 +130,9 @@ static FakeRun *
 pick (FakeDevice *device)
 {
   FakeRun *picked = NULL;
-  guint i, n_seen = 0;
+  guint n_seen = 0;
 
-  for (i = 0; i < device->in_flight->len; i++) {
+  for (guint i = 0; i < device->in_flight->len; i++) {
     FakeRun *run = g_ptr_array_index (device->in_flight, i);
 
     if (run->state != RUN_QUEUED)
@@ -259,21 +258,51 @@ fake_submit (NpuRun *base, const NpuLaunch *launch, GError **error)
 }
 
 static gboolean
+is_at_work (FakeDevice *device)
+{
+  for (guint i = 0; i < device->in_flight->len; i++) {
+    const FakeRun *run = g_ptr_array_index (device->in_flight, i);
+
+    if (run->state == RUN_COMPUTING ||
+        (run->state == RUN_QUEUED && device->options.mode != FAKE_ON_WAIT))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Only what hangs times out, however busy this machine is, and not before the
+ * others are done. Called with the lock. */
+static void
+wait_for (FakeDevice *device, const FakeRun *run, guint64 timeout)
+{
+  const guint64 deadline = npu_clock_ns () + timeout;
+  const struct timespec until = {
+      (time_t) (deadline / 1000000000), (long) (deadline % 1000000000)};
+  gboolean is_over = FALSE;
+
+  while (run->state != RUN_IDLE &&
+         !(run->state == RUN_HUNG && is_over && !is_at_work (device))) {
+    if (run->state == RUN_HUNG && !is_over)
+      is_over = pthread_cond_timedwait (
+                    &device->completed, &device->lock, &until) == ETIMEDOUT;
+    else
+      pthread_cond_wait (&device->completed, &device->lock);
+  }
+  if (run->state != RUN_IDLE)
+    __atomic_fetch_add (&device->hung_time, timeout, __ATOMIC_RELAXED);
+}
+
+static gboolean
 fake_wait (NpuRun *base, guint64 timeout, NpuRunTimes *times, GError **error)
 {
   FakeDevice *device = fake (base->device);
   FakeRun *run = (FakeRun *) base;
-  guint64 deadline = npu_clock_ns () + timeout;
-  struct timespec until = {
-      (time_t) (deadline / 1000000000), (long) (deadline % 1000000000)};
   gboolean done, failed;
-  int waited = 0;
 
   pthread_mutex_lock (&device->lock);
   if (run->state == RUN_QUEUED && device->options.mode == FAKE_ON_WAIT)
     compute_here (device, run);
-  while (run->state != RUN_IDLE && waited != ETIMEDOUT)
-    waited = pthread_cond_timedwait (&device->completed, &device->lock, &until);
+  wait_for (device, run, timeout);
   done = run->state == RUN_IDLE;
   failed = run->failed;
   if (done)
@@ -343,9 +372,7 @@ fake_buffer_sync (NpuBuffer *buffer, NpuSyncDirection direction, gsize offset,
 
   sleep_ns (device->options.sync_time);
   taken = npu_clock_ns () - start;
-  pthread_mutex_lock (&device->lock);
-  device->sync_time[direction] += taken;
-  pthread_mutex_unlock (&device->lock);
+  __atomic_fetch_add (&device->sync_time[direction], taken, __ATOMIC_RELAXED);
   return TRUE;
 }
 
@@ -370,14 +397,13 @@ static void
 fake_free (NpuDevice *base)
 {
   FakeDevice *device = fake (base);
-  guint i;
 
   g_assert_cmpuint (device->in_flight->len, ==, 0);
   pthread_mutex_lock (&device->lock);
   device->quit = TRUE;
   pthread_cond_broadcast (&device->queued);
   pthread_mutex_unlock (&device->lock);
-  for (i = 0; i < device->options.n_workers; i++)
+  for (guint i = 0; i < device->options.n_workers; i++)
     pthread_join (device->workers[i], NULL);
 
   pthread_cond_destroy (&device->queued);
@@ -412,7 +438,6 @@ fake_device_new (const FakeOptions *options)
 {
   FakeDevice *device = g_new0 (FakeDevice, 1);
   pthread_condattr_t monotonic;
-  guint i;
 
   device->base.klass = &fake_class;
   device->base.name = g_strdup (options->name != NULL ? options->name : "fake");
@@ -433,7 +458,7 @@ fake_device_new (const FakeOptions *options)
   pthread_condattr_destroy (&monotonic);
 
   device->workers = g_new0 (pthread_t, device->options.n_workers);
-  for (i = 0; i < device->options.n_workers; i++)
+  for (guint i = 0; i < device->options.n_workers; i++)
     g_assert_cmpint (
         pthread_create (&device->workers[i], NULL, work, device), ==, 0);
   return &device->base;
@@ -488,10 +513,9 @@ void
 fake_device_release (NpuDevice *base)
 {
   FakeDevice *device = fake (base);
-  guint i;
 
   pthread_mutex_lock (&device->lock);
-  for (i = device->in_flight->len; i-- > 0;) {
+  for (guint i = device->in_flight->len; i-- > 0;) {
     FakeRun *run = g_ptr_array_index (device->in_flight, i);
 
     if (run->state == RUN_HUNG)
@@ -557,12 +581,14 @@ fake_device_get_in_flight (NpuDevice *device)
 guint64
 fake_device_get_sync_time (NpuDevice *device, NpuSyncDirection direction)
 {
-  guint64 time;
+  return __atomic_load_n (
+      &fake (device)->sync_time[direction], __ATOMIC_RELAXED);
+}
 
-  pthread_mutex_lock (&fake (device)->lock);
-  time = fake (device)->sync_time[direction];
-  pthread_mutex_unlock (&fake (device)->lock);
-  return time;
+guint64
+fake_device_get_hung_time (NpuDevice *device)
+{
+  return __atomic_load_n (&fake (device)->hung_time, __ATOMIC_RELAXED);
 }
 
 guint

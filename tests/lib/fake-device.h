@@ -76,6 +76,8 @@ guint fake_device_get_in_flight (NpuDevice *device);
 /* ns that npu_buffer_sync() took, by direction. */
 guint64 fake_device_get_sync_time (
     NpuDevice *device, NpuSyncDirection direction);
+/* ns for which launches were waited for that hung nevertheless. */
+guint64 fake_device_get_hung_time (NpuDevice *device);
 /* How often the contract of a device was broken: a run submitted while in
  * flight, an input changed in flight. */
 guint fake_device_get_violations (NpuDevice *device);
