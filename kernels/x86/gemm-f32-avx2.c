@@ -16,9 +16,9 @@ typedef __m256 Sums;
 #define PANEL (2 * LANES)
 #define ROWS 6 /* 12 accumulators */
 #define STEP 1
-#define DEPTH                                                                  \
-  512 /* a panel's weights take 32 KiB: read from the second cache, for half   \
-       * as many sums that go to memory and back */
+/* A panel's weights take 32 KiB and come from the second cache. With half of
+ * that twice as many sums go to memory and back. */
+#define DEPTH 512
 #define PREFETCH 1
 #define load_sums _mm256_loadu_ps
 #define store_sums _mm256_storeu_ps
@@ -34,13 +34,13 @@ add_product (__m256 *acc, __m256 x, __m256 y)
 
 NPU_INLINE void
 multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
-    ptrdiff_t a_stride, const Weight *b, const int first, const int end)
+    ptrdiff_t a_stride, const Weight *b, const int rows)
 {
   const __m256 left = _mm256_load_ps (b);
   const __m256 right = _mm256_load_ps (b + LANES);
 
   NPU_UNROLLED
-  for (int i = first; i < end; i++) {
+  for (int i = 0; i < rows; i++) {
     const __m256 x =
         _mm256_broadcast_ss (at[i / BASE_ROWS] + i % BASE_ROWS * a_stride + j);
 

@@ -33,20 +33,16 @@
 
 #define BASE_ROWS 3 /* base + 0, 1 or 2 strides */
 #define N_BASES ((ROWS + BASE_ROWS - 1) / BASE_ROWS)
-#define AT_ONCE 4 /* steps */
-/* Rows whose last steps are made, and whose sums are stored, before those of
- * the next: stores of more than six registers in a row hold up products for two
- * cycles each on Zen 3. */
-#define ROWS_STORED 2
+#define AT_ONCE 4                      /* steps */
 #define STEP_SIZE ((int) PANEL * STEP) /* weights */
 /* Lines of 64 bytes of the weights of AT_ONCE steps. */
 #define LINES ((int) (AT_ONCE * STEP_SIZE * sizeof (Weight) / 64))
 
-/* acc[i][2] += a[i][STEP] times b[PANEL][STEP] for rows from `first` to `end`;
- * a is `j` from `at`, which are of rows 0, BASE_ROWS, 2 BASE_ROWS, …. */
+/* acc[rows][2] += a[rows][STEP] times b[PANEL][STEP]; a is `j` from `at`, which
+ * are of rows 0, BASE_ROWS, 2 BASE_ROWS, …. */
 NPU_INLINE void multiply_step (Sums acc[ROWS][2],
     const Input *const at[N_BASES], int j, ptrdiff_t a_stride, const Weight *b,
-    const int first, const int end);
+    const int rows);
 
 NPU_INLINE void
 advance (const Input *at[N_BASES], const int rows)
@@ -59,32 +55,6 @@ advance (const Input *at[N_BASES], const int rows)
   }
 }
 
-/* The lines of later weights that are asked for in AT_ONCE steps. */
-NPU_INLINE void
-ask_for (const Weight *b, ptrdiff_t ahead)
-{
-  NPU_UNROLLED
-  for (int i = 0; i < PREFETCH; i++)
-    _mm_prefetch ((const char *) b + ahead + i * (LINES / 2) * 64, _MM_HINT_T1);
-}
-
-/* The last steps of rows from `first` to `end`, and their sums to memory. */
-NPU_INLINE void
-multiply_tail (Sums acc[ROWS][2], Sum *c, ptrdiff_t c_stride,
-    const Input *const at[N_BASES], ptrdiff_t a_stride, const Weight *b,
-    const int first, const int end)
-{
-  NPU_UNROLLED
-  for (int j = 0; j < AT_ONCE; j++, b += STEP_SIZE)
-    multiply_step (acc, at, j * STEP, a_stride, b, first, end);
-  NPU_UNROLLED
-  for (int i = first; i < end; i++)
-    for (int g = 0; g < 2; g++)
-      store_sums (c + i * c_stride + g * PANEL / 2, acc[i][g]);
-  /* In this order. */
-  __asm__ volatile("" : : : "memory");
-}
-
 /* c[rows][PANEL] = or += a[rows][k] * b[k / STEP][PANEL][STEP], rows at most
  * ROWS and a constant. One line in LINES of what is `ahead` bytes from b is
  * asked for: past the weights' end nothing is read, and nothing faults. */
@@ -92,7 +62,7 @@ NPU_INLINE void
 multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
     const Weight *b, int k, int add, ptrdiff_t ahead, const int rows)
 {
-  const Weight *const last = b + (ptrdiff_t) (k - AT_ONCE * STEP) * PANEL;
+  const Weight *const end = b + (ptrdiff_t) k * PANEL;
   const Input *at[N_BASES];
   Sums acc[ROWS][2];
 
@@ -104,20 +74,20 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
     for (int g = 0; g < 2; g++)
       acc[i][g] =
           add ? load_sums (c + i * c_stride + g * PANEL / 2) : (Sums){0};
-  while (b != last) {
-    ask_for (b, ahead);
+  do {
+    NPU_UNROLLED
+    for (int i = 0; i < PREFETCH; i++)
+      _mm_prefetch (
+          (const char *) b + ahead + i * (LINES / 2) * 64, _MM_HINT_T1);
     NPU_UNROLLED
     for (int j = 0; j < AT_ONCE; j++, b += STEP_SIZE)
-      multiply_step (acc, at, j * STEP, a_stride, b, 0, rows);
+      multiply_step (acc, at, j * STEP, a_stride, b, rows);
     advance (at, rows);
-  }
-  ask_for (b, ahead);
-  /* No addresses of sums are kept meanwhile. */
-  __asm__("" : "+r"(c), "+r"(c_stride));
+  } while (b != end);
   NPU_UNROLLED
-  for (int i = 0; i < rows; i += ROWS_STORED)
-    multiply_tail (acc, c, c_stride, at, a_stride, b, i,
-        npu_min_int (i + ROWS_STORED, rows));
+  for (int i = 0; i < rows; i++)
+    for (int g = 0; g < 2; g++)
+      store_sums (c + i * c_stride + g * PANEL / 2, acc[i][g]);
 }
 
 /* Not inlined: each loop has the registers for itself. */

@@ -33,13 +33,13 @@ typedef NpuInts Sums;
 
 NPU_INLINE void
 multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
-    ptrdiff_t a_stride, const Weight *b, const int first, const int end)
+    ptrdiff_t a_stride, const Weight *b, const int rows)
 {
   const NpuVector left = npu_load_ints (b);
   const NpuVector right = npu_load_ints (b + LANES * STEP);
 
   NPU_UNROLLED
-  for (int i = first; i < end; i++) {
+  for (int i = 0; i < rows; i++) {
     const NpuVector x =
         npu_broadcast_32 (at[i / BASE_ROWS] + i % BASE_ROWS * a_stride + j);
 
