@@ -161,6 +161,7 @@ add_results (Bench *bench, Run *run, double load_ms)
         .token_ms = bench_median (run->token_ms[i], repeat),
         .processor_ms = bench_median (run->processor_ms[i], repeat),
         .processor_share = NAN,
+        .best_share = NAN,
         .prompt_tokens_per_second = N_PROMPT / (prompt_ms / 1e3),
         .load_ms = load_ms,
     };

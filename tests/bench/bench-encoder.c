@@ -157,12 +157,13 @@ npu_gflop (const Window *window)
 }
 
 /* Of the windows [first, first + n) that were observed, by the clock or of the
- * processor. */
+ * processor; *least is that of the fastest. */
 static double
 median_stage_ms (const Observed *seen, guint first, guint n, guint stage,
-    gboolean of_processor)
+    gboolean of_processor, double *least)
 {
   g_autofree double *values = g_new (double, n);
+  double median;
 
   for (guint i = 0; i < n; i++) {
     const StageTimes *times =
@@ -171,7 +172,9 @@ median_stage_ms (const Observed *seen, guint first, guint n, guint stage,
     values[i] =
         (double) (of_processor ? times->processor : times->clock)[stage] / 1e6;
   }
-  return bench_median (values, n);
+  median = bench_median (values, n);
+  *least = values[0]; /* it sorts them */
+  return median;
 }
 
 /* Attention has bfloat16 products where those are as fast as FMAs. */
@@ -242,18 +245,20 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
     BenchResult *result)
 {
   const guint threads = npu_device_get_n_workers (bench->device);
-  double time_at_peak = 0, processor_ms = 0;
+  double time_at_peak = 0, processor_ms = 0, best_ms = 0;
 
   for (guint i = 0; i < N_STAGES; i++) {
     BenchStage *stage = &result->stages[i];
+    double least;
 
     g_strlcpy (stage->name, stage_names[i], sizeof stage->name);
-    stage->ms = median_stage_ms (seen, first, n, i, FALSE);
-    stage->processor_ms = median_stage_ms (seen, first, n, i, TRUE);
+    stage->ms = median_stage_ms (seen, first, n, i, FALSE, &least);
+    stage->processor_ms = median_stage_ms (seen, first, n, i, TRUE, &least);
     processor_ms += stage->processor_ms;
+    best_ms += least;
     stage->time_percent = 100 * stage->ms / result->window_ms;
     stage->gflop = stage_gflop (seen->window, i);
-    stage->peak_share = stage->processor_share = NAN;
+    stage->peak_share = stage->processor_share = stage->best_share = NAN;
     if (isnan (stage->gflop))
       continue;
     stage->peak = bench_type_name (main_type (bench, seen->window, i));
@@ -262,6 +267,7 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
 
       stage->peak_share = ms / stage->ms;
       stage->processor_share = threads * ms / stage->processor_ms;
+      stage->best_share = threads * ms / least;
       time_at_peak += ms;
     }
   }
@@ -270,6 +276,7 @@ add_stages (const Bench *bench, const Observed *seen, guint first, guint n,
   if (bench->has_peaks) {
     result->peak_share = time_at_peak / result->window_ms;
     result->processor_share = threads * time_at_peak / processor_ms;
+    result->best_share = threads * time_at_peak / best_ms;
   }
 }
 

@@ -167,6 +167,17 @@ add_length (GString *out, gconstpointer data, guint i)
 }
 
 static void
+add_independent (GString *out, const BenchIndependent *independent)
+{
+  add_key (out, "independent");
+  g_string_append_c (out, '{');
+  add_count (out, "encoders", independent->encoders);
+  add_number (out, "ratio", independent->ratio);
+  add_number (out, "best_ratio", independent->best);
+  g_string_append_c (out, '}');
+}
+
+static void
 add_stage (GString *out, gconstpointer data, guint i)
 {
   const BenchStage *stage = (const BenchStage *) data + i;
@@ -179,6 +190,7 @@ add_stage (GString *out, gconstpointer data, guint i)
   add_number (out, "peak_share", stage->peak_share);
   add_number (out, "processor_ms", stage->processor_ms);
   add_number (out, "processor_share", stage->processor_share);
+  add_number (out, "best_share", stage->best_share);
 }
 
 static void
@@ -228,6 +240,7 @@ add_result (GString *out, const Bench *bench, const BenchResult *result)
   add_number (out, "peak_share", result->peak_share);
   add_number (out, "processor_ms", result->processor_ms);
   add_number (out, "processor_share", result->processor_share);
+  add_number (out, "best_share", result->best_share);
   add_number (out, "load_ms", result->load_ms);
   add_number (out, "mel_ms", result->mel_ms);
   if (result->n_stages > 0)
@@ -306,6 +319,8 @@ bench_write_json (const Bench *bench, GError **error)
     add_small (out, &bench->small);
   if (bench->has_lengths)
     add_objects (out, "scaling", BENCH_N_LENGTHS, add_length, bench->lengths);
+  if (bench->independent.encoders > 0)
+    add_independent (out, &bench->independent);
   add_key (out, "results");
   g_string_append_c (out, '[');
   for (guint i = 0; i < bench->results->len; i++)

@@ -187,6 +187,7 @@ bench_result_init (const Bench *bench, BenchResult *result, const char *mode,
       .peak_share = NAN,
       .processor_ms = NAN,
       .processor_share = NAN,
+      .best_share = NAN,
       .load_ms = NAN,
       .mel_ms = NAN,
   };

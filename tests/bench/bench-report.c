@@ -85,11 +85,11 @@ print_stages (const Bench *bench, const BenchResult *result)
            "  %-16s %9s %7s %9s %10s%s\n",
       result->depth, result->batch,
       bench->has_peaks
-          ? " and share of the peak of all threads, by the clock and of "
-            "processor time"
+          ? " and share of the peak of all threads: by the clock, of "
+            "processor time, of that of its best window"
           : "",
       "operation", "ms", "% time", "GFLOP", "GFLOP/s",
-      bench->has_peaks ? "  of peak  processor" : "");
+      bench->has_peaks ? "  of peak  processor     best" : "");
   for (guint i = 0; i < result->n_stages; i++) {
     const BenchStage *stage = &result->stages[i];
 
@@ -98,15 +98,17 @@ print_stages (const Bench *bench, const BenchResult *result)
     if (!isnan (stage->gflop))
       g_print (" %9.3f %10.1f", stage->gflop, stage->gflop / stage->ms * 1e3);
     if (!isnan (stage->peak_share))
-      g_print (" %6.1f %% %8.1f %% %s", 100 * stage->peak_share,
-          100 * stage->processor_share, stage->peak);
+      g_print (" %6.1f %% %8.1f %% %6.1f %% %s", 100 * stage->peak_share,
+          100 * stage->processor_share, 100 * stage->best_share, stage->peak);
     g_print ("\n");
   }
   if (!isnan (result->peak_share))
     g_print ("  %-16s %9.3f  at the peak it would take %.1f %% of that, and "
-             "%.1f %% of its processor time, %.1f ms\n",
+             "%.1f %% of its processor time, %.1f ms; %.1f %% of that of the "
+             "best of each\n",
         "all", result->window_ms, 100 * result->peak_share,
-        100 * result->processor_share, result->processor_ms);
+        100 * result->processor_share, result->processor_ms,
+        100 * result->best_share);
 }
 
 static const BenchResult *

@@ -131,5 +131,5 @@ bench_run_scaling (Bench *bench, GError **error)
   }
   bench_window_clear (&windows[0]);
   bench_window_clear (&windows[1]);
-  return done;
+  return done && bench_run_independent (bench, model, error);
 }

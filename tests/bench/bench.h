@@ -40,6 +40,9 @@ typedef struct {
   /* Of all threads, and its share of the peak: what others on the machine take
    * does not count, nor does waiting. */
   double processor_ms, processor_share;
+  /* That of the window in which it took least of the processors: the peak is
+   * that of the best round, too. */
+  double best_share;
   const char *peak; /* bench_type_name(), or NULL */
 } BenchStage;
 
@@ -61,6 +64,7 @@ typedef struct {
   double dma_write_ms, compute_ms, dma_read_ms, dma_overhead_percent;
   double speedup, correlation, realtime_factor, peak_share;
   double processor_ms, processor_share; /* as a stage's */
+  double best_share;                    /* of all operations' best */
   double load_ms; /* from the model's path to an encoder that is ready */
   double mel_ms;  /* of a window, in one thread */
   guint rows;     /* decoder: sequences a step; else 0 */
@@ -86,6 +90,14 @@ typedef struct {
   double best_one_ms, best_ms;
 } BenchLength;
 
+/* What the processors allow: windows of 30 s of independent encoders with one
+ * thread each, as many at once as there are threads, beside one alone. */
+typedef struct {
+  guint encoders;     /* 0: not measured */
+  double ratio, best; /* windows in a time, in multiples of one alone: the
+                       * median of rounds, and by the fastest of each */
+} BenchIndependent;
+
 #define BENCH_N_LENGTHS 6
 
 typedef struct {
@@ -100,6 +112,7 @@ typedef struct {
   BenchSmall small;
   gboolean has_lengths;
   BenchLength lengths[BENCH_N_LENGTHS];
+  BenchIndependent independent;
   /* Per launch of an empty kernel at depth 3: in the executor, outside of the
    * device's verbs; the host's processor time; the whole, by the clock. */
   double executor_us, host_us, empty_launch_us;
@@ -174,6 +187,10 @@ gboolean bench_window_open (BenchWindow *window, const Bench *bench,
     const NpuModel *model, NpuDevice *device, guint n_frames, GError **error);
 gboolean bench_window_run (gpointer window, GError **error);
 void bench_window_clear (BenchWindow *window);
+
+/* bench-independent.c: measures and prints. */
+gboolean bench_run_independent (
+    Bench *bench, const NpuModel *model, GError **error);
 
 /* --- bench-trace.c */
 /* Runs the deepest configuration of the richest workload once more with a

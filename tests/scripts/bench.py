@@ -90,6 +90,7 @@ def windows(folder):
                    r["processor_ms"] - 1) < 1e-6, r
         # What multiplies is counted, so it cannot be much above the peak.
         assert 0 < r["processor_share"] < 1.5, r
+        assert r["processor_share"] <= r["best_share"] * (1 + 1e-9) < 1.5, r
         assert r["load_ms"] > 0 and r["mel_ms"] > 0, r
 
 
@@ -223,6 +224,12 @@ def scaling(folder):
         assert abs(r["ms_one_thread"] / r["ms"] / r["ratio"] - 1) < 1e-6, r
         assert r["best_ms_one_thread"] == r["ms_one_thread"], r
         assert r["best_ms"] == r["ms"], r
+    tap.expect(text, "2 encoders with one thread each")
+    independent = found["independent"]
+    assert independent["encoders"] == 2, independent
+    # What two do in a time is no less than one does, nor more than twice.
+    assert independent["ratio"] > 0, independent
+    assert independent["best_ratio"] == independent["ratio"], independent
 
 
 def workers(folder):
