@@ -11,7 +11,7 @@
 #define SOFT_BEGIN 0.15
 #define SOFT_END 0.1
 #define LEAST_VOICE 0.04
-#define EARLY_END 0.3 /* as which a word's end is heard at most */
+#define EARLY_END 0.6 /* a word behind it may be heard so long before */
 
 GArray *
 npu_pauses_join (const NpuPause *pauses, guint n)
@@ -54,6 +54,15 @@ seconds_from (guint64 begin, guint64 at)
   return at > begin ? (double) (at - begin) / 1e9 : 0;
 }
 
+/* Of a word that is heard in a pause alone: near to the voice behind it. */
+static gboolean
+ends_early (const NpuWord *word, double start, double end)
+{
+  const double early = end - word->end;
+
+  return early < EARLY_END && early < word->start - start;
+}
+
 void
 npu_pauses_leave (const GArray *pauses, guint64 begin, NpuWord *word)
 {
@@ -64,13 +73,14 @@ npu_pauses_leave (const GArray *pauses, guint64 begin, NpuWord *word)
     const double before = start - word->start, behind = word->end - end;
 
     if (word->end <= start || word->start >= end ||
-        (before < LEAST_VOICE && behind < -EARLY_END) ||
         (MIN (before, behind) >= LEAST_VOICE && has_digit (word->text)))
       continue;
-    if (behind > before || before < LEAST_VOICE)
-      word->start = MAX (word->start,
-          round_time (MIN (end - SOFT_BEGIN, word->end - LEAST_VOICE)));
-    else
+    if (behind >= LEAST_VOICE ? behind > before
+                              : ends_early (word, start, end)) {
+      word->start = MAX (word->start, round_time (end - SOFT_BEGIN));
+      word->end = MAX (word->end, word->start + LEAST_VOICE);
+    } else if (before >= LEAST_VOICE) {
       word->end = MIN (word->end, round_time (start + SOFT_END));
+    }
   }
 }

@@ -299,7 +299,7 @@ test_pauses (void)
 {
   static const NpuPause pauses[] = {{0, 900 * MS}, {920 * MS, 1100 * MS},
       {2000 * MS, 4000 * MS}, {5000 * MS, 5200 * MS}};
-  static const NpuPause all = {0, 30 * SECOND}, early = {0, 1600 * MS};
+  static const NpuPause all = {0, 30 * SECOND}, early = {500 * MS, 1800 * MS};
   const char *answer = "<0.00> a@40 b@70 c@180 d@250 <6.00> <6.00>";
   Script script = {0};
   g_autoptr (NpuTranscript) transcript = new_transcript (&script, 0);
@@ -317,9 +317,9 @@ test_pauses (void)
   npu_transcript_reset (transcript);
   heard.last_end = 0;
   npu_transcript_set_pauses (transcript, &early, 1);
-  set_answer (&script, "<0.00> a@40 b@70 c@180 <6.00>", 270);
+  set_answer (&script, "<0.00> a@40 b@60 c@80 <6.00>", 270);
   add (transcript, 0, 30 * SECOND, &heard);
-  check (&heard, "1.36-5.40[1.36-1.40 1.45-3.60 3.60-5.40] ");
+  check (&heard, "0.00-5.40[0.00-0.60 1.65-1.69 1.69-5.40] ");
   npu_transcript_reset (transcript);
   /* What is heard in a pause alone stays where it is. */
   set_answer (&script, answer, 270);
