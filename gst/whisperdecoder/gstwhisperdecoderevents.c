@@ -98,6 +98,19 @@ gst_whisper_decoder_drain (GstWhisperDecoder *self)
   return drain (self, TRUE);
 }
 
+/* Before an event. At an end nothing but this can tell of a failed push, as no
+ * window comes whose flow would. */
+static void
+drain_before (GstWhisperDecoder *self, GstEvent *event, gboolean ends)
+{
+  const GstFlowReturn flow = drain (self, ends);
+
+  if ((GST_EVENT_TYPE (event) == GST_EVENT_EOS ||
+          GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT_DONE) &&
+      (flow == GST_FLOW_NOT_LINKED || flow == GST_FLOW_NOT_NEGOTIATED))
+    GST_ELEMENT_FLOW_ERROR (self, flow);
+}
+
 /* None behind @event overlaps with one before it. */
 static gboolean
 ends_windows (GstEvent *event)
@@ -137,7 +150,7 @@ gst_whisper_decoder_sink_event (GstBaseTransform *base, GstEvent *event)
   GstCaps *caps;
 
   if (has_open_text (self, event))
-    drain (self, ends_windows (event));
+    drain_before (self, event, ends_windows (event));
   unsynced_pad_forward (GST_ELEMENT (self), event);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:

@@ -276,6 +276,31 @@ test_error (void)
   g_assert_cmpint (push (rig, 6, FALSE), ==, GST_FLOW_OK);
 }
 
+/* Text that waits for the end of the stream, and then for a pad that leads
+ * nowhere: nobody would know. */
+static void
+test_not_linked (void)
+{
+  static const GstEventType ends[] = {GST_EVENT_EOS, GST_EVENT_SEGMENT_DONE};
+
+  for (guint i = 0; i < G_N_ELEMENTS (ends); i++) {
+    g_autoptr (DecoderRig) rig = decoder_rig_new ("batch", 3, NULL);
+    g_autoptr (GstPad) src = gst_element_get_static_pad (rig->element, "src");
+    g_autoptr (GstPad) peer = gst_pad_get_peer (src);
+
+    decoder_rig_set_positions (rig, WINDOW);
+    push (rig, 0, FALSE);
+    g_assert_true (gst_pad_unlink (src, peer));
+    gst_harness_push_event (rig->harness,
+        ends[i] == GST_EVENT_EOS
+            ? gst_event_new_eos ()
+            : gst_event_new_segment_done (GST_FORMAT_TIME, 2 * SECOND));
+    decoder_check_error (
+        rig->bus, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED, NULL);
+    g_assert_cmpint (gst_pad_link (src, peer), ==, GST_PAD_LINK_OK);
+  }
+}
+
 /* --- the language -------------------------------------------------------- */
 
 /* In the streaming thread, when windows are decoded and none of their text is
@@ -344,6 +369,7 @@ main (int argc, char **argv)
   ADD ("what-waits", test_what_waits);
   ADD ("flush", test_flush);
   ADD ("error", test_error);
+  ADD ("not-linked", test_not_linked);
   ADD ("tag-and-flush", test_tag_and_flush);
   ADD ("settings", test_settings);
   return g_test_run ();
