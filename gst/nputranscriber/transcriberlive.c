@@ -112,22 +112,38 @@ apply (TranscriberLive *self, gboolean is_live)
 /* --- too slow ----------------------------------------------------------- */
 
 static void
+warn_of_overload (TranscriberLive *self)
+{
+  g_autofree char *load =
+      self->meter.is_known ? g_strdup_printf ("load %.2f, ", self->meter.load)
+                           : g_strdup ("");
+
+  GST_ELEMENT_WARNING (self->bin, RESOURCE, BUSY,
+      ("The machine is too slow for live text: %s%.1f s late. Take a smaller model, more threads, or a longer step.",
+          load, (double) self->meter.lag / GST_SECOND),
+      (NULL));
+}
+
+/* What is not known before there are windows is left out. */
+static void
 post_overload (TranscriberLive *self, gboolean is_over)
 {
-  gst_element_post_message (self->bin,
-      gst_message_new_element (GST_OBJECT (self->bin),
-          gst_structure_new ("nputranscriber-overload", "overloaded",
-              G_TYPE_BOOLEAN, is_over, "load", G_TYPE_DOUBLE, self->meter.load,
-              "step", GST_TYPE_CLOCK_TIME, self->meter.step, "lag",
-              GST_TYPE_CLOCK_TIME, self->meter.lag, "dropped", G_TYPE_UINT64,
-              self->dropped, NULL)));
+  const TranscriberLoad *meter = &self->meter;
+  GstStructure *structure = gst_structure_new ("nputranscriber-overload",
+      "overloaded", G_TYPE_BOOLEAN, is_over, "lag", GST_TYPE_CLOCK_TIME,
+      meter->lag, "dropped", G_TYPE_UINT64, self->dropped, NULL);
+
+  if (meter->is_known)
+    gst_structure_set (structure, "load", G_TYPE_DOUBLE, meter->load, NULL);
+  if (meter->step > 0)
+    gst_structure_set (
+        structure, "step", GST_TYPE_CLOCK_TIME, meter->step, NULL);
+  gst_element_post_message (
+      self->bin, gst_message_new_element (GST_OBJECT (self->bin), structure));
   if (!is_over || self->has_warned)
     return;
   self->has_warned = TRUE;
-  GST_ELEMENT_WARNING (self->bin, RESOURCE, BUSY,
-      ("The machine is too slow for live text: load %.2f, %.1f s late. Take a smaller model, more threads, or a longer step.",
-          self->meter.load, (double) self->meter.lag / GST_SECOND),
-      (NULL));
+  warn_of_overload (self);
 }
 
 /* Upstream's segment, as @pad has it. */
@@ -216,6 +232,7 @@ post_dropped (TranscriberLive *self, GstPad *pad, GstClockTime start,
     GstClockTime duration)
 {
   const GstClockTime running = to_running_time (pad, start);
+  const GstClockTime next = to_running_time (pad, start + duration);
   GstMessage *message = gst_message_new_qos (GST_OBJECT (self->bin), TRUE,
       running, GST_CLOCK_TIME_NONE, start, duration);
 
@@ -225,6 +242,7 @@ post_dropped (TranscriberLive *self, GstPad *pad, GstClockTime start,
   gst_message_set_qos_stats (
       message, GST_FORMAT_DEFAULT, self->processed, self->dropped);
   gst_element_post_message (self->bin, message);
+  transcriber_load_note_dropped (&self->meter, get_lag (self, next));
   post_overload (self, TRUE);
 }
 

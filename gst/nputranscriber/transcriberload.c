@@ -26,6 +26,7 @@ static void
 forget (TranscriberLoad *self)
 {
   self->first = self->n = 0;
+  self->is_known = FALSE;
   self->load = 0;
   self->step = 0;
 }
@@ -88,7 +89,16 @@ transcriber_load_add (
 
   start = index_of (self, 0);
   span = end - self->windows[start].end;
-  if (span >= LEAST_SPAN)
+  if (span >= LEAST_SPAN) {
+    self->is_known = TRUE;
     self->load = (double) (busy - self->windows[start].busy) / (double) span;
+  }
   return judge (self);
+}
+
+void
+transcriber_load_note_dropped (TranscriberLoad *self, GstClockTime lag)
+{
+  self->is_over = TRUE;
+  self->lag = lag;
 }

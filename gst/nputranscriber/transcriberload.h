@@ -26,8 +26,9 @@ typedef struct {
   guint first, n;
   gboolean is_over;
   /*< public >*/
+  gboolean is_known; /* load: there is 2 s of the stream to tell it by */
   double load;       /* over the last 10 s of the stream; 0: not known yet */
-  GstClockTime step; /* from the window before to the last */
+  GstClockTime step; /* from the window before to the last; 0: there is none */
   GstClockTime lag;  /* of its newest audio */
 } TranscriberLoad;
 
@@ -37,5 +38,9 @@ void transcriber_load_reset (TranscriberLoad *self);
  * since the start. Time that jumps, and a total that falls, begin anew. */
 TranscriberLoadChange transcriber_load_add (
     TranscriberLoad *self, GstClockTime end, guint64 busy, GstClockTime lag);
+
+/* Audio was dropped, which is too slow whatever the load; what follows it is
+ * late by @lag. */
+void transcriber_load_note_dropped (TranscriberLoad *self, GstClockTime lag);
 
 G_END_DECLS

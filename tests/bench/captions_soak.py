@@ -388,8 +388,9 @@ class Cases:
         if brake:
             brake.wait()
         for when, over, load, lag, dropped in said:
+            share = "not known yet" if load is None else f"{load:.2f}"
             print(f"slow     at {when:.1f} s: "
-                  f"{'overloaded' if over else 'well again'}, load {load:.2f},"
+                  f"{'overloaded' if over else 'well again'}, load {share},"
                   f" {lag / 1e9:.1f} s late, {dropped} samples dropped")
         run.words = [(start - begin, end - begin, text)
                      for start, end, text in run.words]
@@ -440,17 +441,13 @@ class Cases:
             if (number + 1) * PACKET % (60 * RATE) == 0:
                 rows.append((resident(), time.process_time(),
                              len(run.words)))
-                if len(rows) % 10 == 0 or len(rows) == minutes:
-                    print(f"long     {len(rows)} minutes: "
-                          f"{rows[-1][0] / 1e6:.0f} MB, {rows[-1][1]:.0f} s "
-                          f"of the processor, {rows[-1][2]} words",
-                          flush=True)
+                if len(rows) % QUARTER == 0 or len(rows) == minutes:
+                    print(f"long     {tell_quarter(rows, run)}", flush=True)
         run.finish()
         half, quarter = max(1, minutes // 2), max(1, minutes // 4)
         before = max(row[0] for row in rows[:half])
         after = max(row[0] for row in rows[half:] or rows)
-        late = [(told - word[1]) / 1e9
-                for word, told in zip(run.words, run.told)]
+        late = delays(run, 0, len(run.words))
         first = late[:rows[quarter - 1][2]]
         last = late[rows[-quarter - 1][2] if minutes > quarter else 0:]
         self.report.row(
@@ -461,6 +458,28 @@ class Cases:
             after <= 1.05 * before and bool(first) and bool(last) and
             abs(statistics.median(last) - statistics.median(first)) <= 0.1,
             run)
+
+
+QUARTER = 15  # minutes
+
+
+def delays(run, first, end):
+    """Seconds from the end of words[first:end] until each was told."""
+    return [(told - word[1]) / 1e9
+            for word, told in list(zip(run.words, run.told))[first:end]]
+
+
+def tell_quarter(rows, run):
+    """The newest quarter of an hour of @rows, one a minute: (bytes, seconds of
+    the processor, words) so far."""
+    quarter = rows[-1 - (len(rows) - 1) % QUARTER:]
+    _, used, first = (rows[-len(quarter) - 1] if len(rows) > len(quarter)
+                      else (0, 0, 0))
+    _, used_now, end = rows[-1]
+    most = max(row[0] for row in quarter)
+    return (f"{len(rows)} minutes: at most {most / 1e6:.1f} MB, "
+            f"{used_now - used:.0f} s of the processor, {end - first} words, "
+            f"final after {describe(delays(run, first, end))}")
 
 
 def describe(late):

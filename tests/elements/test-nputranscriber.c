@@ -491,6 +491,9 @@ test_never_blocks (void)
   gst_structure_get_uint64 (
       gst_message_get_structure (overload), "dropped", &told);
   g_assert_cmpuint (told, ==, dropped);
+  /* There was no voice, and no window that could tell a load. */
+  g_assert_false (
+      gst_structure_has_field (gst_message_get_structure (overload), "load"));
   rig_free (rig);
 }
 

@@ -68,6 +68,33 @@ test_lag_alone (void)
   g_assert_cmpuint (rig.load.lag, ==, 4 * GST_SECOND);
 }
 
+/* Late before a load can be told: none is. Audio that was dropped is too slow,
+ * and it is told when that is over. */
+static void
+test_before_it_is_known (void)
+{
+  Rig rig = {0};
+
+  g_assert_false (rig.load.is_known);
+  run (&rig, 1, 8, 4 * GST_SECOND);
+  g_assert_false (rig.load.is_known);
+  run (&rig, 4, 8, 4 * GST_SECOND);
+  g_assert_true (rig.load.is_known);
+  g_assert_cmpfloat_with_epsilon (rig.load.load, 8, 1e-6);
+}
+
+static void
+test_dropped (void)
+{
+  Rig rig = {0};
+
+  transcriber_load_note_dropped (&rig.load, 11 * GST_SECOND);
+  g_assert_cmpuint (rig.load.lag, ==, 11 * GST_SECOND);
+  g_assert_cmpint (
+      run (&rig, 9, 0.2, 2 * GST_SECOND), ==, TRANSCRIBER_LOAD_SAME);
+  g_assert_cmpint (run (&rig, 9, 0.2, 0), ==, TRANSCRIBER_LOAD_WELL);
+}
+
 /* Pauses, jumps back and totals that were reset are no load. */
 static void
 test_jumps (void)
@@ -107,6 +134,9 @@ main (int argc, char **argv)
   g_test_add_func ("/transcriberload/steady", test_steady);
   g_test_add_func ("/transcriberload/over-and-well", test_over_and_well);
   g_test_add_func ("/transcriberload/lag-alone", test_lag_alone);
+  g_test_add_func (
+      "/transcriberload/before-it-is-known", test_before_it_is_known);
+  g_test_add_func ("/transcriberload/dropped", test_dropped);
   g_test_add_func ("/transcriberload/jumps", test_jumps);
   g_test_add_func ("/transcriberload/many", test_many);
   return g_test_run ();
