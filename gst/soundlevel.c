@@ -6,9 +6,12 @@
 double
 sound_level (const float *samples, gsize n)
 {
-  double energy = 0;
+  double energy = 0, sum = 0, power;
 
-  for (gsize i = 0; i < n; i++)
+  for (gsize i = 0; i < n; i++) {
     energy += (double) samples[i] * samples[i];
-  return 10 * log10 (energy / n + 1e-12);
+    sum += samples[i];
+  }
+  power = energy / n - sum / n * (sum / n);
+  return 10 * log10 (MAX (power, 0) + 1e-12);
 }

@@ -8,7 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* Mean power of @samples, [n], n > 0, in dB of full scale; -120 for silence. */
+/* Mean power of @samples, [n], n > 0, without their mean, which nobody hears,
+ * in dB of full scale; -120 for silence. */
 double sound_level (const float *samples, gsize n);
 
 G_END_DECLS

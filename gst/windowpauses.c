@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "windowpauses.h"
 
+#include "audiowindow.h"
 #include "soundlevel.h"
 
 #define HOP 160 /* 10 ms */
@@ -14,6 +15,13 @@
 #define LOUDEST 0.98
 #define ABOVE 10.0 /* dB */
 
+/* Noise: so long a time of nearly the same level, so far below the loud parts.
+ * Nobody speaks where it is no louder than that, and this much. */
+#define STEADY 20        /* hops */
+#define STEADY_RANGE 6.0 /* dB */
+#define LEAST_DEPTH 14.0 /* dB */
+#define OVER_NOISE 4.0   /* dB */
+
 #define FIELD "pauses" /* bytes of NpuPause */
 
 static int
@@ -24,23 +32,52 @@ compare (gconstpointer a, gconstpointer b)
   return (x > y) - (x < y);
 }
 
-static GArray *
-find_pauses (const double *levels, guint n, GstClockTime start)
+/* The mean of levels[%STEADY], or G_MAXDOUBLE where they differ. */
+static double
+measure_steady (const double *levels)
 {
-  GArray *pauses = g_array_new (FALSE, FALSE, sizeof (NpuPause));
+  double least = levels[0], most = levels[0], sum = 0;
+
+  for (guint i = 0; i < STEADY; i++) {
+    least = MIN (least, levels[i]);
+    most = MAX (most, levels[i]);
+    sum += levels[i];
+  }
+  return most - least <= STEADY_RANGE ? sum / STEADY : G_MAXDOUBLE;
+}
+
+/* Below it, nobody speaks. */
+static double
+find_quiet (const double *levels, guint n)
+{
   g_autofree double *sorted = g_memdup2 (levels, n * sizeof (double));
-  double quiet;
-  guint first = 0;
+  double loud, noise = G_MAXDOUBLE;
 
   qsort (sorted, n, sizeof (double), compare);
-  quiet = MAX (sorted[(guint) (LOUD * (n - 1))],
-              sorted[(guint) (LOUDEST * (n - 1))] - ABOVE) -
-          DEPTH;
+  loud = MAX (sorted[(guint) (LOUD * (n - 1))],
+      sorted[(guint) (LOUDEST * (n - 1))] - ABOVE);
+  for (guint i = 0; i + STEADY <= n; i++)
+    noise = MIN (noise, measure_steady (levels + i));
+  if (noise > loud - LEAST_DEPTH)
+    return loud - DEPTH;
+  return MAX (loud - DEPTH, noise + OVER_NOISE);
+}
+
+/* @end: of the audio; the last of it is less than a hop. */
+static GArray *
+find_pauses (
+    const double *levels, guint n, GstClockTime start, GstClockTime end)
+{
+  GArray *pauses = g_array_new (FALSE, FALSE, sizeof (NpuPause));
+  const double quiet = find_quiet (levels, n);
+  guint first = 0;
+
   for (guint i = 0; i <= n; i++) {
     if (i < n && levels[i] < quiet)
       continue;
     if (i - first >= SHORTEST) {
-      const NpuPause pause = {start + first * HOP_TIME, start + i * HOP_TIME};
+      const NpuPause pause = {
+          start + first * HOP_TIME, i < n ? start + i * HOP_TIME : end};
 
       g_array_append_val (pauses, pause);
     }
@@ -76,7 +113,8 @@ window_pauses_add (
   levels = g_new (double, n_levels);
   for (guint i = 0; i < n_levels; i++)
     levels[i] = sound_level (samples + i * HOP, HOP);
-  pauses = find_pauses (levels, n_levels, start);
+  pauses = find_pauses (levels, n_levels, start,
+      start + gst_util_uint64_scale (n, GST_SECOND, AUDIO_WINDOW_RATE));
   if (pauses->len == 0)
     return;
   register_meta ();

@@ -20,8 +20,9 @@ G_BEGIN_DECLS
  * @samples: [n], 16 kHz: the window's audio
  * @start: its time
  *
- * Pauses are 100 ms and more, 25 dB quieter than the loud parts. Where there is
- * none, as in noise, @buffer stays as it is.
+ * Pauses are 100 ms and more, 25 dB quieter than the loud parts, or no louder
+ * than noise that is 14 dB quieter than those and stays the same for 200 ms.
+ * Where there is none, as in louder noise, @buffer stays as it is.
  */
 void window_pauses_add (
     GstBuffer *buffer, const float *samples, gsize n, GstClockTime start);

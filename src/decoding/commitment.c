@@ -29,7 +29,9 @@
  * this. */
 #define SHORTEST_ROUND (80 * MS)
 
+/* So few words alone are less likely each than those of a sentence. */
 #define FEW_WORDS 2
+#define FEW_WORDS_UNLIKELY 1.5f
 
 /* Nobody says so many words in so short a time. */
 #define CROWD 4
@@ -363,6 +365,8 @@ is_nothing (const NpuCommitment *commitment, const NpuHypothesis *h)
   /* A word or two behind what is sure are unlikely while they are spoken. */
   if (commitment->has_text && h->n_words <= FEW_WORDS)
     return FALSE;
+  if (h->is_last && h->n_words <= FEW_WORDS)
+    return !(h->avg_logprob >= FEW_WORDS_UNLIKELY * options->logprob_threshold);
   return !(h->avg_logprob >= options->logprob_threshold);
 }
 

@@ -99,6 +99,15 @@ leave_out_pause (NpuLiveWord *word, const NpuHypothesisWord *first)
     word->start = CLAMP (first->peak, word->start, word->end - longest);
 }
 
+/* Attention leaves a word anywhere in the pause behind it. */
+static void
+leave_out_end (NpuLiveWord *word, const NpuPause *pause)
+{
+  if (pause->start >= word->start + LEAST_VOICE && pause->start < word->end &&
+      pause->end >= word->end)
+    word->end = pause->start;
+}
+
 /* Attention comes to a word anywhere in the pause before it, or before that.
  * What is no single word of letters may have a pause within. */
 static void
@@ -114,6 +123,7 @@ leave_out_quiet (NpuLiveWord *word, const NpuLiveWindow *window)
     if (pause->end <= latest && (is_word || pause->start <= begin))
       word->start =
           MAX (word->start, pause->end - MIN (pause->end, LONGEST_LEAD));
+    leave_out_end (word, pause);
   }
 }
 

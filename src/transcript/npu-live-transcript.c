@@ -112,6 +112,8 @@ npu_live_transcript_reset (NpuLiveTranscript *transcript)
 void
 npu_live_transcript_set_language (NpuLiveTranscript *transcript, int language)
 {
+  if (language >= 0 && language == transcript->asked_language)
+    return;
   transcript->asked_language = language;
   npu_commitment_hear_anew (transcript->commitment);
   forget_language (transcript);

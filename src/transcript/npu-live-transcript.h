@@ -78,8 +78,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NpuLiveTranscript, npu_live_transcript_free)
 /* Forgets text, times and the language. */
 NPU_API void npu_live_transcript_reset (NpuLiveTranscript *transcript);
 
-/* From the next window on. -1: decided anew, by the first 3 s of speech that
- * are more likely than not of one, at the latest after 10 s. */
+/* From the next window on, which is heard anew; nothing changes where it is the
+ * same again. -1: decided anew, by the first 3 s of speech that are more likely
+ * than not of one, at the latest after 10 s. */
 NPU_API void npu_live_transcript_set_language (
     NpuLiveTranscript *transcript, int language);
 NPU_API void npu_live_transcript_set_margin (

@@ -457,6 +457,21 @@ test_energy (void)
   check (NULL, "hum 50 Hz", 0, 25); /* until it is the floor */
 }
 
+/* A mean that is not 0 is no voice, by level. */
+static void
+test_offset (void)
+{
+  g_autoptr (VoiceDetector) detector = voice_detector_new (NULL, NULL);
+  float block[VOICE_DETECTOR_BLOCK];
+
+  for (guint i = 0; i < VOICE_DETECTOR_BLOCK; i++)
+    block[i] = 0.3f;
+  g_assert_false (voice_detector_has_voice (detector, block));
+  for (guint i = 0; i < VOICE_DETECTOR_BLOCK; i++)
+    block[i] += (float) (0.1 * sin (0.3 * i));
+  g_assert_true (voice_detector_has_voice (detector, block));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -466,6 +481,7 @@ main (int argc, char **argv)
   gst_init (&argc, &argv);
   g_test_add_func ("/voice/silero", test_silero);
   g_test_add_func ("/voice/energy", test_energy);
+  g_test_add_func ("/voice/offset", test_offset);
   g_test_add_func ("/voice/table", test_table);
   result = g_test_run ();
   g_free (network);

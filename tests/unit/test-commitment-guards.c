@@ -264,11 +264,41 @@ test_silence (void)
   g_assert_cmpuint (heard.commit.n_committed, ==, 0);
 }
 
+/* An utterance of a word or two, when it has ended. */
+static void
+test_few_words (void)
+{
+  g_autoptr (NpuCommitment) commitment = npu_commitment_new (&usual);
+  Heard heard;
+
+  for (guint n = 1; n <= 3; n++) {
+    begin (commitment, n * 2000, TRUE);
+    heard_begin (&heard, n * 2000, n * 2000 + 1000);
+    for (guint i = 0; i < n; i++)
+      heard_add (&heard, i, n * 2000 + i * 300, n * 2000 + (i + 1) * 300);
+    heard.h.avg_logprob = -1.49f;
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed + heard.commit.n_shown, ==, 0);
+    heard.h.is_last = TRUE;
+    heard.h.avg_logprob = -1.51f;
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed, ==, 0);
+    heard.h.avg_logprob = -1.49f;
+    heard.h.no_speech_prob = 0.61f;
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed, ==, 0);
+    heard.h.no_speech_prob = 0.59f;
+    commit (commitment, &heard);
+    g_assert_cmpuint (heard.commit.n_committed, ==, n <= 2 ? n : 0);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/commitment/find-repetition", test_find_repetition);
+  g_test_add_func ("/commitment/few-words", test_few_words);
   g_test_add_func ("/commitment/loop", test_loop);
   g_test_add_func ("/commitment/loop-in-prefix", test_loop_in_prefix);
   g_test_add_func ("/commitment/said-again", test_said_again);

@@ -63,6 +63,20 @@ test_unlikely_language_at_last (void)
   live_rig_free (rig);
 }
 
+/* "en" and then "en-US", while somebody speaks: what was said stays as sure. */
+static void
+test_same_language (void)
+{
+  LiveRig *rig = live_rig_new (0);
+
+  live_rig_say_all (rig);
+  live_rig_hear (rig, 0, 4000, FALSE);
+  npu_live_transcript_set_language (rig->transcript, 0);
+  live_rig_hear (rig, 0, 4000, FALSE);
+  g_assert_cmpuint (rig->update.n_tokens, ==, 1); /* behind its prefix */
+  live_rig_free (rig);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -71,5 +85,6 @@ main (int argc, char **argv)
   g_test_add_func ("/live-language/language", test_language);
   g_test_add_func ("/live-language/unlikely-language-at-last",
       test_unlikely_language_at_last);
+  g_test_add_func ("/live-language/same-language", test_same_language);
   return live_rig_run ();
 }

@@ -206,12 +206,14 @@ static void
 test_quiet (void)
 {
   static const struct {
-    guint64 from, to, start; /* of a pause; of the word, ms */
+    guint64 from, to, start, end; /* of a pause; of the word, ms */
   } cases[] = {
-      {500, 800, 550}, {200, 700, 450},
-      {450, 550, 400},  /* the voice begins with it */
-      {600, 880, 400},  /* there is no room behind it */
-      {900, 1200, 400}, /* behind it */
+      {500, 800, 550, 900}, {200, 700, 450, 900},
+      {450, 550, 400, 900},  /* the voice begins with it */
+      {600, 880, 400, 900},  /* there is no room behind it */
+      {900, 1200, 400, 900}, /* behind it */
+      {700, 1200, 400, 700}, /* from before its end on */
+      {420, 1200, 400, 900}, /* it would have nothing left */
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -230,6 +232,9 @@ test_quiet (void)
     g_assert_cmpfloat (fabs ((double) rig->update.words[1].start / MS -
                              (double) cases[i].start),
         <=, 40);
+    g_assert_cmpfloat (
+        fabs ((double) rig->update.words[1].end / MS - (double) cases[i].end),
+        <=, 60);
     live_rig_free (rig);
   }
 }
