@@ -23,6 +23,7 @@ struct _MelStream {
   gboolean hole;           /* upstream flagged one before the audio to come */
   gboolean warned;         /* of invalid samples */
   gboolean warned_of_back; /* of stamps that go back */
+  guint32 refused;         /* seqnum of a segment that nothing can come in */
 };
 
 /* --- life --- */
@@ -102,6 +103,7 @@ mel_stream_reset (MelStream *self)
   self->hole = FALSE;
   self->warned = FALSE;
   self->warned_of_back = FALSE;
+  self->refused = GST_SEQNUM_INVALID;
 }
 
 gboolean
@@ -258,9 +260,12 @@ mel_stream_segment (MelStream *self, GstEvent *event)
 
   gst_event_parse_segment (event, &segment);
   if (segment->rate < 0) {
-    GST_ELEMENT_ERROR (self->element, CORE, SEEK,
-        ("Speech cannot be encoded backwards: seek with a positive rate."),
-        ("rate %g", segment->rate));
+    /* A pad sends what was refused again with each buffer. */
+    if (gst_event_get_seqnum (event) != self->refused)
+      GST_ELEMENT_ERROR (self->element, CORE, SEEK,
+          ("Speech cannot be encoded backwards: seek with a positive rate."),
+          ("rate %g", segment->rate));
+    self->refused = gst_event_get_seqnum (event);
     gst_event_unref (event);
     return FALSE;
   }

@@ -26,6 +26,14 @@ gst_npu_query_latency (GstPad *sink, gboolean *is_live, GstClockTime *min)
   return TRUE;
 }
 
+/* Saturates: what upstream says may be all that there is, or nearly. */
+static GstClockTime
+add (GstClockTime time, GstClockTime own)
+{
+  return time < GST_CLOCK_TIME_NONE - own ? time + own
+                                          : GST_CLOCK_TIME_NONE - 1;
+}
+
 gboolean
 gst_npu_answer_latency (GstPad *sink, GstQuery *query, GstClockTime own)
 {
@@ -36,7 +44,7 @@ gst_npu_answer_latency (GstPad *sink, GstQuery *query, GstClockTime own)
     return FALSE;
   gst_query_parse_latency (query, &is_live, &min, &max);
   if (is_live)
-    gst_query_set_latency (query, TRUE, min + own,
-        GST_CLOCK_TIME_IS_VALID (max) ? max + own : max);
+    gst_query_set_latency (query, TRUE, add (min, own),
+        GST_CLOCK_TIME_IS_VALID (max) ? add (max, own) : max);
   return TRUE;
 }

@@ -219,6 +219,7 @@ static void
 test_backwards_is_refused (void)
 {
   g_autoptr (MelRig) rig = rig_new_started ();
+  g_autoptr (GstMessage) message = NULL;
 
   g_assert_false (gst_harness_push_upstream_event (
       rig->harness, gst_event_new_seek (-1, GST_FORMAT_TIME, 0,
@@ -226,6 +227,13 @@ test_backwards_is_refused (void)
   send_segment (rig, -1, 0);
   mel_rig_check_message (rig, GST_MESSAGE_ERROR, GST_CORE_ERROR,
       GST_CORE_ERROR_SEEK, "backwards", NULL);
+
+  /* The pad tries once more with each buffer: it is told once. */
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpint (
+        mel_rig_push (rig, speech, RATE, i * GST_SECOND), !=, GST_FLOW_OK);
+  message = gst_bus_pop_filtered (rig->bus, GST_MESSAGE_ERROR);
+  g_assert_null (message);
 }
 
 static void

@@ -131,6 +131,38 @@ test_latency (void)
       gst_harness_query_latency (rig->harness), ==, 340 * GST_MSECOND);
 }
 
+static gboolean
+answer_nearly_all (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return gst_pad_query_default (pad, parent, query);
+  gst_query_set_latency (query, TRUE, 0, G_MAXUINT64 - 2);
+  return TRUE;
+}
+
+/* The most that it may be is not less than the least. */
+static void
+test_greatest_latency (void)
+{
+  g_autoptr (GstElement) element =
+      gst_object_ref_sink (gst_element_factory_make ("whispermel", NULL));
+  g_autoptr (GstPad) sink = gst_element_get_static_pad (element, "sink");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  g_autoptr (GstPad) upstream =
+      gst_object_ref_sink (gst_pad_new ("src", GST_PAD_SRC));
+  GstClockTime min, max;
+
+  gst_pad_set_query_function (upstream, answer_nearly_all);
+  gst_pad_set_active (upstream, TRUE);
+  g_assert_cmpint (gst_pad_link (upstream, sink), ==, GST_PAD_LINK_OK);
+  g_assert_true (gst_pad_query (src, query));
+  gst_query_parse_latency (query, NULL, &min, &max);
+  g_assert_cmpuint (min, ==, 30 * GST_SECOND);
+  g_assert_cmpuint (max, >=, G_MAXUINT64 - 2);
+  gst_pad_unlink (upstream, sink);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -142,5 +174,6 @@ main (int argc, char **argv)
       "/whispermel/growing/properties", test_properties_out_of_range);
   g_test_add_func ("/whispermel/growing/no-network", test_no_network);
   g_test_add_func ("/whispermel/growing/latency", test_latency);
+  g_test_add_func ("/whispermel/latency/greatest", test_greatest_latency);
   return g_test_run ();
 }
