@@ -31,7 +31,8 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
   if (!(cpu_flags & NPU_CPU_AVX512))
     return;
   kernels->name = "avx512";
-  kernels->gemm_f32 = kernels->gemm_s16 = (NpuGemmKernel){0};
+  kernels->gemm_s16 = (NpuGemmKernel){0};
+  npu_gemm_init_f32_avx512 (kernels);
   npu_attention_init_f32_avx512 (kernels);
   kernels->attention_bf16 = kernels->attention_f32;
   npu_rows_init_avx512 (kernels);
@@ -51,6 +52,7 @@ init_x86 (NpuKernels *kernels, unsigned cpu_flags)
     return;
   kernels->name = "avx512bf16";
   npu_attention_init_bf16_avx512bf16 (kernels);
+  npu_gemm_init_bf16_avx512bf16 (kernels);
 }
 #endif
 
@@ -58,7 +60,8 @@ void
 npu_kernels_init (NpuKernels *kernels, unsigned cpu_flags)
 {
   kernels->name = "c";
-  kernels->gemm_f32 = kernels->gemm_s16 = (NpuGemmKernel){0};
+  kernels->gemm_f32 = kernels->gemm_s16 = kernels->gemm_bf16 =
+      (NpuGemmKernel){0};
   kernels->linear_s8 = (NpuLinearKernel){0};
   npu_attention_init_c (kernels);
   npu_rows_init_c (kernels);

@@ -55,6 +55,8 @@ typedef struct {
 
 /* Products of a tile with constant weights. */
 typedef struct {
+  int columns; /* n is a multiple of it, and k of NPU_GEMM_DEPTH */
+
   /* Packs weight[n][k] to as many bytes, 64-byte aligned. */
   void (*pack) (void *packed, const void *weight, int n, int k);
 
@@ -64,8 +66,6 @@ typedef struct {
       const void *packed, int rows, int n, int k);
 } NpuGemmKernel;
 
-/* n is a multiple of the first, k of the second. */
-#define NPU_GEMM_COLUMNS 32
 #define NPU_GEMM_DEPTH 8
 
 /* GELU by erf: exact to f32 accuracy, or with an absolute error of 3e-5 at
@@ -106,7 +106,8 @@ typedef struct {
       const void *packed, const NpuLinearS8 *linear, int rows, int n, int k);
 } NpuLinearKernel;
 
-/* n is a multiple of NPU_GEMM_COLUMNS, k of this. */
+/* n is a multiple of the first, k of the second. */
+#define NPU_LINEAR_COLUMNS 32
 #define NPU_LINEAR_DEPTH 16
 
 typedef struct {
@@ -123,6 +124,9 @@ typedef struct {
   /* int16 a and weight, int32 c, exactly, where rows and columns are as
    * quantize_s16 makes them. Zeros where that is no faster than float. */
   NpuGemmKernel gemm_s16;
+  /* bfloat16 a and weight, float c. Zeros where a library's product is
+   * faster. */
+  NpuGemmKernel gemm_bf16;
   /* Of bytes; zeros without instructions for them. */
   NpuLinearKernel linear_s8;
 

@@ -12,7 +12,10 @@
 
 #define raise_reference NPU_KERNEL (attention_f32_raise_reference)
 
-#define BLOCK_OF(groups) (4 * GROUPS / (groups)) /* rows: 16 accumulators */
+#define BLOCK_REGISTERS 16                            /* accumulators */
+#define BLOCK_OF(groups) (BLOCK_REGISTERS / (groups)) /* rows */
+#define STEPS                                                                  \
+  (DIM / BLOCK_REGISTERS) /* of a block's, to a register of weights */
 
 typedef struct {
   float x[DIM][ROWS];
@@ -25,11 +28,17 @@ typedef struct {
 typedef KvTile KTile, VTile;
 
 typedef struct {
-  float p[ROWS][ROWS];   /* weights: [key][query] */
+  float scale;       /* of scores */
+  float most, least; /* of what a weight is a power with */
+} Bounds;
+
+typedef struct {
+  float p[ROWS][ROWS];   /* scores, then weights: [key][query] */
   float o[DIM][ROWS];    /* sums of weighted values */
   float sum[ROWS];       /* of weights */
   float reference[ROWS]; /* score whose weight is 1 */
   float tile_sum[ROWS];
+  Bounds bounds __attribute__ ((aligned (64)));
 } Scratch;
 
 /* acc[i][g] += sum over n of y[i] x[g]: y advances by y_step, and its rows
@@ -40,58 +49,93 @@ multiply (__m512 acc[8][GROUPS], const float *y, ptrdiff_t y_stride,
 {
   const int block = BLOCK_OF (groups);
 
-  for (int j = 0; j < n; j++, y += y_step, x += ROWS)
-    for (int i = 0; i < block; i++)
+  NPU_FOUR_TIMES
+  for (int j = 0; j < n; j++, y += y_step, x += ROWS) {
+    __m512 row[GROUPS];
+
+    for (int g = 0; g < groups; g++)
+      row[g] = _mm512_load_ps (x + g * LANES);
+    for (int i = 0; i < block; i++) {
+      const __m512 t = _mm512_set1_ps (y[i * y_stride]);
+
       for (int g = 0; g < groups; g++)
-        acc[i][g] = _mm512_fmadd_ps (_mm512_set1_ps (y[i * y_stride]),
-            _mm512_load_ps (x + g * LANES), acc[i][g]);
+        npu_add_product_avx512 (&acc[i][g], t, row[g]);
+    }
+  }
+}
+
+/* Turns scores of a key, p of a register of queries, into weights. */
+NPU_INLINE void
+weigh_scores (Scratch *scratch, float *p, int lane)
+{
+  float *sum = &scratch->tile_sum[lane];
+  const Bounds *bounds = &scratch->bounds;
+  __m512 x;
+
+  /* Stay in memory: the products need the registers. */
+  __asm__("" : "+r"(bounds));
+  /* Not fused: the score of the reference itself is exactly 0. */
+  x = _mm512_sub_ps (
+      _mm512_mul_ps (_mm512_load_ps (p), _mm512_set1_ps (bounds->scale)),
+      _mm512_load_ps (&scratch->reference[lane]));
+  x = _mm512_min_ps (_mm512_set1_ps (bounds->most), x);
+  x = _mm512_max_ps (_mm512_set1_ps (bounds->least), x);
+  x = npu_exp2_avx512 (x);
+  _mm512_store_ps (sum, _mm512_add_ps (_mm512_load_ps (sum), x));
+  _mm512_store_ps (p, x);
+}
+
+/* The scores of a block of keys. Between the products those of the block before
+ * become weights, where there is one: units that add and shift are idle then.
+ * As much of the next tile's keys is asked for: all tiles of a head may be more
+ * than the second cache holds. */
+NPU_INLINE void
+score_block (Scratch *scratch, const QTile *q, const KTile *k, int key,
+    const int has_before, const int groups)
+{
+  const int block = BLOCK_OF (groups);
+  const float (*x)[ROWS] = q->x, *y = k->x[key];
+  const char *ahead = (const char *) (y + ROWS * DIM);
+  __m512 acc[8][GROUPS];
+
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < groups; g++)
+      acc[i][g] = _mm512_setzero_ps ();
+  for (int before = key - block; before < key; before++)
+    NPU_UNROLL
+  for (int g = 0; g < groups;
+       g++, x += STEPS, y += STEPS, ahead += block * 16) {
+    if (has_before)
+      weigh_scores (scratch, &scratch->p[before][g * LANES], g * LANES);
+    _mm_prefetch (ahead, _MM_HINT_T1);
+    multiply (acc, y, DIM, 1, x[0], STEPS, groups);
+  }
+  for (int i = 0; i < block; i++)
+    for (int g = 0; g < groups; g++)
+      _mm512_store_ps (&scratch->p[key + i][g * LANES], acc[i][g]);
 }
 
 /* The weights of the tile's first n_keys keys, and their sums; true if a sum
  * is so large that the reference must be raised. */
 NPU_INLINE int
-weigh (Scratch *scratch, const QTile *q, const KvTile *k, int n_keys,
-    float scale, const int groups)
+weigh (Scratch *scratch, const QTile *q, const KTile *k, int n_keys,
+    const int groups)
 {
   const int block = BLOCK_OF (groups);
-  __m512 sum[GROUPS];
-  int high = 0;
+  int high = 0, key = block;
 
-  for (int g = 0; g < groups; g++)
-    sum[g] = _mm512_setzero_ps ();
-  for (int key = 0; key < n_keys; key += block) {
-    __m512 acc[8][GROUPS];
-
-    for (int i = 0; i < block; i++)
-      for (int g = 0; g < groups; g++)
-        acc[i][g] = _mm512_setzero_ps ();
-    multiply (acc, k->x[key], DIM, 1, q->x[0], DIM, groups);
-    NPU_UNROLL
-    for (int i = 0; i < block; i++) {
-      /* What is left is of keys that are not there. */
-      if (key + i >= n_keys)
-        break;
-      NPU_UNROLL
-      for (int g = 0; g < groups; g++) {
-        /* Not fused: the score of the reference itself is exactly 0. */
-        __m512 x =
-            _mm512_sub_ps (_mm512_mul_ps (acc[i][g], _mm512_set1_ps (scale)),
-                _mm512_load_ps (&scratch->reference[g * LANES]));
-        __m512 p;
-
-        x = _mm512_min_ps (_mm512_set1_ps (RAISE + 1), x);
-        x = _mm512_max_ps (_mm512_set1_ps (NPU_EXP2_MIN), x);
-        p = npu_exp2_avx512 (x);
-        sum[g] = _mm512_add_ps (sum[g], p);
-        _mm512_store_ps (&scratch->p[key + i][g * LANES], p);
-      }
-    }
-  }
-  for (int g = 0; g < groups; g++) {
-    _mm512_store_ps (&scratch->tile_sum[g * LANES], sum[g]);
-    high |=
-        _mm512_cmp_ps_mask (sum[g], _mm512_set1_ps (1u << RAISE), _CMP_GT_OQ);
-  }
+  for (int lane = 0; lane < groups * LANES; lane += LANES)
+    _mm512_store_ps (&scratch->tile_sum[lane], _mm512_setzero_ps ());
+  score_block (scratch, q, k, 0, 0, groups);
+  for (; key < n_keys; key += block)
+    score_block (scratch, q, k, key, 1, groups);
+  /* What is left is of keys that are not there. */
+  for (key -= block; key < n_keys; key++)
+    for (int lane = 0; lane < groups * LANES; lane += LANES)
+      weigh_scores (scratch, &scratch->p[key][lane], lane);
+  for (int lane = 0; lane < groups * LANES; lane += LANES)
+    high |= _mm512_cmp_ps_mask (_mm512_load_ps (&scratch->tile_sum[lane]),
+        _mm512_set1_ps (1u << RAISE), _CMP_GT_OQ);
   return high;
 }
 
@@ -137,11 +181,18 @@ add_values (Scratch *scratch, const KvTile *v, int n_keys, const int groups)
 
   for (int d = 0; d < DIM; d += block) {
     __m512 acc[8][GROUPS];
+    int key = 0;
 
     for (int i = 0; i < block; i++)
       for (int g = 0; g < groups; g++)
         acc[i][g] = _mm512_load_ps (&scratch->o[d + i][g * LANES]);
-    multiply (acc, &v->x[0][d], 1, DIM, scratch->p[0], n_keys, groups);
+    for (; key + STEPS <= n_keys; key += STEPS) {
+      _mm_prefetch (
+          (const char *) (&v[1].x[d][0]) + key * block * 4, _MM_HINT_T1);
+      multiply (acc, &v->x[key][d], 1, DIM, scratch->p[key], STEPS, groups);
+    }
+    multiply (
+        acc, &v->x[key][d], 1, DIM, scratch->p[key], n_keys - key, groups);
     for (int i = 0; i < block; i++)
       for (int g = 0; g < groups; g++)
         _mm512_store_ps (&scratch->o[d + i][g * LANES], acc[i][g]);
@@ -154,6 +205,7 @@ run_groups (Scratch *scratch, const QTile *q, const KvTile *k, const KvTile *v,
 {
   memset (scratch->o, 0, sizeof scratch->o);
   memset (scratch->sum, 0, sizeof scratch->sum);
+  scratch->bounds = (Bounds){scale, RAISE + 1, NPU_EXP2_MIN};
   for (int lane = 0; lane < groups * LANES; lane += LANES)
     _mm512_store_ps (
         &scratch->reference[lane], score (q, k->x[0], scale, lane));
@@ -162,7 +214,7 @@ run_groups (Scratch *scratch, const QTile *q, const KvTile *k, const KvTile *v,
     const int n_keys = npu_min_int (kv_rows - first, ROWS);
 
     for (int raised = 0;; raised = 1) {
-      if (!weigh (scratch, q, k, n_keys, scale, groups) || raised)
+      if (!weigh (scratch, q, k, n_keys, groups) || raised)
         break;
       raise_reference (scratch, q, k, n_keys, scale, groups);
     }

@@ -36,6 +36,14 @@ npu_clamp_avx512 (__m512 x, float limit)
       _mm512_set1_ps (-limit), _mm512_min_ps (_mm512_set1_ps (limit), x));
 }
 
+/* acc += x y in acc's register. All are in registers: a compiler would take x
+ * or y from memory in every product, and loads are as scarce as products. */
+NPU_INLINE void
+npu_add_product_avx512 (__m512 *acc, __m512 x, __m512 y)
+{
+  __asm__("vfmadd231ps %2, %1, %0" : "+v"(*acc) : "v"(x), "v"(y));
+}
+
 /* p 2^n, where the lowest bits of t are the integer n. */
 NPU_INLINE __m512
 npu_scale_avx512 (__m512 p, __m512 t)

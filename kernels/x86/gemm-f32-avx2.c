@@ -13,7 +13,7 @@ typedef __m256 Sums;
 
 #define GEMM(name) NPU_KERNEL (gemm_f32_##name)
 #define LANES 8
-#define PANEL (2 * LANES)
+#define VECTORS 2
 #define ROWS 6 /* 12 accumulators */
 #define STEP 1
 /* A panel's weights take 32 KiB and come from the second cache. With half of
@@ -33,7 +33,7 @@ add_product (__m256 *acc, __m256 x, __m256 y)
 }
 
 NPU_INLINE void
-multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
+multiply_step (Sums acc[ROWS][VECTORS], const Input *const at[N_BASES], int j,
     ptrdiff_t a_stride, const Weight *b, const int rows)
 {
   const __m256 left = _mm256_load_ps (b);
@@ -52,5 +52,5 @@ multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
 void
 npu_gemm_init_f32_avx2 (NpuKernels *kernels)
 {
-  kernels->gemm_f32 = (NpuGemmKernel){.pack = GEMM (pack), .run = GEMM (run)};
+  kernels->gemm_f32 = GEMM_KERNEL;
 }

@@ -24,5 +24,5 @@ add_in_turn (NpuInts *acc, __m256i x, __m256i y)
 void
 npu_gemm_init_s16_avx2 (NpuKernels *kernels)
 {
-  kernels->gemm_s16 = (NpuGemmKernel){.pack = GEMM (pack), .run = GEMM (run)};
+  kernels->gemm_s16 = GEMM_KERNEL;
 }

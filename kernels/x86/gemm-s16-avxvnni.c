@@ -15,5 +15,5 @@
 void
 npu_gemm_init_s16_avxvnni (NpuKernels *kernels)
 {
-  kernels->gemm_s16 = (NpuGemmKernel){.pack = GEMM (pack), .run = GEMM (run)};
+  kernels->gemm_s16 = GEMM_KERNEL;
 }

@@ -17,7 +17,7 @@ typedef NpuInts Sums;
 #define GEMM(name) NPU_KERNEL (gemm_s16_##name)
 #define STEP 2
 #define LANES ((int) (sizeof (NpuInts) / sizeof (Sum)))
-#define PANEL (2 * LANES)
+#define VECTORS 2
 
 #define load_sums(x) ((NpuInts) npu_load_ints (x))
 #define store_sums npu_store_ints
@@ -33,7 +33,7 @@ add_product (NpuInts *acc, NpuVector x, NpuVector y)
 #endif
 
 NPU_INLINE void
-multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
+multiply_step (Sums acc[ROWS][VECTORS], const Input *const at[N_BASES], int j,
     ptrdiff_t a_stride, const Weight *b, const int rows)
 {
   const NpuVector left = npu_load_ints (b);

@@ -1,10 +1,10 @@
 /* Products of a tile with constant weights: the loops around a block of rows
  * that is held in registers. The file that includes this one defines Input,
  * Weight and Sum, the types of A, the weights and C, Sums, a register of C,
- * PANEL, the columns of a block, in two registers, ROWS, its rows, STEP, the
- * inputs that a lane takes at once, DEPTH, PREFETCH, how many lines of weights
- * are asked for ahead at once, and GEMM (name), the names of functions; and
- * after it multiply_step().
+ * VECTORS, how many of them a row of a block takes, LANES, their columns, ROWS,
+ * a block's rows, STEP, the inputs that a lane takes at once, DEPTH, PREFETCH,
+ * how many lines of weights are asked for ahead at once, and GEMM (name), the
+ * names of functions; and after it multiply_step().
  *
  * Weights are packed by panels, [n / PANEL][k / STEP][PANEL][STEP], and taken
  * in blocks of DEPTH inputs, which stay in the first cache while all rows are
@@ -29,6 +29,7 @@
 #define multiply_last GEMM (multiply_last)
 #define multiply_one GEMM (multiply_one)
 
+#define PANEL (VECTORS * LANES)
 #define LAST_ROWS (NPU_TILE_ROWS % ROWS)
 
 #define BASE_ROWS 3 /* base + 0, 1 or 2 strides */
@@ -38,9 +39,9 @@
 /* Lines of 64 bytes of the weights of AT_ONCE steps. */
 #define LINES ((int) (AT_ONCE * STEP_SIZE * sizeof (Weight) / 64))
 
-/* acc[rows][2] += a[rows][STEP] times b[PANEL][STEP]; a is `j` from `at`, which
- * are of rows 0, BASE_ROWS, 2 BASE_ROWS, …. */
-NPU_INLINE void multiply_step (Sums acc[ROWS][2],
+/* acc[rows][VECTORS] += a[rows][STEP] times b[PANEL][STEP]; a is `j` from `at`,
+ * which are of rows 0, BASE_ROWS, 2 BASE_ROWS, …. */
+NPU_INLINE void multiply_step (Sums acc[ROWS][VECTORS],
     const Input *const at[N_BASES], int j, ptrdiff_t a_stride, const Weight *b,
     const int rows);
 
@@ -55,6 +56,16 @@ advance (const Input *at[N_BASES], const int rows)
   }
 }
 
+/* The next row, from where this one is: a compiler would have the addresses of
+ * all rows and registers at once, and no place for them. */
+NPU_INLINE Sum *
+next_row (Sum *row, ptrdiff_t stride)
+{
+  row += stride;
+  __asm__("" : "+r"(row));
+  return row;
+}
+
 /* c[rows][PANEL] = or += a[rows][k] * b[k / STEP][PANEL][STEP], rows at most
  * ROWS and a constant. One line in LINES of what is `ahead` bytes from b is
  * asked for: past the weights' end nothing is read, and nothing faults. */
@@ -64,16 +75,16 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
 {
   const Weight *const end = b + (ptrdiff_t) k * PANEL;
   const Input *at[N_BASES];
-  Sums acc[ROWS][2];
+  Sums acc[ROWS][VECTORS];
+  Sum *row = c;
 
   NPU_UNROLLED
   for (int i = 0; i * BASE_ROWS < rows; i++)
     at[i] = a + i * BASE_ROWS * a_stride;
   NPU_UNROLLED
-  for (int i = 0; i < rows; i++)
-    for (int g = 0; g < 2; g++)
-      acc[i][g] =
-          add ? load_sums (c + i * c_stride + g * PANEL / 2) : (Sums){0};
+  for (int i = 0; i < rows; i++, row = next_row (row, c_stride))
+    for (int g = 0; g < VECTORS; g++)
+      acc[i][g] = add ? load_sums (row + g * LANES) : (Sums){0};
   do {
     NPU_UNROLLED
     for (int i = 0; i < PREFETCH; i++)
@@ -85,9 +96,9 @@ multiply (Sum *c, ptrdiff_t c_stride, const Input *a, ptrdiff_t a_stride,
     advance (at, rows);
   } while (b != end);
   NPU_UNROLLED
-  for (int i = 0; i < rows; i++)
-    for (int g = 0; g < 2; g++)
-      store_sums (c + i * c_stride + g * PANEL / 2, acc[i][g]);
+  for (int i = 0; i < rows; i++, c = next_row (c, c_stride))
+    for (int g = 0; g < VECTORS; g++)
+      store_sums (c + g * LANES, acc[i][g]);
 }
 
 /* Not inlined: each loop has the registers for itself. */
@@ -158,3 +169,8 @@ GEMM (pack) (void *packed, const void *weight, int n, int k)
         memcpy (
             to, from + (size_t) (column + i) * k + j, STEP * sizeof (Weight));
 }
+
+#ifdef DEPTH
+#define GEMM_KERNEL                                                            \
+  ((NpuGemmKernel){.columns = PANEL, .pack = GEMM (pack), .run = GEMM (run)})
+#endif

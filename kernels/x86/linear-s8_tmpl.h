@@ -21,7 +21,7 @@ typedef NpuInts Sums;
 
 #define GEMM(name) NPU_KERNEL (linear_s8_##name)
 #define STEP 4
-#define PANEL (2 * LANES)
+#define VECTORS 2
 #define PREFETCH 2
 
 #define load_sums(x) ((NpuInts) npu_load_ints (x))
@@ -32,7 +32,7 @@ typedef NpuInts Sums;
 #define finish_block GEMM (finish_block)
 
 NPU_INLINE void
-multiply_step (Sums acc[ROWS][2], const Input *const at[N_BASES], int j,
+multiply_step (Sums acc[ROWS][VECTORS], const Input *const at[N_BASES], int j,
     ptrdiff_t a_stride, const Weight *b, const int rows)
 {
   const NpuVector left = npu_load_ints (b);

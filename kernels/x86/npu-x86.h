@@ -20,6 +20,8 @@ void npu_rows_init_avx2 (NpuKernels *kernels);
 void npu_rows_init_avx512 (NpuKernels *kernels);
 
 void npu_gemm_init_f32_avx2 (NpuKernels *kernels);
+void npu_gemm_init_f32_avx512 (NpuKernels *kernels);
+void npu_gemm_init_bf16_avx512bf16 (NpuKernels *kernels);
 void npu_gemm_init_s16_avx2 (NpuKernels *kernels);
 void npu_gemm_init_s16_avxvnni (NpuKernels *kernels);
 void npu_gemm_init_s16_avx512vnni (NpuKernels *kernels);

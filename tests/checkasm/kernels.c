@@ -154,6 +154,19 @@ run_pack_linear_s8 (Fixture *f)
 }
 
 static void
+run_gemm_bf16 (Fixture *f)
+{
+  f->level->kernels.gemm_bf16.run (
+      f->y, WIDTH, f->bytes, WIDTH, f->packed[3], ROWS, WIDTH, WIDTH);
+}
+
+static void
+run_pack_gemm_bf16 (Fixture *f)
+{
+  f->level->kernels.gemm_bf16.pack (f->packed[3], f->weights, WIDTH, WIDTH);
+}
+
+static void
 run_pack_gemm_f32 (Fixture *f)
 {
   f->level->kernels.gemm_f32.pack (f->packed[0], f->weights, WIDTH, WIDTH);
@@ -441,6 +454,10 @@ const Kernel all_kernels[] = {
         run_pack_gemm_f32, run_plain_pack_gemm, MATRIX, "element", FALSE},
     {"pack gemm_s16", {AT (kernels.gemm_s16.pack)}, add_gemm_tests,
         run_pack_gemm_s16, run_plain_pack_gemm, MATRIX, "element", FALSE},
+    {"gemm_bf16", {AT (kernels.gemm_bf16.run)}, add_gemm_tests, run_gemm_bf16,
+        run_plain_gemm, GEMM_OPS, "FLOP", FALSE},
+    {"pack gemm_bf16", {AT (kernels.gemm_bf16.pack)}, add_gemm_tests,
+        run_pack_gemm_bf16, run_plain_pack_gemm, MATRIX, "element", FALSE},
     {"layernorm_f32", {AT (kernels.layernorm_f32)}, add_rows_tests,
         run_layernorm_f32, run_plain_layernorm, ROWS *WIDTH, "element", FALSE},
     {"layernorm_q8", {AT (kernels.layernorm_q8)}, add_rows_tests,
@@ -544,17 +561,22 @@ check_functions (gsize begin, gsize size)
 }
 
 /* The tables: of functions, but for a name and the sizes of attention's
- * tiles. */
+ * tiles, and the columns that products come in. */
 void
 kernels_check_list (void)
 {
   const gsize tiles = G_STRUCT_OFFSET (NpuAttentionKernel, pack_q);
   const gsize attention[] = {AT (kernels.attention_f32),
       AT (kernels.attention_s8), AT (kernels.attention_bf16)};
-  const gsize others = AT (kernels.gemm_f32);
+  const gsize gemm[] = {
+      AT (kernels.gemm_f32), AT (kernels.gemm_s16), AT (kernels.gemm_bf16)};
+  const gsize columns = G_STRUCT_OFFSET (NpuGemmKernel, pack);
+  const gsize others = AT (kernels.linear_s8);
 
   for (guint i = 0; i < G_N_ELEMENTS (attention); i++)
     check_functions (attention[i] + tiles, sizeof (NpuAttentionKernel) - tiles);
+  for (guint i = 0; i < G_N_ELEMENTS (gemm); i++)
+    check_functions (gemm[i] + columns, sizeof (NpuGemmKernel) - columns);
   check_functions (others, AT (kernels) + sizeof (NpuKernels) - others);
   check_functions (AT (few), sizeof (NpuFewKernels));
   check_functions (AT (logits), sizeof (NpuLogitsKernels));

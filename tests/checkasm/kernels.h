@@ -27,7 +27,7 @@ typedef struct {
   guint8 *q[3], *k[3], *v[3], *scratch; /* f32, int8 and bf16 tiles */
   float *plain_q, *plain_k, *plain_v;
   float *weights;    /* WIDTH x WIDTH */
-  guint8 *packed[3]; /* the same for gemm_f32, gemm_s16 and linear_s8 */
+  guint8 *packed[4]; /* the same for gemm_f32, gemm_s16, linear_s8, gemm_bf16 */
   const float *keys[NPU_FEW_KEYS];
   NpuAttended attended;
 } Fixture;

@@ -77,14 +77,14 @@ run_cases (const NpuGemmKernel *kernel, RunCase run_case, int k)
 {
   for (int rows = 1; rows <= NPU_TILE_ROWS; rows += rows < 14 ? 1 : 25)
     for (guint side = 0; side < N_GUARD_SIDES; side++) {
-      Case c = {.rows = rows, .n = 96, .k = k, .side = side};
+      Case c = {.rows = rows, .n = 3 * kernel->columns, .k = k, .side = side};
 
       c.a_stride = c.k;
       c.c_stride = c.n;
       run_case (kernel, &c);
       c.extreme = TRUE;
       run_case (kernel, &c);
-      c.n = NPU_GEMM_COLUMNS;
+      c.n = kernel->columns;
       c.c_stride = c.n + 5;
       c.a_stride = c.k + 3;
       run_case (kernel, &c);
@@ -107,10 +107,30 @@ test_gemm_s16 (gconstpointer data)
 
 /* --- floats ------------------------------------------------------------- */
 
+/* An operand of floats, of bfloat16 where `rounded`: then x are its values. */
 static void
-run_case_f32 (const NpuGemmKernel *kernel, const Case *c)
+fill_floats (void *operand, float *x, int n, gboolean rounded)
 {
-  const gsize element = sizeof (float);
+  guint16 *to = operand;
+
+  if (!rounded) {
+    memcpy (operand, x, n * sizeof *x);
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    guint32 bits;
+
+    memcpy (&bits, &x[i], sizeof bits);
+    to[i] = (guint16) (bits >> 16);
+    bits = (guint32) to[i] << 16;
+    memcpy (&x[i], &bits, sizeof bits);
+  }
+}
+
+static void
+run_case_float (const NpuGemmKernel *kernel, const Case *c, gboolean rounded)
+{
+  const gsize element = rounded ? sizeof (guint16) : sizeof (float);
   const int a_size = (c->rows - 1) * c->a_stride + c->k;
   g_autoptr (Guarded) a = guarded_new (a_size * element, c->side);
   g_autoptr (Guarded) weight =
@@ -118,16 +138,17 @@ run_case_f32 (const NpuGemmKernel *kernel, const Case *c)
   g_autoptr (Guarded) packed =
       guarded_new ((gsize) c->n * c->k * element, c->side);
   g_autoptr (Guarded) out = guarded_new (
-      ((gsize) (c->rows - 1) * c->c_stride + c->n) * element, c->side);
+      ((gsize) (c->rows - 1) * c->c_stride + c->n) * sizeof (float), c->side);
+  g_autofree float *x = new_normal (a_size, 1.5);
+  g_autofree float *w = new_normal (c->n * c->k, 1);
   const float *y = guarded_data (out);
-  float *x = guarded_data (a), *w = guarded_data (weight);
 
-  fill_normal (x, a_size, 1.5);
-  fill_normal (w, c->n * c->k, 1);
   if (c->extreme) /* in one row and one column */
     x[0] = w[0] = INFINITY;
-  kernel->pack (guarded_data (packed), w, c->n, c->k);
-  kernel->run (guarded_data (out), c->c_stride, x, c->a_stride,
+  fill_floats (guarded_data (a), x, a_size, rounded);
+  fill_floats (guarded_data (weight), w, c->n * c->k, rounded);
+  kernel->pack (guarded_data (packed), guarded_data (weight), c->n, c->k);
+  kernel->run (guarded_data (out), c->c_stride, guarded_data (a), c->a_stride,
       guarded_data (packed), c->rows, c->n, c->k);
 
   for (int i = 0; i < c->rows; i++)
@@ -146,13 +167,36 @@ run_case_f32 (const NpuGemmKernel *kernel, const Case *c)
       else
         g_assert_false (isfinite (y[i * c->c_stride + j]));
     }
-  guarded_check_gaps (out, c->c_stride * element, c->n * element);
+  guarded_check_gaps (out, c->c_stride * sizeof (float), c->n * sizeof (float));
+}
+
+static void
+run_case_f32 (const NpuGemmKernel *kernel, const Case *c)
+{
+  run_case_float (kernel, c, FALSE);
+}
+
+static void
+run_case_bf16 (const NpuGemmKernel *kernel, const Case *c)
+{
+  run_case_float (kernel, c, TRUE);
+}
+
+static void
+test_gemm_bf16 (gconstpointer data)
+{
+  static const int depths[] = {8, 192, 200, 240, 512, 2048};
+  const Level *level = data;
+
+  for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
+    if (g_test_slow () || depths[i] <= QUICK_DEPTH)
+      run_cases (&level->kernels.gemm_bf16, run_case_bf16, depths[i]);
 }
 
 static void
 test_gemm_f32 (gconstpointer data)
 {
-  static const int depths[] = {8, 240, 256, 384, 520, 2048};
+  static const int depths[] = {8, 96, 104, 240, 256, 384, 520, 2048};
   const Level *level = data;
 
   for (guint i = 0; i < G_N_ELEMENTS (depths); i++)
@@ -194,4 +238,6 @@ add_gemm_tests (const Level *level)
   }
   if (level->kernels.gemm_s16.run)
     add_level_test (level, "gemm_s16", test_gemm_s16);
+  if (level->kernels.gemm_bf16.run)
+    add_level_test (level, "gemm_bf16", test_gemm_bf16);
 }

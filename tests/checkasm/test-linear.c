@@ -161,7 +161,7 @@ test_linear_s8 (gconstpointer data)
         c.residual = rows % 5 < 2;
         c.residual_is_y = rows % 5 == 1;
         run_case (level, &c);
-        c.n = NPU_GEMM_COLUMNS;
+        c.n = NPU_LINEAR_COLUMNS;
         c.y_stride = c.n + 5;
         c.gelu = (rows + 1) % 3;
         c.bias = !c.bias;

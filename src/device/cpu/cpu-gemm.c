@@ -163,7 +163,7 @@ gemm_new (
 gboolean
 cpu_gemm_takes (const NpuGemmKernel *own, guint n, guint k)
 {
-  return own->run && n % NPU_GEMM_COLUMNS == 0 && k % NPU_GEMM_DEPTH == 0;
+  return own->run && n % (guint) own->columns == 0 && k % NPU_GEMM_DEPTH == 0;
 }
 
 /* With no weights yet; NULL without memory. */
@@ -173,7 +173,7 @@ gemm_alloc_own (guint n, guint k, gsize element_size)
   CpuGemm *gemm = g_new0 (CpuGemm, 1);
   guint columns = OWN_BLOCK_COLUMNS;
 
-  while (columns > NPU_GEMM_COLUMNS && n % columns)
+  while (columns > NPU_LINEAR_COLUMNS && n % columns)
     columns /= 2;
   if (columns < NPU_HEAD_DIM)
     columns = n;
@@ -221,7 +221,7 @@ cpu_gemm_new_s8 (const NpuLinearKernel *own, const gint8 *weight, guint n,
 {
   CpuGemm *gemm = NULL;
 
-  if (own && own->run && n % NPU_GEMM_COLUMNS == 0 && k % NPU_LINEAR_DEPTH == 0)
+  if (own && own->run && n % NPU_LINEAR_COLUMNS == 0 && k % NPU_LINEAR_DEPTH == 0)
     gemm = gemm_alloc_own (n, k, sizeof *weight);
   if (gemm) {
     gemm->linear = own;
@@ -247,10 +247,15 @@ is_reference (const CpuGemm *gemm)
 }
 
 CpuGemm *
-cpu_gemm_new_bf16 (const guint16 *weight, guint n, guint k, GError **error)
+cpu_gemm_new_bf16 (const NpuGemmKernel *own, const guint16 *weight, guint n,
+    guint k, GError **error)
 {
   g_autoptr (GError) refused = NULL;
-  CpuGemm *gemm = gemm_new (
+  CpuGemm *gemm = gemm_new_own (own, weight, n, k, sizeof (guint16));
+
+  if (gemm)
+    return gemm;
+  gemm = gemm_new (
       weight, n, k, (OnednnTypes){dnnl_bf16, dnnl_bf16, dnnl_f32}, &refused);
 
   if (gemm && !is_reference (gemm))
@@ -267,10 +272,11 @@ cpu_gemm_has_bf16 (void)
 {
   enum { N = 64 };
   static const guint16 weight[N * N];
+  static const NpuGemmKernel none;
   static gsize answer; /* 1: no, 2: yes */
 
   if (g_once_init_enter (&answer)) {
-    CpuGemm *gemm = cpu_gemm_new_bf16 (weight, N, N, NULL);
+    CpuGemm *gemm = cpu_gemm_new_bf16 (&none, weight, N, N, NULL);
 
     g_once_init_leave (&answer, gemm ? 2 : 1);
     cpu_gemm_free (gemm);

@@ -41,10 +41,11 @@ CpuGemm *cpu_gemm_new_s8 (const NpuLinearKernel *own, const gint8 *weight,
  * the shape: oneDNN has no such product. */
 CpuGemm *cpu_gemm_new_s16 (
     const NpuGemmKernel *own, const gint16 *weight, guint n, guint k);
-/* The same from bfloat16 A and weights to float C; UNSUPPORTED where oneDNN
- * has no fast product of that type for this CPU. */
-CpuGemm *cpu_gemm_new_bf16 (
-    const guint16 *weight, guint n, guint k, GError **error);
+/* The same from bfloat16 A and weights to float C; UNSUPPORTED where @own does
+ * not take the shape and oneDNN has no fast product of that type for this
+ * CPU. */
+CpuGemm *cpu_gemm_new_bf16 (const NpuGemmKernel *own, const guint16 *weight,
+    guint n, guint k, GError **error);
 void cpu_gemm_free (CpuGemm *gemm);
 
 /* Whether @own takes weight[n][k]. */
@@ -54,7 +55,7 @@ gboolean cpu_gemm_takes (const NpuGemmKernel *own, guint n, guint k);
  * adds pairs of products in 16 bits, which saturate. */
 gboolean cpu_gemm_s8_is_exact (void);
 
-/* Whether there are fast products of bfloat16, which only a CPU with
+/* Whether oneDNN has fast products of bfloat16, which only a CPU with
  * AVX512-BF16 is to be asked. */
 gboolean cpu_gemm_has_bf16 (void);
 

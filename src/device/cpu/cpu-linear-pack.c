@@ -100,7 +100,8 @@ pack_bf16_weight (CpuKernel *kernel, const float *weight, GError **error)
 
   kernel->kernels->convert_bf16 (rounded, weight, size);
   if (device_of (kernel)->fast_bf16)
-    kernel->gemm = cpu_gemm_new_bf16 (rounded, op->n, op->k, NULL);
+    kernel->gemm = cpu_gemm_new_bf16 (
+        &kernel->kernels->gemm_bf16, rounded, op->n, op->k, NULL);
   if (kernel->gemm) {
     kernel->product = NPU_PRODUCT_BF16;
     return TRUE;

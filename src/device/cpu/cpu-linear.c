@@ -112,11 +112,13 @@ linear_a_bf16 (const CpuKernel *kernel, const guint16 *x, guint rows,
   LinearLeft left = {scratch->a, op->k, NULL};
 
   if (kernel->product == NPU_PRODUCT_BF16) {
-    if (op->a_stride == op->k)
+    if (op->a_stride == op->k || cpu_gemm_takes_any_stride (kernel->gemm)) {
       left.rows = x;
-    else
+      left.stride = op->a_stride;
+    } else {
       gather (scratch->a, x, op->k * sizeof (guint16),
           op->a_stride * sizeof (guint16), rows);
+    }
     return left;
   }
   for (guint i = 0; i < rows; i++)
@@ -436,8 +438,8 @@ static gboolean
 takes_pairs (const CpuKernel *kernel)
 {
   const gsize element = kernel->product == NPU_PRODUCT_S8    ? sizeof (guint8)
-                        : kernel->product == NPU_PRODUCT_S16 ? sizeof (gint16)
-                                                             : sizeof (float);
+                        : kernel->product == NPU_PRODUCT_F32 ? sizeof (float)
+                                                             : sizeof (gint16);
 
   return (cpu_gemm_takes_any_stride (kernel->gemm) ||
              cpu_gemm_is_linear (kernel->gemm)) &&

@@ -136,6 +136,7 @@ ATTENTION (attention_bf16)
 
 GEMM (gemm_f32, F)
 GEMM (gemm_s16, S)
+GEMM (gemm_bf16, S)
 
 /* --- rows ------------------------------------------------------------------
  */
@@ -357,6 +358,7 @@ cpu_sanitizer_wrap (NpuKernels *kernels, NpuFewKernels *few, unsigned flags)
   WRAP_GEMM (gemm_f32);
   WRAP_GEMM (gemm_s16);
   WRAP_GEMM (linear_s8);
+  WRAP_GEMM (gemm_bf16);
   kernels->layernorm_f32 = layernorm_f32;
   kernels->layernorm_q8 = layernorm_q8;
   kernels->gelu_f32 = gelu_f32;
