@@ -221,7 +221,8 @@ cpu_gemm_new_s8 (const NpuLinearKernel *own, const gint8 *weight, guint n,
 {
   CpuGemm *gemm = NULL;
 
-  if (own && own->run && n % NPU_LINEAR_COLUMNS == 0 && k % NPU_LINEAR_DEPTH == 0)
+  if (own && own->run && n % NPU_LINEAR_COLUMNS == 0 &&
+      k % NPU_LINEAR_DEPTH == 0)
     gemm = gemm_alloc_own (n, k, sizeof *weight);
   if (gemm) {
     gemm->linear = own;
