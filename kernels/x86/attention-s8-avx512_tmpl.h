@@ -172,14 +172,15 @@ NPU_KERNEL (attention_s8_pack_k) (
 {
   float rotated[ROWS][DIM] __attribute__ ((aligned (64)));
   KTile *k = tile;
-  __m512 mean[4], max = _mm512_setzero_ps ();
+  __m512 mean[4] = {0}, max = _mm512_setzero_ps ();
   float inverse;
 
   npu_rotate_rows (rotated, x, stride, rows);
-  for (int j = 0; j < 4; j++) {
-    mean[j] = _mm512_setzero_ps ();
-    for (int i = 0; i < rows; i++)
+  /* Sums of columns side by side do not wait for each other. */
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < 4; j++)
       mean[j] = _mm512_add_ps (mean[j], _mm512_load_ps (&rotated[i][j * 16]));
+  for (int j = 0; j < 4; j++) {
     mean[j] = _mm512_mul_ps (mean[j], _mm512_set1_ps (1.0f / (float) rows));
     _mm512_store_ps (&k->mean[j * 16], mean[j]);
   }

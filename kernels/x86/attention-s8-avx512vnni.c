@@ -383,30 +383,43 @@ load_values (const float *x)
   return npu_clamp_avx512 (_mm512_loadu_ps (x), NPU_V_LIMIT);
 }
 
-/* Scales and middles of 16 columns of x; returns 1 / scale. */
-NPU_INLINE __m512
-scale_columns (VTile *v, const float *x, ptrdiff_t stride, int rows, int d)
+#define SIDE (DIM / LANES) /* registers of a row's columns */
+
+/* Scales and middles of all columns of x, and 1 / scale. Sums of columns side
+ * by side do not wait for each other. */
+NPU_INLINE void
+scale_columns (
+    VTile *v, __m512 inverse[SIDE], const float *x, ptrdiff_t stride, int rows)
 {
-  __m512 mean = _mm512_setzero_ps (), max = _mm512_setzero_ps (), inverse;
-  __mmask16 nonzero;
+  __m512 mean[SIDE] = {0}, max[SIDE] = {0};
 
   for (int i = 0; i < rows; i++)
-    mean = _mm512_add_ps (mean, load_values (x + i * stride + d));
-  mean = _mm512_mul_ps (mean, _mm512_set1_ps (1.0f / (float) rows));
+    for (int j = 0; j < SIDE; j++)
+      mean[j] =
+          _mm512_add_ps (mean[j], load_values (x + i * stride + j * LANES));
+  for (int j = 0; j < SIDE; j++)
+    mean[j] = _mm512_mul_ps (mean[j], _mm512_set1_ps (1.0f / (float) rows));
   for (int i = 0; i < rows; i++)
-    max = _mm512_max_ps (max,
-        _mm512_abs_ps (_mm512_sub_ps (load_values (x + i * stride + d), mean)));
-  max = _mm512_max_ps (max,
-      _mm512_mul_ps (_mm512_abs_ps (mean), _mm512_set1_ps (NPU_V8_FINEST)));
-  nonzero =
-      _mm512_cmp_ps_mask (max, _mm512_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ);
-  inverse = _mm512_maskz_div_ps (nonzero, _mm512_set1_ps (NPU_V8_LEVELS), max);
-  _mm512_store_ps (&v->scale[d], _mm512_maskz_mul_ps (nonzero, max,
-                                     _mm512_set1_ps (1.0f / NPU_V8_LEVELS)));
-  _mm512_store_ps (
-      &v->middle[d], _mm512_roundscale_ps (_mm512_mul_ps (mean, inverse),
-                         _MM_FROUND_TO_NEAREST_INT));
-  return inverse;
+    for (int j = 0; j < SIDE; j++)
+      max[j] = _mm512_max_ps (
+          max[j], _mm512_abs_ps (_mm512_sub_ps (
+                      load_values (x + i * stride + j * LANES), mean[j])));
+  for (int j = 0; j < SIDE; j++) {
+    const __m512 largest =
+        _mm512_max_ps (max[j], _mm512_mul_ps (_mm512_abs_ps (mean[j]),
+                                   _mm512_set1_ps (NPU_V8_FINEST)));
+    const __mmask16 nonzero = _mm512_cmp_ps_mask (
+        largest, _mm512_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ);
+
+    inverse[j] =
+        _mm512_maskz_div_ps (nonzero, _mm512_set1_ps (NPU_V8_LEVELS), largest);
+    _mm512_store_ps (
+        &v->scale[j * LANES], _mm512_maskz_mul_ps (nonzero, largest,
+                                  _mm512_set1_ps (1.0f / NPU_V8_LEVELS)));
+    _mm512_store_ps (&v->middle[j * LANES],
+        _mm512_roundscale_ps (
+            _mm512_mul_ps (mean[j], inverse[j]), _MM_FROUND_TO_NEAREST_INT));
+  }
 }
 
 /* 16 values of a key less their middles, -127 to 127, in the lowest bytes. */
@@ -427,10 +440,12 @@ NPU_KERNEL (attention_s8_pack_v) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   VTile *v = tile;
+  __m512 inverses[SIDE];
 
   memset (v->x, 0, sizeof v->x);
+  scale_columns (v, inverses, x, stride, rows);
   for (int d = 0; d < DIM; d += LANES) {
-    const __m512 inverse = scale_columns (v, x, stride, rows, d);
+    const __m512 inverse = inverses[d / LANES];
     const __m512 middle = _mm512_load_ps (&v->middle[d]);
 
     for (int quad = 0; quad * 4 < rows; quad++) {

@@ -275,30 +275,84 @@ max_abs_64 (const float *x)
   return max;
 }
 
+/* Three steps of the Hadamard transform of 8 queries, which lie side by side:
+ * between columns @apart, 2 @apart and 4 @apart. Returns the largest
+ * magnitudes. */
+NPU_INLINE __m256
+hadamard_columns (float (*x)[ROWS], int apart, float factor)
+{
+  __m256 max = _mm256_setzero_ps ();
+
+  for (int i = 0; i < DIM; i += 8 * apart)
+    for (int j = i; j < i + apart; j++) {
+      __m256 t[8];
+
+      for (int k = 0; k < 8; k++)
+        t[k] = _mm256_load_ps (x[j + k * apart]);
+      for (int step = 1; step < 8; step *= 2)
+        for (int k = 0; k < 8; k++)
+          if (!(k & step)) {
+            const __m256 a = t[k], b = t[k + step];
+            t[k] = _mm256_add_ps (a, b);
+            t[k + step] = _mm256_sub_ps (a, b);
+          }
+      for (int k = 0; k < 8; k++) {
+        t[k] = _mm256_mul_ps (t[k], _mm256_set1_ps (factor));
+        _mm256_store_ps (x[j + k * apart], t[k]);
+        max = _mm256_max_ps (max, npu_abs_avx2 (t[k]));
+      }
+    }
+  return max;
+}
+
 static void
 NPU_KERNEL (attention_s8_pack_q) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
-  float rotated[ROWS][DIM] __attribute__ ((aligned (32)));
   QTile *q = tile;
 
-  rotate_rows (rotated, x, stride, rows);
-  npu_load_columns (q->exact, rotated[0], DIM, ROWS);
-  for (int i = 0; i < ROWS; i++) {
-    int8_t bytes[DIM];
-    __m256 inverse;
+  npu_load_columns (q->exact, x, stride, rows);
+  for (int first = 0; first < ROWS; first += LANES) {
+    float (*exact)[ROWS] = (float (*)[ROWS]) & q->exact[0][first];
+    __m256 max, inverse;
 
-    q->scale[i] = scale_of (
-        npu_reduce_max_avx2 (max_abs_64 (rotated[i])), 127.0f, &inverse);
-    quantise_64 (bytes, rotated[i], inverse);
-    for (int d = 0; d < DIM / 4; d++) {
-      uint32_t four;
+    hadamard_columns (exact, 1, 0.125f);
+    max = hadamard_columns (exact, 8, 1.0f);
+    inverse = _mm256_and_ps (
+        _mm256_cmp_ps (max, _mm256_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ),
+        _mm256_div_ps (_mm256_set1_ps (127.0f), max));
+    _mm256_store_ps (
+        &q->scale[first], _mm256_div_ps (max, _mm256_set1_ps (127.0f)));
 
-      memcpy (&four, &bytes[d * 4], sizeof four);
-      four ^= 0x80808080u;
-      memcpy (q->x[d][i], &four, sizeof four);
+    for (int d = 0; d < DIM; d += 4) {
+      __m256i bytes = _mm256_setzero_si256 ();
+
+      for (int i = 3; i >= 0; i--)
+        bytes = _mm256_add_epi32 (_mm256_slli_epi32 (bytes, 8),
+            _mm256_cvtps_epi32 (
+                _mm256_mul_ps (_mm256_load_ps (exact[d + i]), inverse)));
+      npu_store_ints (
+          q->x[d / 4][first], (NpuInts) _mm256_add_epi32 (
+                                  bytes, _mm256_set1_epi32 ((int) 0x80808080)));
     }
   }
+}
+
+/* 128 times the sum of 64 bytes. */
+NPU_INLINE int
+sum_64_times_128 (const int8_t *x)
+{
+  __m256i sum = _mm256_setzero_si256 ();
+  __m128i four;
+
+  for (int j = 0; j < DIM; j += 4 * LANES)
+    sum = _mm256_dpbusd_avx_epi32 (
+        sum, _mm256_set1_epi8 (-128), npu_load_ints (x + j));
+  four = _mm_add_epi32 (
+      _mm256_castsi256_si128 (sum), _mm256_extracti128_si256 (sum, 1));
+  four = _mm_add_epi32 (four, _mm_shuffle_epi32 (four, 0x4e));
+  return _mm_cvtsi128_si32 (
+      _mm_add_epi32 (four, _mm_shuffle_epi32 (four, 0xb1)));
 }
 
 static void
@@ -307,32 +361,29 @@ NPU_KERNEL (attention_s8_pack_k) (
 {
   float rotated[ROWS][DIM] __attribute__ ((aligned (32)));
   KTile *k = tile;
-  __m256 max = _mm256_setzero_ps (), inverse;
+  __m256 mean[DIM / LANES] = {0}, max = _mm256_setzero_ps (), inverse;
 
   rotate_rows (rotated, x, stride, rows);
-  for (int d = 0; d < DIM; d += LANES) {
-    __m256 mean = _mm256_setzero_ps ();
-
-    for (int i = 0; i < rows; i++)
-      mean = _mm256_add_ps (mean, _mm256_load_ps (&rotated[i][d]));
-    mean = _mm256_mul_ps (mean, _mm256_set1_ps (1.0f / (float) rows));
-    _mm256_store_ps (&k->mean[d], mean);
-    for (int i = 0; i < rows; i++)
-      _mm256_store_ps (&rotated[i][d],
-          _mm256_sub_ps (_mm256_load_ps (&rotated[i][d]), mean));
-  }
   for (int i = 0; i < rows; i++)
+    for (int j = 0; j < DIM / LANES; j++)
+      mean[j] =
+          _mm256_add_ps (mean[j], _mm256_load_ps (&rotated[i][j * LANES]));
+  for (int j = 0; j < DIM / LANES; j++) {
+    mean[j] = _mm256_mul_ps (mean[j], _mm256_set1_ps (1.0f / (float) rows));
+    _mm256_store_ps (&k->mean[j * LANES], mean[j]);
+  }
+  for (int i = 0; i < rows; i++) {
+    for (int j = 0; j < DIM / LANES; j++)
+      _mm256_store_ps (&rotated[i][j * LANES],
+          _mm256_sub_ps (_mm256_load_ps (&rotated[i][j * LANES]), mean[j]));
     max = _mm256_max_ps (max, max_abs_64 (rotated[i]));
+  }
   memset (k->scale, 0, sizeof k->scale);
   k->scale[0] = scale_of (npu_reduce_max_avx2 (max), 127.0f, &inverse);
 
   for (int i = 0; i < ROWS; i++) {
-    int sum = 0;
-
     quantise_64 (k->x[i], rotated[i], inverse);
-    for (int d = 0; d < DIM; d++)
-      sum += k->x[i][d];
-    k->correction[i] = -128 * sum;
+    k->correction[i] = -sum_64_times_128 (k->x[i]);
   }
 }
 
@@ -349,29 +400,41 @@ round_even (__m256 x)
   return _mm256_round_ps (x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* Scales and middles of 8 columns of x; returns 1 / scale. */
-NPU_INLINE __m256
-scale_columns (VTile *v, const float *x, ptrdiff_t stride, int rows, int d)
+/* Columns side by side: sums do not wait for each other. */
+#define SIDE 4
+
+/* Scales and middles of SIDE * 8 columns of x, and 1 / scale. */
+NPU_INLINE void
+scale_columns (VTile *v, __m256 inverse[SIDE], const float *x, ptrdiff_t stride,
+    int rows, int d)
 {
-  __m256 mean = _mm256_setzero_ps (), max = _mm256_setzero_ps ();
-  __m256 nonzero, inverse;
+  __m256 mean[SIDE] = {0}, max[SIDE] = {0};
 
   for (int i = 0; i < rows; i++)
-    mean = _mm256_add_ps (mean, load_values (x + i * stride + d));
-  mean = _mm256_mul_ps (mean, _mm256_set1_ps (1.0f / (float) rows));
+    for (int j = 0; j < SIDE; j++)
+      mean[j] =
+          _mm256_add_ps (mean[j], load_values (x + i * stride + d + j * LANES));
+  for (int j = 0; j < SIDE; j++)
+    mean[j] = _mm256_mul_ps (mean[j], _mm256_set1_ps (1.0f / (float) rows));
   for (int i = 0; i < rows; i++)
-    max = _mm256_max_ps (max,
-        npu_abs_avx2 (_mm256_sub_ps (load_values (x + i * stride + d), mean)));
-  max = _mm256_max_ps (
-      max, _mm256_mul_ps (npu_abs_avx2 (mean), _mm256_set1_ps (NPU_V8_FINEST)));
-  nonzero = _mm256_cmp_ps (max, _mm256_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ);
-  inverse = _mm256_and_ps (
-      nonzero, _mm256_div_ps (_mm256_set1_ps (NPU_V8_LEVELS), max));
-  _mm256_store_ps (&v->scale[d],
-      _mm256_and_ps (
-          nonzero, _mm256_mul_ps (max, _mm256_set1_ps (1.0f / NPU_V8_LEVELS))));
-  _mm256_store_ps (&v->middle[d], round_even (_mm256_mul_ps (mean, inverse)));
-  return inverse;
+    for (int j = 0; j < SIDE; j++)
+      max[j] = _mm256_max_ps (
+          max[j], npu_abs_avx2 (_mm256_sub_ps (
+                      load_values (x + i * stride + d + j * LANES), mean[j])));
+  for (int j = 0; j < SIDE; j++) {
+    const __m256 largest = _mm256_max_ps (max[j],
+        _mm256_mul_ps (npu_abs_avx2 (mean[j]), _mm256_set1_ps (NPU_V8_FINEST)));
+    const __m256 nonzero =
+        _mm256_cmp_ps (largest, _mm256_set1_ps (NPU_Q8_SMALLEST), _CMP_GE_OQ);
+
+    inverse[j] = _mm256_and_ps (
+        nonzero, _mm256_div_ps (_mm256_set1_ps (NPU_V8_LEVELS), largest));
+    _mm256_store_ps (&v->scale[d + j * LANES],
+        _mm256_and_ps (nonzero,
+            _mm256_mul_ps (largest, _mm256_set1_ps (1.0f / NPU_V8_LEVELS))));
+    _mm256_store_ps (&v->middle[d + j * LANES],
+        round_even (_mm256_mul_ps (mean[j], inverse[j])));
+  }
 }
 
 /* 8 values of a key less their middles, -127 to 127, in the lowest bytes. */
@@ -390,10 +453,13 @@ NPU_KERNEL (attention_s8_pack_v) (
     void *tile, const float *x, ptrdiff_t stride, int rows)
 {
   VTile *v = tile;
+  __m256 inverses[DIM / LANES];
 
   memset (v->x, 0, sizeof v->x);
+  for (int d = 0; d < DIM; d += SIDE * LANES)
+    scale_columns (v, &inverses[d / LANES], x, stride, rows, d);
   for (int d = 0; d < DIM; d += LANES) {
-    const __m256 inverse = scale_columns (v, x, stride, rows, d);
+    const __m256 inverse = inverses[d / LANES];
     const __m256 middle = _mm256_load_ps (&v->middle[d]);
 
     for (int quad = 0; quad * 4 < rows; quad++) {
