@@ -12,7 +12,7 @@
 
 /* Where somebody speaks for less than that, so much is below it, and this is as
  * loud as his voice mostly is. */
-#define LOUDEST 0.98
+#define LOUDEST 0.995
 #define ABOVE 10.0 /* dB */
 
 /* Noise: so long a time of nearly the same level, so far below the loud parts.

@@ -152,8 +152,7 @@ void
 npu_transcript_set_pauses (
     NpuTranscript *transcript, const NpuPause *pauses, guint n)
 {
-  g_clear_pointer (&transcript->pauses, g_array_unref);
-  transcript->pauses = npu_pauses_join (pauses, n);
+  npu_pauses_join (&transcript->pauses, pauses, n);
 }
 
 void
@@ -587,6 +586,9 @@ npu_transcript_take_window (NpuTranscript *transcript, NpuSegmentFunc func,
     *used_until = join_segments (transcript, &place);
   else if (open->decoded.tokens)
     *used_until = emit_segments (transcript, &place);
+  if (open->is_followed && *used_until == place.end)
+    *used_until = npu_pauses_find_late_voice (
+        open->pauses, place.start, transcript->last_end, place.end);
   if (open->shared == 0 && open->decoded.tokens)
     *used_until = MAX (*used_until, open->start + FRAME_NS);
   if (decoded) {

@@ -89,7 +89,9 @@ NPU_API void npu_transcript_set_overlap (
     NpuTranscript *transcript, guint64 overlap);
 
 /* Where it is quiet in the next window that is begun, in order and copied: no
- * word is there that is heard beside it. @n 0: nothing is known of it. */
+ * word is there that is heard beside it, and what is said behind the last pause
+ * for too short a time to have text is left to the window that follows. @n 0:
+ * nothing is known of it. */
 NPU_API void npu_transcript_set_pauses (
     NpuTranscript *transcript, const NpuPause *pauses, guint n);
 

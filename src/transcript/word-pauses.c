@@ -7,29 +7,48 @@
 #define LONGEST_CLICK (60 * MS)
 #define SHORTEST (500 * MS) /* longer than the silence within any word */
 
+/* Speech that begins so late in a whole window is left to the next. */
+#define WHOLE_WINDOW (30000 * MS)
+#define LATE (1000 * MS)
+#define LEAD (200 * MS)
+
 /* Seconds of a word that are as quiet as the pause before or behind it. */
 #define SOFT_BEGIN 0.15
 #define SOFT_END 0.1
 #define LEAST_VOICE 0.04
 #define EARLY_END 0.6 /* a word behind it may be heard so long before */
 
-GArray *
-npu_pauses_join (const NpuPause *pauses, guint n)
+void
+npu_pauses_join (GArray **joined, const NpuPause *pauses, guint n)
 {
-  GArray *joined = g_array_new (FALSE, FALSE, sizeof (NpuPause));
+  GArray *array = g_array_new (FALSE, FALSE, sizeof (NpuPause));
 
+  g_clear_pointer (joined, g_array_unref);
   for (guint i = 0; i < n;) {
     NpuPause pause = pauses[i++];
 
     for (; i < n && pauses[i].start <= pause.end + LONGEST_CLICK; i++)
       pause.end = MAX (pause.end, pauses[i].end);
     if (pause.end >= pause.start + SHORTEST)
-      g_array_append_val (joined, pause);
+      g_array_append_val (array, pause);
   }
-  if (joined->len > 0)
-    return joined;
-  g_array_unref (joined);
-  return NULL;
+  if (array->len > 0)
+    *joined = array;
+  else
+    g_array_unref (array);
+}
+
+guint64
+npu_pauses_find_late_voice (
+    const GArray *pauses, guint64 start, guint64 text_end, guint64 end)
+{
+  const NpuPause *last =
+      pauses ? &g_array_index (pauses, NpuPause, pauses->len - 1) : NULL;
+
+  if (!last || end - start < WHOLE_WINDOW || last->end >= end ||
+      last->end + LATE < end || text_end > last->end)
+    return end;
+  return last->end - MIN (last->end - last->start, LEAD);
 }
 
 static gboolean

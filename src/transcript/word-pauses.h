@@ -11,9 +11,15 @@
 
 G_BEGIN_DECLS
 
-/* (transfer full) (nullable): pauses[n], which are in order, those with a click
- * between them as one; without what may be within a word */
-GArray *npu_pauses_join (const NpuPause *pauses, guint n);
+/* @joined becomes pauses[n], which are in order, those with a click between
+ * them as one; without what may be within a word: %NULL where none is left. */
+void npu_pauses_join (GArray **joined, const NpuPause *pauses, guint n);
+
+/* Of a whole window that is said to have no text from @text_end to @end: where
+ * the next is to begin, behind which somebody begins to speak so shortly before
+ * @end that nothing was made of it; else @end. @pauses may be %NULL. */
+guint64 npu_pauses_find_late_voice (
+    const GArray *pauses, guint64 start, guint64 text_end, guint64 end);
 
 /* Of @word, whose times are seconds from @begin on, nothing is said in any of
  * @pauses: it is what is heard before, or behind, whichever is more. One that

@@ -330,6 +330,32 @@ test_pauses (void)
   g_string_free (heard.log, TRUE);
 }
 
+/* Somebody begins to speak just before the end of a window, and of that it has
+ * no text: the next one begins before. */
+static void
+test_late_voice (void)
+{
+  static const NpuPause late = {2000 * MS, 29400 * MS};
+  static const NpuPause early = {2000 * MS, 28900 * MS};
+  Script script = {0};
+  g_autoptr (NpuTranscript) transcript = new_transcript (&script, 0);
+  Heard heard = new_heard ();
+
+  set_answer (&script, "<0.00> a@20 b@40 <4.00>", 60);
+  npu_transcript_set_pauses (transcript, &late, 1);
+  g_assert_cmpuint (add (transcript, 0, 30 * SECOND, &heard), ==, 29200);
+  npu_transcript_reset (transcript);
+  heard.last_end = 0;
+  npu_transcript_set_pauses (transcript, &early, 1);
+  g_assert_cmpuint (add (transcript, 0, 30 * SECOND, &heard), ==, 30000);
+  npu_transcript_reset (transcript);
+  heard.last_end = 0;
+  npu_transcript_set_pauses (transcript, &late, 1);
+  npu_transcript_set_followed (transcript, FALSE, FALSE);
+  g_assert_cmpuint (add (transcript, 0, 30 * SECOND, &heard), ==, 30000);
+  g_string_free (heard.log, TRUE);
+}
+
 /* The transcript is as it was. */
 static void
 test_failure (void)
@@ -398,6 +424,7 @@ main (int argc, char **argv)
   g_test_add_func ("/transcript-words/stream", test_stream);
   g_test_add_func ("/transcript-words/hallucination", test_hallucination);
   g_test_add_func ("/transcript-words/pauses", test_pauses);
+  g_test_add_func ("/transcript-words/late-voice", test_late_voice);
   g_test_add_func ("/transcript-words/failure", test_failure);
   g_test_add_func ("/transcript-words/random", test_random);
   status = g_test_run ();
