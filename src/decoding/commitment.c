@@ -31,7 +31,7 @@
 
 /* So few words alone are less likely each than those of a sentence. */
 #define FEW_WORDS 2
-#define FEW_WORDS_UNLIKELY 1.5f
+#define FEW_WORDS_UNLIKELY 1.25f
 
 /* Nobody says so many words in so short a time. */
 #define CROWD 4

@@ -276,14 +276,14 @@ test_few_words (void)
     heard_begin (&heard, n * 2000, n * 2000 + 1000);
     for (guint i = 0; i < n; i++)
       heard_add (&heard, i, n * 2000 + i * 300, n * 2000 + (i + 1) * 300);
-    heard.h.avg_logprob = -1.49f;
+    heard.h.avg_logprob = -1.24f;
     commit (commitment, &heard);
     g_assert_cmpuint (heard.commit.n_committed + heard.commit.n_shown, ==, 0);
     heard.h.is_last = TRUE;
-    heard.h.avg_logprob = -1.51f;
+    heard.h.avg_logprob = -1.26f;
     commit (commitment, &heard);
     g_assert_cmpuint (heard.commit.n_committed, ==, 0);
-    heard.h.avg_logprob = -1.49f;
+    heard.h.avg_logprob = -1.24f;
     heard.h.no_speech_prob = 0.61f;
     commit (commitment, &heard);
     g_assert_cmpuint (heard.commit.n_committed, ==, 0);
