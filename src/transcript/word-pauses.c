@@ -12,8 +12,10 @@
 #define LATE (1000 * MS)
 #define LEAD (200 * MS)
 
-/* Seconds of a word that are as quiet as the pause before or behind it. */
-#define SOFT_BEGIN 0.15
+/* Seconds of a word that may be as quiet as the pause before or behind it.
+ * OpenAI's rules have a word begin up to 0.7 s before its voice: what they say
+ * stands where it is nearly right. */
+#define SOFT_BEGIN 0.5
 #define SOFT_END 0.1
 #define LEAST_VOICE 0.04
 #define EARLY_END 0.6 /* a word behind it may be heard so long before */

@@ -297,8 +297,8 @@ test_hallucination (void)
 static void
 test_pauses (void)
 {
-  static const NpuPause pauses[] = {{0, 900 * MS}, {920 * MS, 1100 * MS},
-      {2000 * MS, 4000 * MS}, {5000 * MS, 5200 * MS}};
+  static const NpuPause pauses[] = {{0, 900 * MS}, {920 * MS, 1350 * MS},
+      {2000 * MS, 4200 * MS}, {5000 * MS, 5200 * MS}};
   static const NpuPause all = {0, 30 * SECOND}, early = {500 * MS, 1800 * MS};
   const char *answer = "<0.00> a@40 b@70 c@180 d@250 <6.00> <6.00>";
   Script script = {0};
@@ -308,7 +308,7 @@ test_pauses (void)
   set_answer (&script, answer, 270);
   npu_transcript_set_pauses (transcript, pauses, G_N_ELEMENTS (pauses));
   g_assert_cmpuint (add (transcript, 0, 30 * SECOND, &heard), ==, 5400);
-  check (&heard, "0.95-5.40[0.95-1.40 1.40-2.10 3.85-5.00 5.00-5.40] ");
+  check (&heard, "0.85-5.40[0.85-1.40 1.40-2.10 3.70-5.00 5.00-5.40] ");
   g_assert_cmpuint (
       add (transcript, 10 * SECOND, 30 * SECOND, &heard), ==, 5400);
   check (
@@ -319,7 +319,7 @@ test_pauses (void)
   npu_transcript_set_pauses (transcript, &early, 1);
   set_answer (&script, "<0.00> a@40 b@60 c@80 <6.00>", 270);
   add (transcript, 0, 30 * SECOND, &heard);
-  check (&heard, "0.00-5.40[0.00-0.60 1.65-1.69 1.69-5.40] ");
+  check (&heard, "0.00-5.40[0.00-0.60 1.30-1.60 1.60-5.40] ");
   npu_transcript_reset (transcript);
   /* What is heard in a pause alone stays where it is. */
   set_answer (&script, answer, 270);
