@@ -154,15 +154,16 @@ case ${1:-} in
     pace='! identity sync=true'
     ;;
 esac
-# The picture waits for its words.
+# The picture waits for its words, and words behind the last picture for ever:
+# their queue takes them all.
 text='! application/x-json ! fdsink fd=4 sync=false async=false'
 [ -z "$overlay" ] || {
   wrap=''
   ! gst-inspect-1.0 --exists textwrap ||
     wrap='! textwrap columns=32 lines=2 accumulate-time=3000000000'
-  text="! queue $wrap ! over.text_sink
-    in. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 !
-    videoconvert ! textoverlay name=over ! videoconvert !
+  all='queue max-size-time=0 max-size-bytes=0 max-size-buffers=0'
+  text="! $all $wrap ! over.text_sink
+    in. ! $all ! videoconvert ! textoverlay name=over ! videoconvert !
     autovideosink ts-offset=${latency}000000"
 }
 

@@ -500,6 +500,7 @@ gst_whisper_decoder_init (GstWhisperDecoder *self)
   gst_base_transform_set_qos_enabled (base, FALSE);
   gst_base_transform_set_gap_aware (base, TRUE);
   gst_base_transform_set_prefer_passthrough (base, FALSE);
+  gst_whisper_decoder_caps_init (base);
 
   self->activate_mode = GST_PAD_ACTIVATEMODEFUNC (sinkpad);
   gst_pad_set_activatemode_function (

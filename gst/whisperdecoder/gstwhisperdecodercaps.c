@@ -72,9 +72,28 @@ set_caps (GstBaseTransform *base, GstCaps *incaps, GstCaps *outcaps)
 static gboolean
 decide_allocation (GstBaseTransform *base, GstQuery *query)
 {
-  while (gst_query_get_n_allocation_pools (query) > 0)
-    gst_query_remove_nth_allocation_pool (query, 0);
   return TRUE;
+}
+
+/* Nobody downstream has anything to say of the memory of text, less of that of
+ * states. And such a query waits in a queue until all text before it is taken,
+ * which an element that draws it does in its own time, or never, where there
+ * are no more pictures: each change of the states' shape would wait for it. */
+static GstPadProbeReturn
+drop_allocation (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+
+  return GST_QUERY_TYPE (query) == GST_QUERY_ALLOCATION ? GST_PAD_PROBE_DROP
+                                                        : GST_PAD_PROBE_OK;
+}
+
+void
+gst_whisper_decoder_caps_init (GstBaseTransform *base)
+{
+  gst_pad_add_probe (GST_BASE_TRANSFORM_SRC_PAD (base),
+      GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM | GST_PAD_PROBE_TYPE_PUSH,
+      drop_allocation, NULL, NULL);
 }
 
 void

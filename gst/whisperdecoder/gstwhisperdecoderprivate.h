@@ -68,6 +68,7 @@ GstFlowReturn gst_whisper_decoder_drain (GstWhisperDecoder *self);
 
 /* --- gstwhisperdecodercaps.c */
 void gst_whisper_decoder_caps_install (GstBaseTransformClass *base_class);
+void gst_whisper_decoder_caps_init (GstBaseTransform *base);
 
 /* --- gstwhisperdecoderwindow.c */
 /* Takes the window of @inbuf and decodes until there is room for another: text

@@ -387,6 +387,42 @@ test_statistics (void)
   g_assert_cmpuint (n, ==, 0);
 }
 
+/* --- allocation ----------------------------------------------------------- */
+
+static gboolean
+count_allocations (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  guint *n = g_object_get_data (G_OBJECT (pad), "allocations");
+
+  if (GST_QUERY_TYPE (query) == GST_QUERY_ALLOCATION)
+    ++*n;
+  return gst_pad_query_default (pad, parent, query);
+}
+
+/* Such a query waits in a queue for the text before it. */
+static void
+test_text_is_not_asked_for_memory (void)
+{
+  g_autoptr (DecoderRig) rig = decoder_rig_new (NULL, NULL);
+  GstPad *text = rig->harness->sinkpad;
+  g_autoptr (GstCaps) caps = NULL;
+  g_autoptr (GstQuery) query = NULL;
+  guint n = 0;
+
+  g_object_set_data (G_OBJECT (text), "allocations", &n);
+  gst_pad_set_query_function (text, count_allocations);
+  decoder_rig_set_positions (rig, WINDOW);
+  set_script (two, 2, 0);
+  push (rig, 0, 2 * SECOND);
+  decoder_rig_set_positions (rig, WINDOW / 2);
+  caps = gst_pad_get_current_caps (rig->harness->srcpad);
+  query = gst_query_new_allocation (caps, TRUE);
+  gst_pad_peer_query (rig->harness->srcpad, query);
+  g_assert_cmpuint (n, ==, 0);
+  check_taken (rig, "tag en\ngap 0-200\ntext 200-800 one\ngap 800-1000\n"
+                    "text 1000-1600 two\ngap 1600-2000\n");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -408,5 +444,6 @@ main (int argc, char **argv)
   ADD ("language/tags", test_language_is_told_by_tags);
   ADD ("language/translation-is-english", test_translation_is_english);
   ADD ("stats", test_statistics);
+  ADD ("text-is-not-asked-for-memory", test_text_is_not_asked_for_memory);
   return g_test_run ();
 }
