@@ -313,7 +313,10 @@ run_epilogue (const XrtKernel *kernel, const XrtRun *run,
                       row * overlay->n * xrt_type_size (overlay->c_type);
   NpuEpilogue epilogue = {
       .bias = kernel->bias ? kernel->bias + first : NULL,
-      .gelu = kernel->does_gelu,
+      /* As on the CPU: short for what becomes bytes. */
+      .gelu = !kernel->does_gelu ? NPU_GELU_NONE
+              : kernel->c_signs  ? NPU_GELU_SHORT
+                                 : NPU_GELU_EXACT,
   };
 
   if (kernel->does_residual) {
