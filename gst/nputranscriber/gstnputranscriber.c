@@ -14,9 +14,9 @@
  * waiting; what is said now is on the pad `unsynced_src`.
  *
  * Where the machine is too slow for a live source, an element message
- * `nputranscriber-overload` has #gboolean `overloaded`, #GstClockTime `lag`,
- * #guint64 `dropped`, in samples, and, once there are windows to tell them by,
- * #gdouble `load` and #GstClockTime `step`.
+ * `nputranscriber-overload` has #gboolean `overloaded`, #gdouble `load` and
+ * #GstClockTime `step`, 0 until there are windows to tell them by,
+ * #GstClockTime `lag`, and #guint64 `dropped`, in samples.
  *
  * It has the properties of the three elements under their names; those that
  * several have, `model`, `device`, `threads`, `precision` and such, are set in

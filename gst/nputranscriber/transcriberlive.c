@@ -124,22 +124,16 @@ warn_of_overload (TranscriberLive *self)
       (NULL));
 }
 
-/* What is not known before there are windows is left out. */
 static void
 post_overload (TranscriberLive *self, gboolean is_over)
 {
-  const TranscriberLoad *meter = &self->meter;
-  GstStructure *structure = gst_structure_new ("nputranscriber-overload",
-      "overloaded", G_TYPE_BOOLEAN, is_over, "lag", GST_TYPE_CLOCK_TIME,
-      meter->lag, "dropped", G_TYPE_UINT64, self->dropped, NULL);
-
-  if (meter->is_known)
-    gst_structure_set (structure, "load", G_TYPE_DOUBLE, meter->load, NULL);
-  if (meter->step > 0)
-    gst_structure_set (
-        structure, "step", GST_TYPE_CLOCK_TIME, meter->step, NULL);
-  gst_element_post_message (
-      self->bin, gst_message_new_element (GST_OBJECT (self->bin), structure));
+  gst_element_post_message (self->bin,
+      gst_message_new_element (GST_OBJECT (self->bin),
+          gst_structure_new ("nputranscriber-overload", "overloaded",
+              G_TYPE_BOOLEAN, is_over, "load", G_TYPE_DOUBLE, self->meter.load,
+              "step", GST_TYPE_CLOCK_TIME, self->meter.step, "lag",
+              GST_TYPE_CLOCK_TIME, self->meter.lag, "dropped", G_TYPE_UINT64,
+              self->dropped, NULL)));
   if (!is_over || self->has_warned)
     return;
   self->has_warned = TRUE;

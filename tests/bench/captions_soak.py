@@ -388,7 +388,7 @@ class Cases:
         if brake:
             brake.wait()
         for when, over, load, lag, dropped in said:
-            share = "not known yet" if load is None else f"{load:.2f}"
+            share = f"{load:.2f}" if load else "not known yet"
             print(f"slow     at {when:.1f} s: "
                   f"{'overloaded' if over else 'well again'}, load {share},"
                   f" {lag / 1e9:.1f} s late, {dropped} samples dropped")
