@@ -167,7 +167,7 @@ finish_columns (const DecoderOp *op, LinearSums *sums, guint first_row,
     float *y = output_of (op, row, column);
     const NpuEpilogue epilogue = {
         .bias = linear->bias ? linear->bias + column : NULL,
-        .gelu = op->gelu,
+        .gelu = op->gelu ? NPU_GELU_EXACT : NPU_GELU_NONE,
         .residual = op->target == TO_ADDED ? y : NULL,
         .residual_stride = n,
     };

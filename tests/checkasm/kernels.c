@@ -86,7 +86,7 @@ run_gelu_f32 (Fixture *f)
 static void
 run_epilogue_f32 (Fixture *f)
 {
-  const NpuEpilogue epilogue = {f->columns, 0, f->x, WIDTH};
+  const NpuEpilogue epilogue = {f->columns, NPU_GELU_NONE, f->x, WIDTH};
 
   f->level->kernels.epilogue_f32 (
       f->y, WIDTH, f->products, WIDTH, &epilogue, ROWS, WIDTH);
@@ -95,7 +95,7 @@ run_epilogue_f32 (Fixture *f)
 static void
 run_epilogue_s32 (Fixture *f)
 {
-  const NpuEpilogue epilogue = {f->columns, 0, f->x, WIDTH};
+  const NpuEpilogue epilogue = {f->columns, NPU_GELU_NONE, f->x, WIDTH};
 
   f->level->kernels.epilogue_s32 (f->y, WIDTH, f->acc, WIDTH, f->columns,
       f->columns, f->sums, &epilogue, ROWS, WIDTH);
@@ -104,7 +104,7 @@ run_epilogue_s32 (Fixture *f)
 static void
 run_epilogue_s32_gelu (Fixture *f)
 {
-  const NpuEpilogue epilogue = {f->columns, 1, NULL, 0};
+  const NpuEpilogue epilogue = {f->columns, NPU_GELU_EXACT, NULL, 0};
 
   f->level->kernels.epilogue_s32 (f->y, HIDDEN, f->acc, HIDDEN, f->columns,
       f->columns, f->sums, &epilogue, ROWS, HIDDEN);
@@ -130,8 +130,8 @@ run_gemm_s16 (Fixture *f)
 static void
 run_linear_s8 (Fixture *f)
 {
-  const NpuLinearS8 linear = {
-      f->columns, f->columns, f->sums, {f->columns, 0, f->x, WIDTH}};
+  const NpuLinearS8 linear = {f->columns, f->columns, f->sums,
+      {f->columns, NPU_GELU_NONE, f->x, WIDTH}};
 
   f->level->kernels.linear_s8.run (
       f->y, WIDTH, f->bytes, f->packed[2], &linear, ROWS, WIDTH, WIDTH);

@@ -85,7 +85,7 @@ test_gelu (gconstpointer data)
   const NpuKernels *kernels = &((const Level *) data)->kernels;
   g_autofree float *x = new_normal (ROWS * WIDTH, 3);
   g_autofree float *bias = new_normal (WIDTH, 1);
-  const NpuEpilogue epilogue = {bias, 1, NULL, 0};
+  const NpuEpilogue epilogue = {bias, NPU_GELU_EXACT, NULL, 0};
   float actual[ROWS * WIDTH], expected[ROWS * WIDTH];
 
   kernels->gelu_f32 (actual, x, ROWS * WIDTH);

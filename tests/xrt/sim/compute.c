@@ -79,7 +79,7 @@ linear_bf16 (const SimProgram *p, const SimArgs *args)
   float *c = sim_scratch (rows * n * sizeof *c);
   const NpuEpilogue epilogue = {
       .bias = p->bias ? (const float *) args->data[SIM_ARG_BIAS] : NULL,
-      .gelu = p->gelu,
+      .gelu = p->gelu ? NPU_GELU_EXACT : NPU_GELU_NONE,
       .residual = p->residual ? (const float *) args->data[SIM_ARG_R] : NULL,
       .residual_stride = p->n,
   };
