@@ -83,6 +83,15 @@ fill_normal (float *x, gsize n, double deviation)
   }
 }
 
+Guarded *
+guarded_normal (gsize n, double deviation, GuardSide side)
+{
+  Guarded *x = guarded_new (n * sizeof (float), side);
+
+  fill_normal (guarded_data (x), n, deviation);
+  return x;
+}
+
 void
 fill_uniform (float *x, gsize n, double low, double high)
 {

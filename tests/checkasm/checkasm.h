@@ -52,6 +52,8 @@ void guarded_check_gaps (Guarded *buffer, gsize stride, gsize row_size);
 
 /* Normally distributed with this deviation. */
 void fill_normal (float *x, gsize n, double deviation);
+/* [n] of them, guarded. */
+Guarded *guarded_normal (gsize n, double deviation, GuardSide side);
 void fill_uniform (float *x, gsize n, double low, double high);
 
 /* A new array of @n normally distributed numbers. */

@@ -154,15 +154,6 @@ typedef struct {
 } Run;
 
 static Guarded *
-guarded_normal (gsize n, double deviation, GuardSide side)
-{
-  Guarded *x = guarded_new (n * sizeof (float), side);
-
-  fill_normal (guarded_data (x), n, deviation);
-  return x;
-}
-
-static Guarded *
 guarded_ints (gsize n, gint32 limit, GuardSide side)
 {
   Guarded *x = guarded_new (n * sizeof (gint32), side);

@@ -23,15 +23,6 @@ typedef struct {
   float *expected; /* [rows][y_stride] */
 } Run;
 
-static Guarded *
-guarded_floats (gsize n, double deviation, GuardSide side)
-{
-  Guarded *x = guarded_new (n * sizeof (float), side);
-
-  fill_normal (guarded_data (x), n, deviation);
-  return x;
-}
-
 static void
 fill_operands (Run *run, const Case *c)
 {
@@ -63,10 +54,10 @@ run_init (Run *run, const Case *c)
       .weight = guarded_new (weights, c->side),
       .packed = guarded_new (weights, c->side),
       .y = guarded_new (floats * sizeof (float), c->side),
-      .bias = guarded_floats (c->n, 2, c->side),
-      .residual = guarded_floats (floats, 2, c->side),
-      .row_scale = guarded_floats (c->rows, 1e-3, c->side),
-      .weight_scale = guarded_floats (c->n, 1e-2, c->side),
+      .bias = guarded_normal (c->n, 2, c->side),
+      .residual = guarded_normal (floats, 2, c->side),
+      .row_scale = guarded_normal (c->rows, 1e-3, c->side),
+      .weight_scale = guarded_normal (c->n, 1e-2, c->side),
       .zero_sum = guarded_new (c->n * sizeof (gint32), c->side),
       .expected = g_new0 (float, floats),
   };
